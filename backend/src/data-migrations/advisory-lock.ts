@@ -1,0 +1,83 @@
+import { Client } from 'pg';
+import { describeError, EXIT, Refusal } from './refusal.ts';
+
+/**
+ * The two keys of our advisory lock, "hold" and "data" in ASCII. The two-key space is apart from the single-key one in
+ * which Prisma holds 72707369 while it deploys schema migrations. See who holds it:
+ * `SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND classid = 1752132708 AND objid = 1684108385`
+ */
+export const LOCK_KEYS = [0x686f6c64, 0x64617461] as const;
+
+/** Held for as long as its own session lives; the server releases it, however this process dies. */
+export interface AdvisoryLock {
+  /** Ends these sessions of ours on the server, so that nothing goes on there after we have left. */
+  endSessions(pids: readonly number[]): Promise<void>;
+}
+
+/**
+ * Runs `work` while this process alone may run data migrations on the database, and releases the lock after it.
+ *
+ * @param onLost called when the session that holds the lock breaks: from then on another runner may start
+ * @throws Refusal: exit 4 when another runner holds it, exit 1 when the database does not answer.
+ */
+export async function withAdvisoryLock<T>(
+  url: string,
+  onLost: (reason: Error) => void,
+  work: (lock: AdvisoryLock) => Promise<T>,
+): Promise<T> {
+  const client = await connect(url);
+  client.on('error', onLost);
+  try {
+    await acquire(client);
+    return await work({
+      async endSessions(pids) {
+        await client.query('SELECT pg_terminate_backend(pid) FROM unnest($1::int[]) AS pid', [pids]);
+      },
+    });
+  } finally {
+    await client.end().catch(() => {});
+  }
+}
+
+async function connect(url: string): Promise<Client> {
+  const client = new Client({
+    connectionString: url,
+    connectionTimeoutMillis: 10_000,
+    keepAlive: true,
+    fallback_application_name: 'holdfast-data-migrations',
+  });
+  try {
+    await client.connect();
+    return client;
+  } catch (error) {
+    throw new Refusal(
+      EXIT.failed,
+      `cannot run the data migrations: the database does not answer (${describeError(error)}). Nothing was changed. Start it, or correct DATABASE_URL`,
+      { cause: error },
+    );
+  }
+}
+
+async function acquire(client: Client): Promise<void> {
+  const { rows } = await client.query<{ held: boolean }>('SELECT pg_try_advisory_lock($1, $2) AS held', [
+    ...LOCK_KEYS,
+  ]);
+  if (rows[0]?.held === true) return;
+  throw new Refusal(
+    EXIT.locked,
+    `cannot run the data migrations: ${await describeHolder(client)} is at it. Nothing was changed. Wait for it to end, then try again`,
+  );
+}
+
+async function describeHolder(client: Client): Promise<string> {
+  const { rows } = await client.query<{ pid: number; name: string; since: string }>(
+    `SELECT l.pid, a.application_name AS name, to_char(a.backend_start, 'YYYY-MM-DD HH24:MI:SS TZ') AS since
+       FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+      WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2 AND l.classid::bigint = $1 AND l.objid::bigint = $2
+        AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
+    [...LOCK_KEYS],
+  );
+  const holder = rows[0];
+  if (holder === undefined) return 'another runner';
+  return `another runner (${holder.name || 'unnamed'}, database session ${holder.pid}, since ${holder.since})`;
+}

@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict';
+import { chmod, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, test } from 'node:test';
+import { Refusal } from '../src/data-migrations/refusal.ts';
+import { readRegistry, writeRegistry } from '../src/data-migrations/registry-file.ts';
+import { isApplied, parseRegistry, withEntry, type Entry } from '../src/data-migrations/registry.ts';
+import { summarize } from '../src/data-migrations/status.ts';
+
+let folder = '';
+
+beforeEach(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'a registry '));
+});
+
+afterEach(async () => {
+  await rm(folder, { recursive: true });
+});
+
+function entry(id: string, status: Entry['status']): Entry {
+  return { id, appliedAt: '2026-01-12T09:00:00.000Z', executionTimeMs: 12, status };
+}
+
+const UNREADABLE = {
+  'an empty file': '',
+  'half a file': '{"migrations":[{"id":"001_a"',
+  'another shape': '[]',
+  'no list': '{"migrations":{}}',
+  'an entry without a date': '{"migrations":[{"id":"001_a","executionTimeMs":1,"status":"success"}]}',
+  'an unknown status': JSON.stringify({ migrations: [{ ...entry('001_a', 'success'), status: 'done' }] }),
+  'an id twice': JSON.stringify({ migrations: [entry('001_a', 'success'), entry('001_a', 'failed')] }),
+};
+
+for (const [what, text] of Object.entries(UNREADABLE)) {
+  await test(`${what} is refused, not taken for an empty registry`, () => {
+    assert.throws(
+      () => parseRegistry(text, 'registry.json'),
+      (error) =>
+        error instanceof Refusal && error.exitCode === 2 && error.message.includes('do not delete it'),
+    );
+  });
+}
+
+await test('a missing file is an empty registry', async () => {
+  assert.deepEqual(await readRegistry(path.join(folder, 'registry.json')), { migrations: [] });
+});
+
+await test('what was written is read again, in the documented format', async () => {
+  const file = path.join(folder, 'registry.json');
+  await writeRegistry(file, { migrations: [entry('001_a', 'success')] });
+  assert.deepEqual(await readRegistry(file), { migrations: [entry('001_a', 'success')] });
+  assert.match(await readFile(file, 'utf8'), /^\{\n {2}"migrations": \[\n {4}\{\n {6}"id": "001_a",\n/);
+  assert.deepEqual(await readdir(folder), ['registry.json']);
+});
+
+await test('a replaced registry keeps its mode, and a symbolic link goes on pointing at it', async () => {
+  const [file, link] = [path.join(folder, 'real.json'), path.join(folder, 'registry.json')];
+  await writeFile(file, '{"migrations":[]}');
+  await chmod(file, 0o640);
+  await symlink('real.json', link);
+  await writeRegistry(link, { migrations: [entry('001_a', 'success')] });
+  assert.equal((await stat(file)).mode & 0o777, 0o640);
+  assert.equal((await readRegistry(file)).migrations.length, 1);
+});
+
+await test('a retry takes the place of the failure', () => {
+  const failed = { migrations: [entry('001_a', 'failed'), entry('002_b', 'not-needed')] };
+  assert.equal(isApplied(failed, '001_a'), false);
+  const retried = withEntry(failed, entry('001_a', 'success'));
+  assert.deepEqual(
+    retried.migrations.map(({ id, status }) => [id, status]),
+    [
+      ['002_b', 'not-needed'],
+      ['001_a', 'success'],
+    ],
+  );
+});
+
+await test('the summary puts each migration into one list', () => {
+  const files = ['001_a', '002_b', '003_c'].map((id) => ({ id, path: `/m/${id}.ts` }));
+  const registry = {
+    migrations: [entry('000_gone', 'success'), entry('001_a', 'failed'), entry('002_b', 'skipped')],
+  };
+  assert.deepEqual(summarize(files, registry), {
+    applied: ['000_gone', '002_b'],
+    pending: ['003_c'],
+    failed: ['001_a'],
+  });
+});
