@@ -1,0 +1,99 @@
+import { join } from 'node:path';
+import { readApplianceEnvironment } from '../config/environment.ts';
+import type { Loaded } from '../config/load.ts';
+import { EmbeddedServer } from '../database/embedded.ts';
+import type { Database } from '../database/engine.ts';
+import { ExternalServer } from '../database/external.ts';
+import { PostgresDatabase } from '../database/postgres.ts';
+import { Secrets } from '../lib/secrets.ts';
+import type { Runtime } from '../runtime/runtime.ts';
+import { StateDirectory } from './state.ts';
+
+/** The program itself: what an interrupted run must be recovered by. */
+export interface Program {
+  readonly version: string;
+  /** The checkout that run.sh lies in. */
+  readonly home: string;
+  /** The folder of the built runner. */
+  readonly runner: string;
+  /** The Node that runs it. */
+  readonly node: string;
+}
+
+/** One appliance with all that is needed to work on it. */
+export interface Appliance extends Loaded {
+  readonly program: Program;
+  readonly state: StateDirectory;
+  readonly runtime: Runtime;
+  readonly database: Database | undefined;
+  readonly secrets: Secrets;
+  /** The Node that the appliance's own commands run with. */
+  readonly node: string;
+  /** A line for the operator from somewhere deep, such as an installation by apt. */
+  readonly say: (line: string) => void;
+}
+
+/** Puts an appliance together. Touches nothing. */
+export function openAppliance(
+  loaded: Loaded,
+  options: { program: Program; runtime: Runtime; say?: (line: string) => void; secrets?: Secrets },
+): Appliance {
+  const secrets = options.secrets ?? new Secrets();
+  const state = new StateDirectory(loaded.stateDirectory);
+  const say = options.say ?? (() => {});
+  const base = {
+    ...loaded,
+    program: options.program,
+    state,
+    secrets,
+    say,
+    runtime: options.runtime,
+    node: loaded.config.node === 'auto' ? options.program.node : loaded.config.node,
+  };
+  return { ...base, database: openDatabase(base) };
+}
+
+function openDatabase(base: Omit<Appliance, 'database'>): Database | undefined {
+  const { config, state, runtime, secrets, say } = base;
+  const database = config.database;
+  if (database === 'none') return undefined;
+  const server =
+    database.embedded === true
+      ? new EmbeddedServer({
+          folder: state.postgres,
+          runtime,
+          database: database.name ?? config.name,
+          secrets,
+          say,
+        })
+      : new ExternalServer({
+          variables: database.url,
+          adminVariable: database.adminUrl,
+          environment: () => readApplianceEnvironment(config, base.directory, secrets),
+          secrets,
+        });
+  return new PostgresDatabase(server, runtime);
+}
+
+/**
+ * The same appliance inside a run: every command carries the run's id, by which recovery finds what a killed run
+ * left behind, and is ended when the signal fires.
+ */
+export function insideRun(appliance: Appliance, runId: string, signal?: AbortSignal): Appliance {
+  const { runtime } = appliance;
+  const scoped: Runtime = {
+    ...runtime,
+    run: async (command, options) => await runtime.run(command, { signal, runId, ...options }),
+  };
+  return openAppliance(appliance, {
+    program: appliance.program,
+    runtime: scoped,
+    say: appliance.say,
+    secrets: appliance.secrets,
+  });
+}
+
+/** The folder with what the runner needs beside its code: the gate's preload, the schema engine. */
+export function programFile(program: Program, name: string): string {
+  return join(program.runner, name);
+}

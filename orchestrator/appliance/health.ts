@@ -1,0 +1,160 @@
+import { readFileSync, statSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { substitute } from '../config/environment.ts';
+import type { ServiceConfig } from '../config/schema.ts';
+import { messageOf } from '../lib/errors.ts';
+import { formatDuration } from '../lib/units.ts';
+import { lastLines } from '../runtime/runtime.ts';
+import type { Appliance } from './appliance.ts';
+import type { Gate } from './gate.ts';
+import { ask, atPointer } from './http.ts';
+import { serviceHandle, serviceLog } from './services.ts';
+
+const requestTimeoutMs = 5000;
+
+/** Why a service is not healthy, or undefined when it is. */
+export async function findHealthProblem(
+  url: string,
+  expect: Readonly<Record<string, unknown>>,
+  gate: Gate | undefined,
+  signal?: AbortSignal,
+): Promise<string | undefined> {
+  try {
+    const answer = await ask(url, {
+      timeoutMs: requestTimeoutMs,
+      signal,
+      headers: gate ? { 'holdfast-gate': gate.token } : {},
+    });
+    if (answer.status < 200 || answer.status > 299) return `${url} answers ${answer.status}`;
+    const pointers = Object.entries(expect);
+    if (pointers.length === 0) return undefined;
+    const document: unknown = JSON.parse(answer.body);
+    for (const [pointer, wanted] of pointers) {
+      const got = atPointer(document, pointer);
+      if (got !== wanted)
+        return `${url} says ${pointer} is ${JSON.stringify(got)} instead of ${JSON.stringify(wanted)}`;
+    }
+    return undefined;
+  } catch (error) {
+    return `${url} does not answer: ${messageOf(error)}`;
+  }
+}
+
+/**
+ * Waits until a service that was just started is healthy and stays so. One that ends meanwhile is not waited for.
+ *
+ * @throws Error with the last reason and the end of the service's log
+ */
+export async function waitUntilHealthy(
+  appliance: Appliance,
+  name: string,
+  service: ServiceConfig,
+  options: { gate?: Gate | undefined; signal?: AbortSignal | undefined; note?: (line: string) => void },
+): Promise<void> {
+  const { health } = service;
+  const logStart = logSize(appliance, name);
+  const handle = serviceHandle(appliance, name);
+  if (!health) {
+    await sleep(500);
+    if (!appliance.runtime.serviceState(handle).running)
+      throw new Error(`service ${name} ended at its start${tail(appliance, name, logStart)}`);
+    return;
+  }
+  const url = substitute(health.url, { port: service.port, env: {} });
+  const deadline = performance.now() + health.timeout;
+  let healthySince: number | undefined;
+  let problem: string | undefined;
+  for (;;) {
+    options.signal?.throwIfAborted();
+    if (!appliance.runtime.serviceState(handle).running) {
+      throw new Error(
+        `service ${name} ended ${healthySince === undefined ? 'at its start' : 'after it had been healthy'}${tail(appliance, name, logStart)}`,
+      );
+    }
+    problem = await findHealthProblem(url, health.expect, options.gate, options.signal);
+    const now = performance.now();
+    if (problem === undefined) {
+      healthySince ??= now;
+      if (now - healthySince >= health.stableFor) return;
+    } else {
+      healthySince = undefined;
+      options.note?.(`waiting for ${name}: ${problem}`);
+      if (now >= deadline)
+        throw new Error(
+          `service ${name} was not healthy within ${formatDuration(health.timeout)}: ${problem}${tail(appliance, name, logStart)}`,
+        );
+    }
+    await sleep(healthySince === undefined ? 50 : Math.min(100, health.stableFor));
+  }
+}
+
+/**
+ * Proves which commit answers. Without a release URL the proof is the process that we started, in its folder, which
+ * `waitUntilHealthy` has seen alive.
+ *
+ * @throws Error if another one answers
+ */
+export async function verifyRelease(
+  name: string,
+  service: ServiceConfig,
+  commit: string,
+  gate: Gate | undefined,
+): Promise<void> {
+  if (!service.release) return;
+  const url = substitute(service.release.url, { port: service.port, env: {} });
+  const answer = await ask(url, {
+    timeoutMs: requestTimeoutMs,
+    headers: gate ? { 'holdfast-gate': gate.token } : {},
+  });
+  let got: unknown;
+  try {
+    got = atPointer(JSON.parse(answer.body), service.release.pointer);
+  } catch {
+    throw new Error(
+      `${url} answers ${answer.status} and no JSON, so nobody knows which version of ${name} runs`,
+    );
+  }
+  if (got !== commit)
+    throw new Error(
+      `service ${name} answers as commit ${JSON.stringify(got)}, not ${commit}: another version is running`,
+    );
+}
+
+/**
+ * Checks that the gate holds: a request without our token must be refused. A service that answers it would
+ * acknowledge writes that a restore takes away.
+ *
+ * @throws Error that says how to declare it
+ */
+export async function verifyGate(name: string, service: ServiceConfig): Promise<void> {
+  // With "flag" the service decides what it answers; a health check is harmless.
+  if (service.gate !== 'preload' || !service.health) return;
+  const url = substitute(service.health.url, { port: service.port, env: {} });
+  const answer = await ask(url, { timeoutMs: requestTimeoutMs });
+  if (answer.status === 503) return;
+  throw new Error(
+    `service ${name} takes requests from outside before the update is committed (gate: ${service.gate} has no effect on it). ` +
+      `If that cannot be helped, declare services.${name}.gate: none in appliance.yaml: writes made in that moment are then lost when an update fails`,
+  );
+}
+
+function logSize(appliance: Appliance, name: string): number {
+  try {
+    return statSync(serviceLog(appliance, name)).size;
+  } catch {
+    return 0;
+  }
+}
+
+/** What the service itself printed, which is mostly the reason. */
+function tail(appliance: Appliance, name: string, from: number): string {
+  try {
+    const text = readFileSync(serviceLog(appliance, name))
+      .subarray(Math.max(0, from - 4096))
+      .toString('utf8');
+    const lines = lastLines(text, 8).trim();
+    return lines === '' ? '' : `\n${lines}`;
+  } catch {
+    return '';
+  }
+}

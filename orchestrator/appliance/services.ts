@@ -1,0 +1,114 @@
+import { join } from 'node:path';
+import { parseCommandString } from 'execa';
+import { baseEnvironment, readApplianceEnvironment, substitute } from '../config/environment.ts';
+import type { Argv, Config, ServiceConfig } from '../config/schema.ts';
+import { isPortTaken } from '../lib/ports.ts';
+import { Refusal } from '../lib/errors.ts';
+import type { ServiceHandle } from '../runtime/runtime.ts';
+import type { Appliance } from './appliance.ts';
+import { gateEnvironment, type Gate } from './gate.ts';
+
+export function serviceHandle(appliance: Appliance, name: string): ServiceHandle {
+  return { name, stateFolder: appliance.state.services };
+}
+
+export function serviceLog(appliance: Appliance, name: string): string {
+  return join(appliance.state.logs, `${name}.log`);
+}
+
+/** A configured command as a list of arguments; a backslash keeps a space. */
+export function toArgv(command: Argv): readonly string[] {
+  return typeof command === 'string' ? parseCommandString(command) : command;
+}
+
+/** Services so that each comes after those that it names in `after`. */
+export function startOrder(config: Config): string[] {
+  const order: string[] = [];
+  const visit = (name: string) => {
+    if (order.includes(name)) return;
+    for (const before of config.services[name]?.after ?? []) visit(before);
+    order.push(name);
+  };
+  for (const name of Object.keys(config.services)) visit(name);
+  return order;
+}
+
+/** A service without a port cannot be gated from outside: it is a worker, and starts after the commit. */
+export function isWorker(service: ServiceConfig): boolean {
+  return service.port === undefined && service.health === undefined && service.gate === 'preload';
+}
+
+export interface StartOptions {
+  readonly config: Config;
+  readonly commit: string;
+  readonly gate?: Gate | undefined;
+  /** How to reach the database. */
+  readonly database: Readonly<Record<string, string>>;
+}
+
+/** Starts one service, unless it runs already. Does not wait for its health. */
+export async function startService(appliance: Appliance, name: string, options: StartOptions): Promise<void> {
+  const service = options.config.services[name];
+  if (!service) throw new Error(`there is no service ${name}`);
+  const handle = serviceHandle(appliance, name);
+  if (appliance.runtime.serviceState(handle).running) return;
+  const variables = readApplianceEnvironment(options.config, appliance.directory, appliance.secrets);
+  const fill = (text: string) =>
+    substitute(text, { port: service.port, commit: options.commit, env: variables });
+  const own = Object.fromEntries(Object.entries(service.env).map(([key, value]) => [key, fill(value)]));
+  await appliance.runtime.startService({
+    ...handle,
+    argv: toArgv(service.start).map(fill),
+    cwd: join(appliance.directory, service.dir),
+    logFile: serviceLog(appliance, name),
+    env: {
+      ...baseEnvironment(appliance.node),
+      NODE_ENV: 'production',
+      ...(service.port === undefined ? {} : { PORT: String(service.port) }),
+      HOLDFAST_COMMIT: options.commit,
+      ...variables,
+      ...options.database,
+      ...own,
+      ...gateEnvironment(appliance, service, options.gate),
+    },
+  });
+}
+
+/** Ends every service, the dependent ones first, and returns when all of them are gone. May be run twice. */
+export async function stopServices(
+  appliance: Appliance,
+  config: Config,
+  note?: (line: string) => void,
+): Promise<void> {
+  for (const name of startOrder(config).toReversed()) {
+    const service = config.services[name];
+    if (!service) continue;
+    note?.(`stopping ${name}`);
+    await appliance.runtime.stopService(serviceHandle(appliance, name), {
+      signal: service.stop.signal,
+      timeoutMs: service.stop.timeout,
+      kill: service.stop.kill,
+    });
+  }
+}
+
+/** The services that run now, by name. */
+export function runningServices(appliance: Appliance, config: Config): string[] {
+  return startOrder(config).filter(
+    (name) => appliance.runtime.serviceState(serviceHandle(appliance, name)).running,
+  );
+}
+
+/** @throws Refusal if somebody else listens where one of our stopped services should */
+export async function verifyPortsAreOurs(appliance: Appliance, config: Config): Promise<void> {
+  for (const [name, { port }] of Object.entries(config.services)) {
+    if (port === undefined || appliance.runtime.serviceState(serviceHandle(appliance, name)).running)
+      continue;
+    if (await isPortTaken(port)) {
+      throw new Refusal(
+        `cannot go on: port ${port} of service ${name} is in use by a program that Holdfast did not start`,
+        `stop that program (ss -ltnp "sport = :${port}" shows it), then try again`,
+      );
+    }
+  }
+}

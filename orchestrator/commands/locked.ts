@@ -1,0 +1,51 @@
+import type { Appliance } from '../appliance/appliance.ts';
+import { takeSignals, type Signals } from '../lib/signals.ts';
+import { withRunLock } from '../pipeline/run-lock.ts';
+import {
+  continueWithCurrentVersion,
+  handOverToItsRunner,
+  isRecoveringForOthers,
+  recoverIfUnfinished,
+  type Recovered,
+} from './recovering.ts';
+import type { Session } from './session.ts';
+
+export interface Locked {
+  readonly appliance: Appliance;
+  readonly signals: Signals;
+  /** The run that had been interrupted, and was brought to its end before this. */
+  readonly recovered: Recovered | undefined;
+}
+
+/**
+ * A command that changes the appliance: under the one lock, signals taken over, an interrupted run recovered first.
+ *
+ * @param name as it stands in "cannot NAME: ..." and in the lock's file
+ */
+export async function locked(
+  session: Session,
+  name: string,
+  work: (locked: Locked) => Promise<number>,
+): Promise<number> {
+  const appliance = session.open();
+  await handOverToItsRunner(session, appliance);
+  const signals = takeSignals((line) => session.ui.say(line));
+  let mustContinue = false;
+  try {
+    const exitCode = await withRunLock(appliance, name, async (lock) => {
+      // A lock that is lost is as good as a signal: somebody else may begin any moment.
+      void lock.lost.then(() =>
+        signals.abort.abort(new Error('the lock of this run was lost: its helper process died')),
+      );
+      const recovered = await recoverIfUnfinished(session, appliance);
+      if (recovered && isRecoveringForOthers() && !['update', 'recover'].includes(name)) {
+        mustContinue = true;
+        return 0;
+      }
+      return await work({ appliance, signals, recovered });
+    });
+    return mustContinue ? await continueWithCurrentVersion(session) : exitCode;
+  } finally {
+    signals.release();
+  }
+}

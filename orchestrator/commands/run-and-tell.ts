@@ -1,0 +1,84 @@
+import { newRunId } from '../appliance/state.ts';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { messageOf, NotRestoredError } from '../lib/errors.ts';
+import { collectAfterRun } from '../pipeline/after-run.ts';
+import { notifyAll, type Notification } from '../pipeline/notify.ts';
+import { executeRun, type RunRequest, type RunResult } from '../pipeline/pipeline.ts';
+import { describeOutcome, exitCodeOf, resultEvent } from '../ui/outcome.ts';
+import { both, logListener } from '../ui/run-log.ts';
+import type { Session } from './session.ts';
+
+type Request = Pick<
+  RunRequest,
+  'appliance' | 'signals' | 'kind' | 'steps' | 'origin' | 'target' | 'snapshot' | 'restoring'
+>;
+
+/** Runs a run, tells its outcome to the operator, the log and whoever wants to be notified, and gives the exit code. */
+export async function runAndTell(
+  session: Session,
+  request: Request,
+  more: Record<string, unknown> = {},
+): Promise<number> {
+  const { appliance, origin, target } = request;
+  const { state } = appliance;
+  const id = newRunId(
+    new Date(),
+    (taken) => existsSync(state.run(taken)) || existsSync(join(appliance.backupsDirectory, taken)),
+  );
+  const log = logListener(state.run(id), session.secrets);
+  const listener = both(session.ui.listener, log);
+  const tell = async (event: Notification['event'], message: string, outageMs: number) => {
+    const notification = {
+      event,
+      appliance: appliance.config.name,
+      run: id,
+      from: origin.label,
+      to: target.label,
+      message: session.secrets.mask(message),
+      outageMs: Math.round(outageMs),
+    };
+    await notifyAll(appliance, notification, (warning) => listener({ type: 'warning', message: warning }));
+  };
+  let result: RunResult;
+  try {
+    result = await executeRun({
+      ...request,
+      id,
+      sequence: state.nextSequence(),
+      driver: session.ui.driver,
+      listener,
+      cleanUp: async ({ appliance: after, run }) => await collectAfterRun(after, run),
+    });
+  } catch (error) {
+    await tell('not-restored', messageOf(error), 0);
+    throw error instanceof NotRestoredError
+      ? error
+      : new NotRestoredError(messageOf(error), { next: './run.sh recover', cause: error });
+  }
+  const event = resultEvent(result, origin, target, more);
+  log(event);
+  await tell(eventOf(result), describeOutcome(result, origin, target, plain), result.outageMs);
+  session.ui.result(event, describeOutcome(result, origin, target, session.ui.paint));
+  return exitCodeOf(result);
+}
+
+function eventOf({ outcome }: RunResult): Notification['event'] {
+  switch (outcome) {
+    case 'updated':
+    case 'rolled-back':
+    case 'restored':
+      return outcome;
+    case 'backed-up':
+      return 'backup';
+    case 'not-restored':
+      return 'not-restored';
+    case 'refused':
+    case 'interrupted':
+    case 'failed-unchanged':
+      return 'refused';
+  }
+}
+
+const same = (text: string) => text;
+const plain = { bold: same, dim: same, red: same, green: same, yellow: same };

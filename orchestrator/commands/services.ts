@@ -1,0 +1,65 @@
+import { runningServices, stopServices, verifyPortsAreOurs } from '../appliance/services.ts';
+import { plural } from '../lib/units.ts';
+import type { Register } from '../main.ts';
+import { openToAll, startAndVerify } from '../pipeline/recovery.ts';
+import { readOrigin } from '../pipeline/target.ts';
+import { addresses } from './addresses.ts';
+import { locked, type Locked } from './locked.ts';
+import type { Session } from './session.ts';
+
+export const registerServices: Register = (program, act) => {
+  program
+    .command('start')
+    .description('start the services (and the embedded database), and wait until they are healthy')
+    .action(
+      act(async (session) => await locked(session, 'start', async (state) => await start(session, state))),
+    );
+  program
+    .command('stop')
+    .description('stop the services; --database stops the embedded database, too')
+    .option('--database', 'stop the embedded database as well')
+    .action(
+      act(
+        async (session, options: { database?: boolean }) =>
+          await locked(session, 'stop', async (state) => {
+            await stop(session, state, options.database === true);
+            session.ui.result(
+              { type: 'result', ok: true, exitCode: 0, outcome: 'stopped' },
+              'Stopped.\n  Next: ./run.sh start',
+            );
+            return 0;
+          }),
+      ),
+    );
+  program
+    .command('restart')
+    .description('stop the services, then start them')
+    .action(
+      act(
+        async (session) =>
+          await locked(session, 'restart', async (state) => {
+            await stop(session, state, false);
+            return await start(session, state);
+          }),
+      ),
+    );
+};
+
+async function start(session: Session, { appliance }: Locked): Promise<number> {
+  await verifyPortsAreOurs(appliance, appliance.config);
+  const before = runningServices(appliance, appliance.config).length;
+  const { commit } = await readOrigin(appliance);
+  await openToAll(appliance);
+  await startAndVerify(appliance, appliance.config, commit, { note: (line) => session.ui.say(line) });
+  const started = Object.keys(appliance.config.services).length - before;
+  session.ui.result(
+    { type: 'result', ok: true, exitCode: 0, outcome: 'started', started },
+    `${started === 0 ? 'All services run already' : `${plural(started, 'service')} started`}: ${addresses(appliance.config).join(', ')}`,
+  );
+  return 0;
+}
+
+async function stop(session: Session, { appliance }: Locked, database: boolean): Promise<void> {
+  await stopServices(appliance, appliance.config, (line) => session.ui.say(line));
+  if (database) await appliance.database?.stop();
+}

@@ -1,0 +1,32 @@
+import { join } from 'node:path';
+import type { Register } from '../main.ts';
+import { handOver } from '../runtime/hand-over.ts';
+
+/** Names of the suites, as folders under tests/. */
+const suites = ['unit', 'integration', 'e2e'] as const;
+
+export const registerTest: Register = (program, act) => {
+  program
+    .command('test')
+    .argument(
+      '[what...]',
+      `static checks and every suite without it; or ${suites.join(', ')}, a file, or options of vitest`,
+    )
+    .description("run Holdfast's own checks and tests")
+    .allowUnknownOption()
+    .action(
+      act(async (session, what: string[]) => {
+        const { home, node } = session.program;
+        const vitest = join(home, 'node_modules', 'vitest', 'vitest.mjs');
+        process.chdir(home);
+        if (what.length === 0) {
+          const checked = await handOver(node, [join(home, 'tests', 'support', 'check.ts')]);
+          if (checked !== 0) return checked;
+        }
+        const args = what.flatMap((word) =>
+          suites.includes(word as (typeof suites)[number]) ? ['--project', word] : [word],
+        );
+        return await handOver(node, [vitest, 'run', ...args]);
+      }),
+    );
+};

@@ -1,0 +1,73 @@
+import { runningServices } from '../appliance/services.ts';
+import { formatBytes, plural } from '../lib/units.ts';
+import { pendingDataMigrations } from '../pipeline/data-pending.ts';
+import { findDestination } from '../pipeline/target.ts';
+import { migrationNames, migrationsFolder, pendingMigrations } from '../schema-migrations/pending.ts';
+import { estimateSpace } from '../steps/space.ts';
+import { filesAt, summarise } from '../tools/git-facts.ts';
+import type { Session } from './session.ts';
+
+/** `update --dry-run`: what an update would do. Fetches and looks; stops and changes nothing. */
+export async function showPlan(session: Session, to: string | undefined): Promise<number> {
+  const appliance = session.open();
+  const { runtime, directory, state } = appliance;
+  const { origin, target, relation } = await findDestination(appliance, to);
+  const commits = await summarise(runtime, directory, origin.commit, target.commit);
+  const folder = migrationsFolder(target.config);
+  const names =
+    folder === undefined
+      ? []
+      : migrationNames(await filesAt(runtime, directory, target.commit, folder), folder);
+  // A server that does not run is not started for a look.
+  const applied = await appliance.database?.appliedMigrations().catch(() => undefined);
+  const schema = pendingMigrations(names, applied ?? []);
+  const dataFolder = target.config.prisma?.dataMigrations?.dir;
+  const data =
+    dataFolder === undefined
+      ? []
+      : pendingDataMigrations(
+          directory,
+          target.config,
+          await filesAt(runtime, directory, target.commit, dataFolder),
+        );
+  const space = await estimateSpace(appliance).catch(() => []);
+  const stopping = runningServices(appliance, appliance.config);
+  const unfinished = state.unfinishedRun();
+  const list = (items: readonly string[]) => (items.length === 0 ? 'none' : items.join(', '));
+  const lines = [
+    relation === 'newer'
+      ? `Would update ${origin.label} -> ${target.label} (${plural(commits.count, 'commit')}):`
+      : `Already current: ${origin.label}.`,
+    ...commits.subjects.map((subject) => `    ${subject}`),
+    `  schema migrations:  ${list(schema)}${applied === undefined && appliance.database ? ' (the database does not answer, so all are listed)' : ''}`,
+    `  data migrations:    ${list(data)}`,
+    `  stopped meanwhile:  ${list(stopping)}`,
+    `  room needed:        ${space.map(({ what, bytes }) => `${formatBytes(bytes)} for ${what}`).join(', ') || 'unknown'}`,
+    ...(appliance.state.isInstalled()
+      ? []
+      : ['  This checkout was never set up; an update sets it up first.']),
+    ...(unfinished === undefined
+      ? []
+      : [`  The run ${unfinished} was interrupted: an update would recover it first and then stop.`]),
+    'Nothing was stopped or changed.',
+  ];
+  session.ui.result(
+    {
+      type: 'result',
+      ok: true,
+      exitCode: 0,
+      outcome: 'dry-run',
+      relation,
+      from: origin.commit,
+      to: target.commit,
+      commits: commits.count,
+      schemaMigrations: schema,
+      dataMigrations: data,
+      services: stopping,
+      space: space.map(({ what, bytes }) => ({ what, bytes })),
+      ...(unfinished === undefined ? {} : { unfinished }),
+    },
+    lines.join('\n'),
+  );
+  return 0;
+}

@@ -1,0 +1,104 @@
+import { runningServices } from '../appliance/services.ts';
+import type { Appliance } from '../appliance/appliance.ts';
+import { exitCodes } from '../lib/errors.ts';
+import type { Register } from '../main.ts';
+import { pendingDataMigrationsInCheckout } from '../pipeline/data-pending.ts';
+import { setUp } from '../pipeline/setup.ts';
+import { updateSteps } from '../pipeline/steps.ts';
+import { findDestination, type Destination } from '../pipeline/target.ts';
+import { findPending } from '../steps/migrate-schema.ts';
+import { locked, type Locked } from './locked.ts';
+import { exitCodeAfter } from './recovering.ts';
+import { runAndTell } from './run-and-tell.ts';
+import type { Session } from './session.ts';
+import { showPlan } from './update-plan.ts';
+
+interface UpdateOptions {
+  readonly to?: string;
+  readonly dryRun?: boolean;
+}
+
+export const registerUpdate: Register = (program, act) => {
+  program
+    .command('update')
+    .description('update the appliance as a whole, or leave it exactly as it was')
+    .option('--to <ref>', 'a branch, tag or commit, instead of the one that appliance.yaml follows')
+    .option('--dry-run', 'show what would happen; nothing is stopped or changed')
+    .addHelpText(
+      'after',
+      '\nExit: 0 updated or current, 3 refused, 4 another run is at work, 10 failed and restored, 11 failed and NOT restored.',
+    )
+    .action(
+      act(async (session, options: UpdateOptions) => {
+        if (options.dryRun) return await showPlan(session, options.to);
+        return await locked(session, 'update', async (state) => await update(session, state, options));
+      }),
+    );
+};
+
+async function update(
+  session: Session,
+  { appliance, signals, recovered }: Locked,
+  options: UpdateOptions,
+): Promise<number> {
+  const { ui } = session;
+  if (recovered && recovered.report.state !== 'unchanged') {
+    // Trying again at once would be a loop under cron: the operator decides.
+    const exitCode = exitCodeAfter(recovered.report);
+    ui.result(
+      {
+        type: 'result',
+        ok: exitCode === 0,
+        exitCode,
+        outcome: recovered.report.state === 'before' ? 'restored' : 'updated',
+        run: recovered.run.id,
+        identical: recovered.report.compared !== '',
+      },
+      'The interrupted run was brought to its end; no new update was begun.\n  Next: ./run.sh update, whenever it suits you.',
+    );
+    return exitCode;
+  }
+  if (!appliance.state.isInstalled()) {
+    ui.say('This checkout was never set up: setting it up first.');
+    await setUp(appliance, { driver: ui.driver, listener: ui.listener, signal: signals.abort.signal });
+  }
+  const destination = await findDestination(appliance, options.to);
+  if (destination.relation !== 'newer' && !(await hasPendingWork(appliance)))
+    return tellCurrent(session, appliance, destination);
+  const { origin } = destination;
+  const target =
+    destination.relation === 'newer'
+      ? destination.target
+      : { commit: origin.commit, label: origin.label, config: appliance.config };
+  return await runAndTell(session, {
+    appliance,
+    signals,
+    kind: 'update',
+    steps: updateSteps,
+    origin,
+    target,
+    snapshot: { kind: 'update' },
+  });
+}
+
+/** The code is current, but a migration of it was never applied: then there is something to do. */
+async function hasPendingWork(appliance: Appliance): Promise<boolean> {
+  if (!appliance.database) return false;
+  await appliance.database.ensureRunning();
+  return (
+    (await findPending(appliance, appliance.config)).length > 0 ||
+    pendingDataMigrationsInCheckout(appliance.directory, appliance.config).length > 0
+  );
+}
+
+function tellCurrent(session: Session, appliance: Appliance, { origin, relation }: Destination): number {
+  const running = runningServices(appliance, appliance.config).length;
+  const stopped = Object.keys(appliance.config.services).length - running;
+  const ahead = relation === 'older' ? ' (newer than what it follows)' : '';
+  const hint = stopped === 0 ? '' : `\n  ${stopped} of its services do not run.\n  Next: ./run.sh start`;
+  session.ui.result(
+    { type: 'result', ok: true, exitCode: 0, outcome: 'current', from: origin.commit, to: origin.commit },
+    `Already current: ${origin.label}${ahead}. Nothing was stopped.${hint}`,
+  );
+  return exitCodes.ok;
+}

@@ -1,0 +1,72 @@
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { parseEnv } from 'node:util';
+import { hasCode, messageOf, Refusal } from '../lib/errors.ts';
+import type { Secrets } from '../lib/secrets.ts';
+import type { Config } from './schema.ts';
+
+/**
+ * The variables of the appliance: env files in their order, then `env.set`. Read anew each time it is needed,
+ * since a restore may bring an older file back.
+ *
+ * @param secrets learns every value that comes from a file
+ * @throws Refusal if a file cannot be read
+ */
+export function readApplianceEnvironment(
+  config: Config,
+  directory: string,
+  secrets: Secrets,
+): Record<string, string> {
+  const variables: Record<string, string> = {};
+  for (const file of config.env.files) {
+    let text: string;
+    try {
+      text = readFileSync(join(directory, file), 'utf8');
+    } catch (error) {
+      const why = hasCode(error, 'ENOENT') ? 'it does not exist' : messageOf(error);
+      throw new Refusal(
+        `cannot read the env file ${file}: ${why}`,
+        `create ${file}, or take it out of env.files`,
+      );
+    }
+    for (const [name, value] of Object.entries(parseEnv(text))) {
+      if (value === undefined) continue;
+      variables[name] = value;
+      secrets.add(value);
+    }
+  }
+  return { ...variables, ...config.env.set };
+}
+
+/** What must not leak from the operator's shell into the appliance, or would change what its tools do. */
+const notInherited =
+  /^(HOLDFAST_|npm_|NPM_CONFIG_(PREFIX|LOCAL_PREFIX)|PG|DATABASE_URL$|NODE_OPTIONS$|NODE_ENV$|NODE_PATH$|GIT_|VITEST|INIT_CWD$|PORT$|HOST$|OLDPWD$|BASH_ENV$|ENV$)/;
+
+/** The operator's environment without what does not belong into the appliance's processes; Node's folder first on PATH. */
+export function baseEnvironment(nodePath: string): Record<string, string> {
+  const kept: Record<string, string> = {};
+  for (const [name, value] of Object.entries(process.env)) {
+    if (value !== undefined && !notInherited.test(name)) kept[name] = value;
+  }
+  kept['PATH'] = `${dirname(nodePath)}:${process.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin'}`;
+  return kept;
+}
+
+/** What `{port}`, `{commit}`, `{tag}` and `{env.X}` stand for. */
+export interface Substitutions {
+  readonly port?: number | undefined;
+  readonly commit?: string | undefined;
+  readonly tag?: string | undefined;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** Fills the placeholders of a configured text. Throws Refusal for a placeholder that has no value here. */
+export function substitute(text: string, values: Substitutions): string {
+  return text.replaceAll(/\{(port|commit|tag|env\.[A-Za-z_][A-Za-z0-9_]*)\}/g, (whole, key: string) => {
+    const value = key.startsWith('env.')
+      ? values.env[key.slice(4)]
+      : values[key as 'port' | 'commit' | 'tag'];
+    if (value === undefined) throw new Refusal(`cannot fill ${whole} in "${text}": it has no value here`);
+    return String(value);
+  });
+}

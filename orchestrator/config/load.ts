@@ -1,0 +1,100 @@
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { parseDocument } from 'yaml';
+import { hasCode, messageOf, UsageError } from '../lib/errors.ts';
+import { parseConfig, type Problem } from './parse.ts';
+import type { Config } from './schema.ts';
+
+/** A configuration with the places it speaks of, as absolute paths. */
+export interface Loaded {
+  readonly config: Config;
+  /** The file it was read from. */
+  readonly file: string;
+  /** The checkout of the appliance. */
+  readonly directory: string;
+  readonly stateDirectory: string;
+  readonly backupsDirectory: string;
+}
+
+/**
+ * Reads and checks the configuration of an appliance.
+ *
+ * @param path the checkout, or a file that describes the checkout it lies in
+ * @throws UsageError that lists every problem with its path and what was found
+ */
+export function loadAppliance(path: string): Loaded {
+  const target = resolve(path);
+  const isDirectory = existsSync(target) && statSync(target).isDirectory();
+  const file = isDirectory ? join(target, 'appliance.yaml') : target;
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    const why = hasCode(error, 'ENOENT') ? 'there is no such file' : messageOf(error);
+    throw new UsageError(
+      `cannot read the configuration ${file}: ${why}`,
+      'write appliance.yaml (README, "Adopting Holdfast"), or name another place with --appliance PATH',
+    );
+  }
+  const loaded = place(parseConfigText(text, file), file, dirname(file));
+  const missing = findMissingFiles(loaded);
+  if (missing.length > 0) throw configurationError(file, missing);
+  return loaded;
+}
+
+/** Parses and checks the text of an appliance.yaml. `where` names it in errors. Throws UsageError. */
+export function parseConfigText(text: string, where: string): Config {
+  const document = parseDocument(text, { prettyErrors: true });
+  if (document.errors.length > 0) {
+    const problems = document.errors.map((error) => ({
+      path: `line ${error.linePos?.[0].line ?? '?'}`,
+      message: error.message.split('\n')[0] ?? 'is not YAML',
+    }));
+    throw configurationError(where, problems);
+  }
+  const parsed = parseConfig(document.toJS() ?? {});
+  if (!parsed.ok) throw configurationError(where, parsed.problems);
+  return parsed.config;
+}
+
+/** Resolves the places of a configuration against its checkout. */
+export function place(config: Config, file: string, directory: string): Loaded {
+  return {
+    config,
+    file,
+    directory,
+    stateDirectory: resolve(directory, config.stateDirectory),
+    backupsDirectory: resolve(directory, config.backups.directory),
+  };
+}
+
+function configurationError(where: string, problems: readonly Problem[]): UsageError {
+  const lines = problems.map(({ path, message }) => `  ${path}: ${message}`);
+  const count = problems.length === 1 ? 'one problem' : `${problems.length} problems`;
+  return new UsageError(
+    `cannot use ${where}: ${count}. Nothing was changed.\n${lines.join('\n')}`,
+    'mend the file and try again; ./run.sh config prints what was understood',
+  );
+}
+
+/** What the configuration names and the checkout does not have. */
+function findMissingFiles({ config, directory }: Loaded): Problem[] {
+  const problems: Problem[] = [];
+  const need = (path: string, relative: string) => {
+    if (!existsSync(join(directory, relative)))
+      problems.push({ path, message: `there is no ${relative} in ${directory}` });
+  };
+  for (const [name, build] of Object.entries(config.builds)) {
+    need(`builds.${name}.dir`, build.dir);
+    if (build.install === 'auto') need(`builds.${name}.install`, join(build.dir, 'package-lock.json'));
+  }
+  for (const [name, service] of Object.entries(config.services)) need(`services.${name}.dir`, service.dir);
+  config.env.files.forEach((file, index) => need(`env.files[${index}]`, file));
+  if (config.prisma) {
+    need('prisma.dir', config.prisma.dir);
+    if (config.prisma.dataMigrations) {
+      need('prisma.dataMigrations.dir', join(config.prisma.dataMigrations.dir, 'run.sh'));
+    }
+  }
+  return problems;
+}

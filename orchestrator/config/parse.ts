@@ -1,0 +1,134 @@
+import type { z } from 'zod';
+import { applianceSchema, type Config } from './schema.ts';
+
+/** One thing that is wrong with a configuration. */
+export interface Problem {
+  /** Where, as in `services.backend.port`. */
+  readonly path: string;
+  readonly message: string;
+}
+
+export type ParseResult =
+  | { readonly ok: true; readonly config: Config }
+  | { readonly ok: false; readonly problems: readonly Problem[] };
+
+/**
+ * Turns what was read from appliance.yaml into a configuration, or into the list of everything that is wrong with
+ * it: all problems at once, each with its path and what was found there.
+ */
+export function parseConfig(raw: unknown): ParseResult {
+  const parsed = applianceSchema.safeParse(raw, { reportInput: true });
+  if (!parsed.success) {
+    return { ok: false, problems: parsed.error.issues.flatMap((issue) => describeIssue(issue, raw)) };
+  }
+  const problems = crossCheck(parsed.data);
+  return problems.length === 0 ? { ok: true, config: parsed.data } : { ok: false, problems };
+}
+
+function describeIssue(issue: z.core.$ZodIssue, raw: unknown): Problem[] {
+  const path = formatPath(issue.path);
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((key) => ({ path: formatPath([...issue.path, key]), message: 'unknown key' }));
+  }
+  if (issue.code === 'invalid_union') {
+    // The branch with the fewest complaints is the one that was meant.
+    const branches = issue.errors.filter((branch) => branch.length > 0);
+    const closest = branches.toSorted((a, b) => distance(a) - distance(b))[0];
+    if (closest && closest.some((inner) => inner.path.length > 0 || inner.code === 'unrecognized_keys')) {
+      return closest.flatMap((inner) =>
+        describeIssue({ ...inner, path: [...issue.path, ...inner.path] }, raw),
+      );
+    }
+    const expected = branches.flatMap((branch) => branch.map((inner) => trim(inner.message)));
+    return [{ path, message: `${[...new Set(expected)].join(', or ')}; found ${found(raw, issue.path)}` }];
+  }
+  return [{ path, message: `${trim(issue.message)}; found ${found(raw, issue.path)}` }];
+}
+
+/** Wrong kind of thing altogether counts most, then every single complaint. */
+function distance(issues: readonly z.core.$ZodIssue[]): number {
+  return issues.reduce(
+    (sum, issue) => sum + (issue.path.length === 0 && issue.code !== 'unrecognized_keys' ? 100 : 1),
+    0,
+  );
+}
+
+function trim(message: string): string {
+  return message
+    .replace(/^Invalid input: /, '')
+    .replace(/, received .*$/, '')
+    .replace(/^Invalid/, 'invalid');
+}
+
+function formatPath(path: readonly PropertyKey[]): string {
+  if (path.length === 0) return '(the whole file)';
+  return path
+    .map((part, index) =>
+      typeof part === 'number' ? `[${part}]` : index === 0 ? String(part) : `.${String(part)}`,
+    )
+    .join('');
+}
+
+function found(raw: unknown, path: readonly PropertyKey[]): string {
+  let value = raw;
+  for (const part of path) {
+    if (typeof value !== 'object' || value === null) return 'nothing';
+    value = (value as Record<PropertyKey, unknown>)[part];
+  }
+  if (value === undefined) return 'nothing';
+  if (value === null) return 'an empty value';
+  if (Array.isArray(value)) return 'a list';
+  if (typeof value === 'object') return 'a mapping';
+  const text = JSON.stringify(value);
+  return text.length > 60 ? `${text.slice(0, 57)}..."` : text;
+}
+
+/** What no single key can tell: names that refer to one another. */
+function crossCheck(config: Config): Problem[] {
+  const problems: Problem[] = [];
+  const services = Object.entries(config.services);
+  const portOwner = new Map<number, string>();
+  for (const [name, service] of services) {
+    const at = `services.${name}`;
+    for (const other of service.after) {
+      if (!(other in config.services))
+        problems.push({ path: `${at}.after`, message: `there is no service "${other}"` });
+    }
+    if (service.port !== undefined) {
+      const owner = portOwner.get(service.port);
+      if (owner !== undefined)
+        problems.push({
+          path: `${at}.port`,
+          message: `port ${service.port} belongs to service "${owner}" already`,
+        });
+      portOwner.set(service.port, name);
+    }
+    for (const [key, check] of [
+      ['health', service.health],
+      ['release', service.release],
+    ] as const) {
+      if (check?.url.includes('{port}') && service.port === undefined) {
+        problems.push({ path: `${at}.${key}.url`, message: 'uses {port}, but the service has no port' });
+      }
+    }
+  }
+  if (hasCycle(config)) problems.push({ path: 'services', message: '"after" goes round in a circle' });
+  if (config.prisma && config.database === 'none') {
+    problems.push({
+      path: 'database',
+      message: 'prisma needs a database; say { embedded: true } or { url: [NAME] }',
+    });
+  }
+  return problems;
+}
+
+function hasCycle(config: Config): boolean {
+  const done = new Set<string>();
+  const visit = (name: string, above: ReadonlySet<string>): boolean => {
+    if (above.has(name)) return true;
+    if (done.has(name)) return false;
+    done.add(name);
+    return (config.services[name]?.after ?? []).some((next) => visit(next, new Set([...above, name])));
+  };
+  return Object.keys(config.services).some((name) => visit(name, new Set()));
+}

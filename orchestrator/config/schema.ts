@@ -1,0 +1,191 @@
+import { z } from 'zod';
+import { duration, identifier, insidePath, notYet } from './units.ts';
+
+/*
+ * appliance.yaml, as DESIGN §7 has it: one schema, from which come the check, the defaults, the types and the JSON
+ * Schema for editors. What is written by hand below as "not yet" is known, and refused by name.
+ */
+
+const signals = ['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGHUP', 'SIGKILL'] as const;
+const httpUrl = z.string().regex(/^https?:\/\//, 'must be an http:// or https:// URL');
+const argv = z
+  .union([z.string().trim().min(1), z.array(z.string()).min(1)])
+  .meta({ description: 'A command: words separated by spaces, or a list of arguments. No shell reads it.' });
+const pointer = z.string().regex(/^(\/[^/]*)+$/, 'must be a JSON pointer such as /database');
+const environment = z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.coerce.string());
+
+const health = z.strictObject({
+  url: httpUrl.meta({ description: 'Asked until it answers 200; {port} is the port of the service.' }),
+  expect: z.record(pointer, z.union([z.string(), z.number(), z.boolean(), z.null()])).default({}),
+  timeout: duration.default(120_000),
+  stableFor: duration.default(3_000),
+});
+
+const release = z.strictObject({
+  url: httpUrl,
+  pointer,
+  equals: z.literal('commit').default('commit'),
+});
+
+const service = z.strictObject({
+  dir: insidePath.default('.'),
+  start: argv,
+  unit: notYet('a systemd unit as a service').optional(),
+  user: notYet('a user of its own for a service').optional(),
+  port: z.int().min(1).max(65_535).optional(),
+  env: environment.default({}),
+  after: z.array(identifier).default([]),
+  state: z
+    .literal('none', { error: 'only "none" is supported yet; name what the service keeps under "data"' })
+    .default('none'),
+  gate: z.enum(['preload', 'flag', 'none']).default('preload').meta({
+    description:
+      'How outside requests are kept away between the start and the commit of an update: "preload" (a Node service: Holdfast answers 503 in its place), "flag" (the service honours HOLDFAST_GATE_FILE itself), "none" (not at all: writes made meanwhile are lost if the update fails).',
+  }),
+  stop: z
+    .strictObject({
+      signal: z.enum(signals).default('SIGTERM'),
+      timeout: duration.default(30_000),
+      kill: z.enum(['group', 'process']).default('group'),
+    })
+    .prefault({}),
+  health: health.optional(),
+  release: release.optional(),
+});
+
+const build = z.strictObject({
+  dir: insidePath.default('.'),
+  phase: z.enum(['before-migrations', 'after-migrations']).default('before-migrations'),
+  install: z.union([z.enum(['auto', 'none']), argv]).default('auto'),
+  build: z.array(argv).default([]),
+  products: z.array(insidePath).default(['node_modules']),
+  database: z.enum(['none', 'available']).default('none').meta({
+    description:
+      '"available": the build may read the database (it gets DATABASE_URL); "none": it gets no database URL.',
+  }),
+  env: environment.default({}),
+  timeout: duration.default(1_800_000),
+});
+
+const dataMigrations = z.strictObject({
+  dir: insidePath,
+  loader: z.literal('auto', { error: 'only "auto" is supported yet' }).default('auto'),
+  when: z.literal('before-start', { error: '"after-start" is not supported yet' }).default('before-start'),
+  onFailure: z.literal('restore', { error: '"warn" is not supported yet' }).default('restore'),
+  timeout: duration.default(3_600_000),
+});
+
+const prisma = z.strictObject({
+  dir: insidePath.default('.'),
+  deploy: z.union([z.enum(['holdfast', 'none']), argv]).default('holdfast'),
+  before: z.array(argv).default([]),
+  after: z.array(argv).default([]),
+  migrations: insidePath
+    .optional()
+    .meta({ description: 'Folder of the schema migrations; by default prisma/migrations under "dir".' }),
+  timeout: duration.default(3_600_000),
+  dataMigrations: dataMigrations.optional(),
+});
+
+const variable = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'must be the name of an environment variable');
+const embeddedDatabase = z.strictObject({ embedded: z.literal(true), name: identifier.optional() });
+const externalDatabase = z.strictObject({
+  embedded: z.literal(false).optional(),
+  url: z.union([variable.transform((name) => [name]), z.array(variable).min(1)]),
+  adminUrl: variable.optional(),
+  restore: z.enum(['auto', 'swap'], { error: 'only "auto" and "swap" are supported yet' }).default('auto'),
+  fence: z.enum(['auto', 'none']).default('auto'),
+  shared: z.literal(false, { error: 'a shared database is not supported yet' }).default(false),
+});
+
+const notification = z
+  .strictObject({
+    url: httpUrl.optional(),
+    command: argv.optional(),
+    on: z
+      .array(z.enum(['updated', 'restored', 'rolled-back', 'not-restored', 'refused', 'backup']))
+      .min(1)
+      .default(['updated', 'restored', 'rolled-back', 'not-restored']),
+    timeout: duration.default(10_000),
+  })
+  .refine((entry) => (entry.url === undefined) !== (entry.command === undefined), {
+    message: 'needs either url or command',
+  });
+
+export const applianceSchema = z.strictObject({
+  version: z.literal(1, { error: 'must be 1, the version of this format' }),
+  name: identifier,
+  node: z
+    .union([
+      z.literal('auto'),
+      z
+        .string()
+        .startsWith('/', 'must be "auto" or the path of a node program; a version is not supported yet'),
+    ])
+    .default('auto')
+    .meta({
+      description: 'The Node of the appliance: auto (the one that runs Holdfast), or the path of another.',
+    }),
+  packageManager: z.enum(['auto', 'npm'], { error: 'only "npm" is supported yet' }).default('auto'),
+  runtime: z.literal('local', { error: '"lxd" is not supported yet' }).default('local'),
+  stateDirectory: z.string().default('.holdfast'),
+  stageDirectory: notYet('stageDirectory').optional(),
+  stage: notYet('stage').optional(),
+  requires: z
+    .strictObject({
+      commands: z.array(z.string()).default([]),
+      fromVersion: z.literal('none', { error: 'a required version is not supported yet' }).default('none'),
+    })
+    .prefault({}),
+  sources: z
+    .record(
+      identifier,
+      z.strictObject({
+        dir: z
+          .literal('.', { error: 'a source in another folder than "." is not supported yet' })
+          .default('.'),
+        remote: z.string().default('origin'),
+        follow: z
+          .union([z.strictObject({ branch: z.string() }), z.strictObject({ tag: z.string() })])
+          .default({ branch: 'main' }),
+      }),
+    )
+    .refine((sources) => Object.keys(sources).length === 1, {
+      message: 'more than one source is not supported yet',
+    })
+    .prefault({ app: {} }),
+  env: z.strictObject({ files: z.array(z.string()).default([]), set: environment.default({}) }).prefault({}),
+  builds: z.record(identifier, build).default({}),
+  services: z.record(identifier, service),
+  database: z.union([embeddedDatabase, externalDatabase, z.literal('none')]).default('none'),
+  prisma: prisma.optional(),
+  stores: z
+    .record(
+      identifier,
+      z.strictObject(
+        {
+          none: z.string().meta({ description: 'Why this store is not backed up; printed as NOT RESTORED.' }),
+        },
+        { error: 'only { none: REASON } is supported yet' },
+      ),
+    )
+    .default({}),
+  data: z
+    .array(z.strictObject({ path: z.string().min(1), exclude: z.array(z.string()).default([]) }))
+    .default([]),
+  exclude: z
+    .array(insidePath)
+    .default([])
+    .meta({ description: 'Paths of the checkout that are neither backed up nor restored, such as caches.' }),
+  backups: z
+    .strictObject({ directory: z.string().default('backups'), keep: z.int().min(1).default(5) })
+    .prefault({}),
+  notify: z.array(notification).default([]),
+});
+
+/** The parsed configuration: defaults filled in, durations in milliseconds. */
+export type Config = z.output<typeof applianceSchema>;
+export type ServiceConfig = Config['services'][string];
+export type BuildConfig = Config['builds'][string];
+export type NotificationConfig = Config['notify'][number];
+export type Argv = string | readonly string[];

@@ -1,0 +1,314 @@
+import { randomBytes } from 'node:crypto';
+import {
+  chownSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
+import { createServer } from 'node:net';
+import { createHash } from 'node:crypto';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { writeFileAtomic } from '../lib/atomic-file.ts';
+import { messageOf, Refusal } from '../lib/errors.ts';
+import type { Secrets } from '../lib/secrets.ts';
+import { waitFor } from '../lib/wait.ts';
+import { directoryDescriptor, lastLines, type Runtime } from '../runtime/runtime.ts';
+import { ensurePostgresInstalled, findServerBinaries, serverUser } from './binaries.ts';
+import { PostgresClient } from './client.ts';
+import { quoteIdentifier, quoteLiteral, type Connection } from './connection.ts';
+import type { PostgresServer } from './server.ts';
+
+interface Credentials {
+  readonly port: number;
+  readonly adminPassword: string;
+  readonly appPassword: string;
+}
+
+const admin = 'holdfast';
+const stopPolicy = { signal: 'SIGINT', timeoutMs: 60_000, kill: 'process' } as const;
+
+/**
+ * A PostgreSQL cluster of our own under the state directory. It listens on loopback and on a socket in a folder that
+ * only we can enter, survives between commands, and runs as an unprivileged user even for root: that user cannot walk
+ * to it through a closed folder such as /root, so it is handed the folder open (`directoryDescriptor`).
+ */
+export class EmbeddedServer implements PostgresServer {
+  readonly variables = ['DATABASE_URL'];
+  readonly #folder: string;
+  readonly #runtime: Runtime;
+  readonly #database: string;
+  readonly #secrets: Secrets;
+  readonly #say: (line: string) => void;
+
+  constructor(options: {
+    folder: string;
+    runtime: Runtime;
+    database: string;
+    secrets: Secrets;
+    say: (line: string) => void;
+  }) {
+    this.#folder = options.folder;
+    this.#runtime = options.runtime;
+    this.#database = options.database;
+    this.#secrets = options.secrets;
+    this.#say = options.say;
+  }
+
+  get #service() {
+    return { name: 'postgres', stateFolder: this.#folder };
+  }
+
+  async bin(): Promise<string> {
+    const cluster = join(this.#folder, 'cluster', 'data', 'PG_VERSION');
+    const major = existsSync(cluster) ? Number(readFileSync(cluster, 'utf8')) : undefined;
+    const found = findServerBinaries(major);
+    if (!found)
+      throw new Refusal(
+        `cannot find the programs of PostgreSQL ${major ?? ''}`.trim(),
+        'sudo apt-get install -y postgresql',
+      );
+    return await Promise.resolve(found);
+  }
+
+  /** Creates the cluster, the role and the database where they are missing, and starts the server. */
+  async ensureRunning(): Promise<void> {
+    await ensurePostgresInstalled(this.#runtime, this.#say);
+    if (!existsSync(join(this.#folder, 'credentials.json'))) await this.#initialise();
+    if (!this.#runtime.serviceState(this.#service).running) await this.#start();
+    await this.#ensureDatabase();
+  }
+
+  async stop(): Promise<void> {
+    await this.#runtime.stopService(this.#service, stopPolicy);
+  }
+
+  async service(): Promise<Connection> {
+    const { port, appPassword } = this.#credentials();
+    return await Promise.resolve({
+      host: '127.0.0.1',
+      port,
+      user: 'app',
+      password: appPassword,
+      database: this.#database,
+      parameters: {},
+    });
+  }
+
+  async window(): Promise<Connection> {
+    return { ...(await this.service()), host: this.#socketFolder() };
+  }
+
+  async admin(): Promise<Connection> {
+    return { ...(await this.window()), user: admin, password: this.#credentials().adminPassword };
+  }
+
+  /** The server leaves TCP: new connections are rejected by its own access file, and those there are ended. */
+  async fence(): Promise<string | undefined> {
+    await this.#access('fenced');
+    return undefined;
+  }
+
+  async unfence(): Promise<void> {
+    await this.#access('open');
+  }
+
+  async #access(mode: 'open' | 'fenced'): Promise<void> {
+    this.#writeAccessFile(mode);
+    if (!this.#runtime.serviceState(this.#service).running) return;
+    const client = await this.#client();
+    await client.execute('select pg_reload_conf();');
+    // A reload is asynchronous. The claim "nobody gets in" is checked with a connection that must be refused.
+    const outside = new PostgresClient(this.#runtime, await this.bin(), await this.service());
+    const wanted = mode === 'open';
+    const done = await waitFor(
+      async () => {
+        const admitted = await outside.execute('select 1;').then(
+          () => true,
+          () => false,
+        );
+        return admitted === wanted ? true : undefined;
+      },
+      { timeoutMs: 10_000 },
+    );
+    if (!done) throw new Error(`the database server did not ${wanted ? 'open' : 'close'} its TCP port`);
+    if (!wanted) {
+      await client.execute(
+        'select pg_terminate_backend(pid) from pg_stat_activity where client_addr is not null and pid <> pg_backend_pid();',
+      );
+    }
+  }
+
+  #writeAccessFile(mode: 'open' | 'fenced'): void {
+    const rule = mode === 'open' ? 'scram-sha-256' : 'reject';
+    const lines = [
+      '# Written by Holdfast; changes are lost.',
+      'local all all scram-sha-256',
+      `host all all 127.0.0.1/32 ${rule}`,
+      `host all all ::1/128 ${rule}`,
+    ];
+    this.#writeOwned(join(this.#folder, 'cluster', 'data', 'pg_hba.conf'), `${lines.join('\n')}\n`);
+  }
+
+  async #initialise(): Promise<void> {
+    const cluster = join(this.#folder, 'cluster');
+    const bin = await this.bin();
+    const user = serverUser();
+    // A half-made cluster of a killed first start holds nothing: it has no credentials yet.
+    rmSync(cluster, { recursive: true, force: true });
+    for (const folder of [this.#folder, cluster, join(cluster, 'data'), join(cluster, 'socket')]) {
+      mkdirSync(folder, { recursive: true, mode: 0o700 });
+      if (user && folder !== this.#folder) chownSync(folder, user.uid, user.gid);
+    }
+    const credentials: Credentials = {
+      port: await freePort(),
+      adminPassword: randomBytes(24).toString('base64url'),
+      appPassword: randomBytes(24).toString('base64url'),
+    };
+    this.#writeOwned(join(cluster, 'password'), credentials.adminPassword);
+    await this.#runtime.run({
+      file: join(bin, 'initdb'),
+      args: [
+        `--pgdata=${directoryDescriptor}/data`,
+        `--username=${admin}`,
+        `--pwfile=${directoryDescriptor}/password`,
+        '--auth=scram-sha-256',
+        '--encoding=UTF8',
+        '--locale=C.UTF-8',
+      ],
+      cwd: '/',
+      openDirectory: cluster,
+      timeoutMs: 120_000,
+      ...(user ? { user: user.name } : {}),
+    });
+    rmSync(join(cluster, 'password'));
+    this.#writeAccessFile('open');
+    writeFileAtomic(join(this.#folder, 'credentials.json'), `${JSON.stringify(credentials)}\n`);
+  }
+
+  async #start(): Promise<void> {
+    // Children of a server that died hold its shared memory, and the new one would refuse to start.
+    await this.stop();
+    const { port } = this.#credentials();
+    const user = serverUser();
+    const logFile = join(this.#folder, 'server.log');
+    await this.#runtime.startService({
+      ...this.#service,
+      argv: [
+        join(await this.bin(), 'postgres'),
+        '-D',
+        `${directoryDescriptor}/data`,
+        ...[
+          '-p',
+          String(port),
+          '-c',
+          'listen_addresses=127.0.0.1',
+          '-c',
+          'unix_socket_directories=../socket',
+        ],
+        ...['-c', 'unix_socket_permissions=0700', '-c', 'log_timezone=UTC'],
+      ],
+      cwd: '/',
+      env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LC_ALL: 'C.UTF-8' },
+      logFile,
+      openDirectory: join(this.#folder, 'cluster'),
+      ...(user ? { user: user.name } : {}),
+    });
+    const client = await this.#client();
+    let last: unknown;
+    const up = await waitFor(
+      async () => {
+        if (!this.#runtime.serviceState(this.#service).running) return false;
+        try {
+          await client.execute('select 1;');
+          return true;
+        } catch (error) {
+          last = error;
+          return undefined;
+        }
+      },
+      { timeoutMs: 60_000, everyMs: 30 },
+    );
+    if (up !== true) {
+      const log = existsSync(logFile) ? lastLines(readFileSync(logFile, 'utf8'), 5) : messageOf(last);
+      throw new Refusal(`cannot start the database server: ${log}`, `look at ${logFile}`, last);
+    }
+  }
+
+  async #ensureDatabase(): Promise<void> {
+    const client = await this.#client();
+    const name = quoteLiteral(this.#database);
+    const there = await client.query<{ role: boolean; database: boolean }>(
+      `select json_build_object('role', exists(select from pg_roles where rolname = 'app'),
+        'database', exists(select from pg_database where datname = ${name}));`,
+    );
+    const password = quoteLiteral(this.#credentials().appPassword);
+    if (!there.role) await client.execute(`create role app login password ${password};`);
+    // A database that is missing in the middle of a swap is no reason to make an empty one: recovery knows by OID.
+    if (!there.database && !(await this.#swapIsOpen(client))) {
+      await client.execute(`create database ${quoteIdentifier(this.#database)} owner app;`);
+    }
+  }
+
+  async #swapIsOpen(client: PostgresClient): Promise<boolean> {
+    return await client.query<boolean>(
+      `select to_json(exists(select from pg_database where datname like 'hf\\_%'));`,
+    );
+  }
+
+  async #client(): Promise<PostgresClient> {
+    return new PostgresClient(this.#runtime, await this.bin(), {
+      ...(await this.admin()),
+      database: 'postgres',
+    });
+  }
+
+  #credentials(): Credentials {
+    const credentials = JSON.parse(
+      readFileSync(join(this.#folder, 'credentials.json'), 'utf8'),
+    ) as Credentials;
+    this.#secrets.add(credentials.adminPassword);
+    this.#secrets.add(credentials.appPassword);
+    return credentials;
+  }
+
+  /** A socket's path is limited to 107 bytes: where ours is longer, a link in the temporary folder leads to it. */
+  #socketFolder(): string {
+    const folder = join(this.#folder, 'cluster', 'socket');
+    if (Buffer.byteLength(folder) <= 80) return folder;
+    const hash = createHash('sha256').update(folder).digest('hex').slice(0, 16);
+    const link = join(tmpdir(), `holdfast-${process.getuid?.()}-${hash}`);
+    try {
+      symlinkSync(folder, link);
+    } catch {
+      const isOurs =
+        lstatSync(link).isSymbolicLink() &&
+        lstatSync(link).uid === process.getuid?.() &&
+        readlinkSync(link) === folder;
+      if (!isOurs) throw new Refusal(`cannot use ${link}: somebody else made it`, `remove ${link}`);
+    }
+    return link;
+  }
+
+  /** Into the cluster's folder, belonging to the server's user. */
+  #writeOwned(path: string, text: string): void {
+    writeFileAtomic(path, text);
+    const user = serverUser();
+    if (user) chownSync(path, user.uid, user.gid);
+  }
+}
+
+async function freePort(): Promise<number> {
+  return await new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
+    });
+  });
+}

@@ -1,0 +1,96 @@
+/**
+ * A database behind which one engine stands. Commands and steps know this interface, never the engine: SQLite will
+ * be the second one.
+ */
+export interface Database {
+  readonly engine: 'postgresql';
+
+  /** Makes sure that it can be reached, starting the server where it is ours. Throws Refusal with the fix. */
+  ensureRunning(): Promise<void>;
+
+  /** Stops the server where it is ours; nothing otherwise. */
+  stop(): Promise<void>;
+
+  /** The variables with which services and builds reach it, while no window is open. */
+  environment(): Promise<Record<string, string>>;
+
+  /** The same inside a window, past the fence. `runId` marks the sessions, so that recovery can end them. */
+  windowEnvironment(runId: string): Promise<Record<string, string>>;
+
+  /** Everything a manifest says of it. Slow on big tables: it counts rows. */
+  describe(): Promise<DatabaseFacts>;
+
+  /** Its size on disk, for space checks, in bytes. */
+  sizeBytes(): Promise<number>;
+
+  /**
+   * Proves before anything is touched that a restore can be walked: rights, tools, nothing that a swap would break.
+   * Leaves nothing behind. Throws Refusal with the fix.
+   */
+  proveWayBack(): Promise<void>;
+
+  /** Keeps everybody else out from now on, and ends who is in. What it cannot keep out is returned as a warning. */
+  fence(): Promise<string | undefined>;
+
+  /** Lets everybody in again. May be run twice. */
+  unfence(): Promise<void>;
+
+  /** Writes a dump, whole and durable, or throws. */
+  dump(file: string, signal?: AbortSignal): Promise<void>;
+
+  /**
+   * Makes a new database from a dump, beside the live one. A half-made one of the same run is dropped first: may be
+   * run twice. Resolves to who is who, to be written to the journal before the swap.
+   */
+  prepareReplacement(file: string, facts: DatabaseFacts, runId: string): Promise<Replacement>;
+
+  /**
+   * Puts the replacement into the live one's place, in one transaction, with all that belongs to a database but is
+   * not in a dump. Decides by OID what is done already: may be run twice. What was live is kept under another name.
+   */
+  swap(replacement: Replacement, facts: DatabaseFacts, runId: string): Promise<void>;
+
+  /** Drops what restores set aside, except for these runs. */
+  dropSetAside(keepRuns: readonly string[]): Promise<void>;
+
+  /** The newest schema migration that is applied, failed ones too; empty where there is no migrations table. */
+  appliedMigrations(): Promise<AppliedMigration[]>;
+}
+
+export interface AppliedMigration {
+  readonly name: string;
+  readonly finished: boolean;
+  readonly rolledBack: boolean;
+}
+
+/** Who is who in a swap, by OID: names say nothing after a crash. */
+export interface Replacement {
+  readonly live: number;
+  readonly replacement: number;
+}
+
+export interface DatabaseFacts {
+  readonly engine: 'postgresql';
+  readonly serverVersion: string;
+  /** The cluster's own id: a restore into another cluster is refused. */
+  readonly systemIdentifier: string;
+  readonly name: string;
+  readonly oid: number;
+  readonly owner: string;
+  readonly encoding: string;
+  readonly collate: string;
+  readonly ctype: string;
+  readonly localeProvider: 'libc' | 'icu' | 'builtin';
+  readonly locale: string | null;
+  readonly tablespace: string;
+  readonly connectionLimit: number;
+  readonly comment: string | null;
+  readonly grants: string[] | null;
+  /** ALTER DATABASE SET and ALTER ROLE IN DATABASE SET; role null is the database's own. */
+  readonly settings: readonly { readonly role: string | null; readonly values: readonly string[] }[];
+  readonly tables: readonly { readonly name: string; readonly rows: number }[];
+  readonly sequences: readonly { readonly name: string; readonly lastValue: string | null }[];
+}
+
+/** The environment variables that would let a build reach the database, taken out of builds that must not. */
+export const databaseVariables = ['DATABASE_URL', 'DIRECT_URL', 'DIRECT_DATABASE_URL', 'SHADOW_DATABASE_URL'];

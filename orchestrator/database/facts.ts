@@ -1,0 +1,108 @@
+import type { PostgresClient } from './client.ts';
+import { quoteIdentifier } from './connection.ts';
+import type { DatabaseFacts } from './engine.ts';
+
+/**
+ * What a dump does not carry: owner, grants, comment, connection limit, settings of the database and of roles in it,
+ * locale. Columns that older servers do not have are read through to_jsonb, which yields null for them.
+ */
+const propertiesSql = (name: string) => `
+select json_build_object(
+  'engine', 'postgresql',
+  'serverVersion', current_setting('server_version'),
+  'systemIdentifier', (select system_identifier::text from pg_control_system()),
+  'name', d.datname,
+  'oid', d.oid::bigint,
+  'owner', pg_get_userbyid(d.datdba),
+  'encoding', pg_encoding_to_char(d.encoding),
+  'collate', d.datcollate,
+  'ctype', d.datctype,
+  'localeProvider', case to_jsonb(d) ->> 'datlocprovider' when 'i' then 'icu' when 'b' then 'builtin' else 'libc' end,
+  'locale', coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale'),
+  'tablespace', t.spcname,
+  'connectionLimit', d.datconnlimit,
+  'comment', shobj_description(d.oid, 'pg_database'),
+  'grants', d.datacl::text[],
+  'settings', coalesce((select json_agg(json_build_object(
+      'role', case when s.setrole = 0 then null else pg_get_userbyid(s.setrole) end,
+      'values', s.setconfig) order by s.setrole)
+    from pg_db_role_setting s where s.setdatabase = d.oid), '[]'))
+from pg_database d join pg_tablespace t on t.oid = d.dattablespace
+where d.datname = ${name}`;
+
+const relationsSql = `
+select json_build_object(
+  'tables', coalesce((select json_agg(json_build_array(n.nspname, c.relname) order by n.nspname, c.relname)
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where c.relkind = 'r' and n.nspname not in ('pg_catalog', 'information_schema') and n.nspname !~ '^pg_(toast|temp)'), '[]'),
+  'sequences', coalesce((select json_agg(json_build_object(
+      'name', schemaname || '.' || sequencename, 'lastValue', last_value::text) order by schemaname, sequencename)
+    from pg_sequences), '[]'))`;
+
+/** Everything a manifest says of the database that the client is connected to. */
+export async function readFacts(client: PostgresClient): Promise<DatabaseFacts> {
+  const properties = await client.query<Omit<DatabaseFacts, 'tables' | 'sequences'>>(
+    `${propertiesSql('current_database()')};`,
+  );
+  const relations = await client.query<{ tables: [string, string][]; sequences: DatabaseFacts['sequences'] }>(
+    `${relationsSql};`,
+  );
+  const tables = await countRows(client, relations.tables);
+  return { ...properties, tables, sequences: relations.sequences };
+}
+
+async function countRows(
+  client: PostgresClient,
+  tables: readonly [string, string][],
+): Promise<{ name: string; rows: number }[]> {
+  if (tables.length === 0) return [];
+  const counts = tables.map(
+    ([schema, table]) => `(select count(*) from ${quoteIdentifier(schema)}.${quoteIdentifier(table)})`,
+  );
+  // One statement, one snapshot of the data; arrays because a SELECT list ends at 1,664 columns.
+  const rows = await client.query<number[]>(`select to_json(array[${counts.join(',\n')}]);`, {
+    timeoutMs: 3_600_000,
+  });
+  return tables.map(([schema, table], index) => ({ name: `${schema}.${table}`, rows: rows[index] ?? -1 }));
+}
+
+/** What differs between two descriptions, as lines for the operator; empty when they agree. */
+export function compareFacts(before: DatabaseFacts, after: DatabaseFacts): string[] {
+  const differences: string[] = [];
+  const keys = ['owner', 'encoding', 'collate', 'ctype', 'tablespace', 'connectionLimit', 'comment'] as const;
+  for (const key of keys) {
+    if (before[key] !== after[key])
+      differences.push(`database ${key}: ${String(before[key])} became ${String(after[key])}`);
+  }
+  const text = (value: unknown) => JSON.stringify(value);
+  if (text([...(before.grants ?? [])].toSorted()) !== text([...(after.grants ?? [])].toSorted()))
+    differences.push('database grants differ');
+  if (text(before.settings) !== text(after.settings)) differences.push('database settings differ');
+  compareMaps(
+    'table',
+    new Map(before.tables.map((t) => [t.name, `${t.rows} rows`])),
+    new Map(after.tables.map((t) => [t.name, `${t.rows} rows`])),
+    differences,
+  );
+  compareMaps(
+    'sequence',
+    new Map(before.sequences.map((s) => [s.name, String(s.lastValue)])),
+    new Map(after.sequences.map((s) => [s.name, String(s.lastValue)])),
+    differences,
+  );
+  return differences;
+}
+
+function compareMaps(
+  what: string,
+  before: Map<string, string>,
+  after: Map<string, string>,
+  differences: string[],
+): void {
+  for (const [name, value] of before) {
+    const now = after.get(name);
+    if (now === undefined) differences.push(`${what} ${name} is gone`);
+    else if (now !== value) differences.push(`${what} ${name}: ${value} became ${now}`);
+  }
+  for (const name of after.keys()) if (!before.has(name)) differences.push(`${what} ${name} was added`);
+}

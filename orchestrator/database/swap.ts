@@ -1,0 +1,176 @@
+import { HoldfastError, NotRestoredError } from '../lib/errors.ts';
+import type { PostgresClient } from './client.ts';
+import { quoteIdentifier, quoteLiteral } from './connection.ts';
+import type { DatabaseFacts, Replacement } from './engine.ts';
+
+/*
+ * The swap: what was live gets another name, the replacement gets the live one's, and everything that belongs to a
+ * database but is not in a dump goes with it. One transaction does all of it (measured: renames, owner, grants,
+ * comment, limit and settings are all transactional), so there is no instant at which half of it is true.
+ */
+
+const setAsidePrefix = 'hf_old_';
+const newPrefix = 'hf_new_';
+
+/** Names that we give; a run's id has digits and hyphens only. */
+export const setAsideName = (runId: string) => `${setAsidePrefix}${runId.replaceAll('-', '_')}`;
+export const replacementName = (runId: string) => `${newPrefix}${runId.replaceAll('-', '_')}`;
+
+/** Drops databases that restores set aside, all but those of the runs to keep. */
+export async function dropSetAside(client: PostgresClient, keepRuns: readonly string[]): Promise<void> {
+  const kept = new Set(keepRuns.map(setAsideName));
+  const names = await client.query<string[]>(
+    `select coalesce(json_agg(datname), '[]') from pg_database
+     where datname like 'hf\\_old\\_%' and shobj_description(oid, 'pg_database') like 'holdfast:%';`,
+  );
+  for (const name of names) {
+    if (!kept.has(name))
+      await client.execute(`drop database if exists ${quoteIdentifier(name)} with (force);`);
+  }
+}
+
+/** An empty database with the live one's locale, marked as ours. A half-made one is dropped first. */
+export async function createReplacement(
+  client: PostgresClient,
+  facts: DatabaseFacts,
+  runId: string,
+): Promise<Replacement> {
+  const name = replacementName(runId);
+  const provider = facts.localeProvider === 'libc' ? '' : ` locale_provider ${facts.localeProvider}`;
+  const locale =
+    facts.locale === null || facts.localeProvider === 'libc'
+      ? ''
+      : ` ${facts.localeProvider === 'icu' ? 'icu_locale' : 'builtin_locale'} ${quoteLiteral(facts.locale)}`;
+  await client.execute(
+    `drop database if exists ${quoteIdentifier(name)} with (force);
+     create database ${quoteIdentifier(name)} template template0 encoding ${quoteLiteral(facts.encoding)}
+       lc_collate ${quoteLiteral(facts.collate)} lc_ctype ${quoteLiteral(facts.ctype)}${provider}${locale}
+       tablespace ${quoteIdentifier(facts.tablespace)};
+     comment on database ${quoteIdentifier(name)} is ${quoteLiteral(`holdfast:new:${runId}`)};`,
+    { timeoutMs: 600_000 },
+  );
+  const oids = await client.query<{ live: number | null; replacement: number }>(
+    `select json_build_object(
+       'live', (select oid::bigint from pg_database where datname = ${quoteLiteral(facts.name)}),
+       'replacement', (select oid::bigint from pg_database where datname = ${quoteLiteral(name)}));`,
+  );
+  // 0 is no database: the live one is gone, and there is nothing to set aside.
+  return { live: oids.live ?? 0, replacement: oids.replacement };
+}
+
+/**
+ * Swaps by OID. Done already is no error; a database that is not the one we knew under the live name is moved aside,
+ * not adopted.
+ *
+ * @throws NotRestoredError if the replacement is gone
+ */
+export async function swapDatabases(
+  client: PostgresClient,
+  pair: Replacement,
+  facts: DatabaseFacts,
+  runId: string,
+): Promise<void> {
+  const now = await client.query<{ replacement: string | null; holder: number | null }>(
+    `select json_build_object(
+       'replacement', (select datname from pg_database where oid = ${pair.replacement}),
+       'holder', (select oid::bigint from pg_database where datname = ${quoteLiteral(facts.name)}));`,
+  );
+  if (now.replacement === null) {
+    throw new NotRestoredError('the restored copy of the database is gone from the server', {
+      next: './run.sh recover restores it once more from the snapshot',
+    });
+  }
+  if (now.holder === pair.replacement) return;
+  const statements: string[] = ['begin;'];
+  if (now.holder !== null) {
+    const aside = now.holder === pair.live ? setAsideName(runId) : `hf_unknown_${now.holder}`;
+    await closeToClients(client, facts.name);
+    statements.push(
+      `alter database ${quoteIdentifier(facts.name)} rename to ${quoteIdentifier(aside)};`,
+      `comment on database ${quoteIdentifier(aside)} is ${quoteLiteral(`holdfast:old:${runId}:${facts.name}`)};`,
+    );
+  }
+  statements.push(
+    `alter database ${quoteIdentifier(now.replacement)} rename to ${quoteIdentifier(facts.name)};`,
+  );
+  statements.push(...propertyStatements(facts), 'commit;');
+  await closeToClients(client, now.replacement);
+  try {
+    await client.execute(statements.join('\n'));
+  } catch (error) {
+    await reopen(client, facts.name);
+    throw error;
+  }
+  await reopen(client, facts.name);
+}
+
+/** Nobody gets in any more, and who is in is ended: a rename wants no session on the database. */
+async function closeToClients(client: PostgresClient, name: string): Promise<void> {
+  await client.execute(
+    `alter database ${quoteIdentifier(name)} with allow_connections false;
+     select pg_terminate_backend(pid) from pg_stat_activity where datname = ${quoteLiteral(name)} and pid <> pg_backend_pid();`,
+  );
+}
+
+/** Lets clients in to the database of that name, if there is one. */
+export async function reopen(client: PostgresClient, name: string): Promise<void> {
+  const closed = await client.query<boolean>(
+    `select to_json(exists(select from pg_database where datname = ${quoteLiteral(name)} and not datallowconn));`,
+  );
+  if (closed) await client.execute(`alter database ${quoteIdentifier(name)} with allow_connections true;`);
+}
+
+/** Settings whose values are lists: PostgreSQL keeps them quoted already (variable_is_guc_list_quote in its sources). */
+const listSettings = new Set([
+  'local_preload_libraries',
+  'search_path',
+  'session_preload_libraries',
+  'shared_preload_libraries',
+  'temp_tablespaces',
+  'unix_socket_directories',
+]);
+
+/** What gives a database the owner, grants, comment, limit and settings of another. */
+export function propertyStatements(facts: DatabaseFacts): string[] {
+  const name = quoteIdentifier(facts.name);
+  const comment = facts.comment === null ? 'null' : quoteLiteral(facts.comment);
+  const statements = [
+    `alter database ${name} owner to ${quoteIdentifier(facts.owner)};`,
+    `alter database ${name} with connection limit ${facts.connectionLimit};`,
+    `comment on database ${name} is ${comment};`,
+  ];
+  if (facts.grants !== null) {
+    statements.push(
+      `revoke all on database ${name} from public;`,
+      `revoke all on database ${name} from ${quoteIdentifier(facts.owner)};`,
+    );
+    statements.push(...facts.grants.flatMap((grant) => grantStatements(name, grant)));
+  }
+  for (const { role, values } of facts.settings) {
+    const whose =
+      role === null ? `alter database ${name}` : `alter role ${quoteIdentifier(role)} in database ${name}`;
+    for (const setting of values) {
+      const at = setting.indexOf('=');
+      const key = setting.slice(0, at);
+      const value = setting.slice(at + 1);
+      statements.push(
+        `${whose} set ${quoteIdentifier(key)} to ${listSettings.has(key) ? value || "''" : quoteLiteral(value)};`,
+      );
+    }
+  }
+  return statements;
+}
+
+const privileges: Record<string, string> = { C: 'create', T: 'temporary', c: 'connect' };
+
+/** An aclitem such as `app=CT*c/owner` as GRANT statements. */
+function grantStatements(database: string, grant: string): string[] {
+  const match = /^(.*)=([A-Za-z*]*)\/(.*)$/s.exec(grant);
+  if (!match) throw new HoldfastError(`cannot read the grant "${grant}"`, { exitCode: 1 });
+  const [, grantee = '', letters = ''] = match;
+  const role = grantee === '' ? 'public' : grantee.startsWith('"') ? grantee : quoteIdentifier(grantee);
+  return [...letters.matchAll(/([CTc])(\*?)/g)].map(
+    ([, letter = '', option]) =>
+      `grant ${privileges[letter]} on database ${database} to ${role}${option ? ' with grant option' : ''};`,
+  );
+}

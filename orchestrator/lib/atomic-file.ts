@@ -1,0 +1,48 @@
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
+
+/** Makes the entries of a directory (creations, renames, removals) durable. */
+export function fsyncDirectory(path: string | Buffer): void {
+  const descriptor = openSync(path, 'r');
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/**
+ * Replaces a file as a whole and durably: written beside, fsynced, renamed, both the file and its folder on disk
+ * when this returns. A reader sees the old bytes or the new ones. May be run twice.
+ *
+ * @param mode permission bits, independent of the umask
+ */
+export function writeFileAtomic(path: string, data: string | Uint8Array, mode = 0o600): void {
+  const temporary = `${path}.new-${process.pid}`;
+  const descriptor = openSync(temporary, 'w', mode);
+  try {
+    const bytes = typeof data === 'string' ? Buffer.from(data) : data;
+    for (let offset = 0; offset < bytes.length;) offset += writeSync(descriptor, bytes, offset);
+    fsyncSync(descriptor);
+  } catch (error) {
+    closeSync(descriptor);
+    rmSync(temporary, { force: true });
+    throw error;
+  }
+  closeSync(descriptor);
+  renameDurably(temporary, path);
+}
+
+/** Renames and makes the change durable on both sides. Throws what rename throws (EXDEV across file systems). */
+export function renameDurably(from: string | Buffer, to: string | Buffer): void {
+  renameSync(from, to);
+  const [fromFolder, toFolder] = [dirname(String(from)), dirname(String(to))];
+  fsyncDirectory(toFolder);
+  if (fromFolder !== toFolder) fsyncDirectory(fromFolder);
+}
+
+/** Removes a file durably. A file that is not there is no error: may be run twice. */
+export function removeDurably(path: string): void {
+  rmSync(path, { force: true });
+  fsyncDirectory(dirname(path));
+}

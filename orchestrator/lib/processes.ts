@@ -1,0 +1,89 @@
+import { readdirSync, readFileSync } from 'node:fs';
+
+/**
+ * A process that is still the same one: a pid alone is reused by the kernel, a pid with its start time and the
+ * boot it belongs to is not.
+ */
+export interface ProcessIdentity {
+  readonly pid: number;
+  /** Clock ticks after boot, field 22 of /proc/PID/stat (proc(5)). */
+  readonly startTicks: string;
+  readonly bootId: string;
+}
+
+/** The kernel's id of this boot. */
+export function bootId(): string {
+  return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+}
+
+/** The identity of a live process, or undefined if there is none with that pid (a zombie counts as gone). */
+export function identify(pid: number): ProcessIdentity | undefined {
+  const stat = readStat(pid);
+  return stat && stat.state !== 'Z' ? { pid, startTicks: stat.startTicks, bootId: bootId() } : undefined;
+}
+
+/** True while this very process lives. */
+export function isAlive(identity: ProcessIdentity): boolean {
+  const stat = readStat(identity.pid);
+  return (
+    stat !== undefined &&
+    stat.state !== 'Z' &&
+    stat.startTicks === identity.startTicks &&
+    bootId() === identity.bootId
+  );
+}
+
+function readStat(pid: number): { state: string; startTicks: string; group: number } | undefined {
+  let text: string;
+  try {
+    text = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  } catch {
+    return undefined;
+  }
+  // The command name stands in parentheses and may itself hold spaces and parentheses.
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  return { state: fields[0] ?? '', group: Number(fields[2]), startTicks: fields[19] ?? '' };
+}
+
+/**
+ * Every live process whose environment carries `NAME=VALUE`, ourselves left out. This finds grandchildren that
+ * left their process group and their parent, which a recorded pid does not. Processes of other users are not
+ * readable for an ordinary user, and not ours to end.
+ */
+export function findByEnvironment(name: string, value: string): number[] {
+  const wanted = `${name}=${value}`;
+  const found: number[] = [];
+  for (const entry of readdirSync('/proc')) {
+    const pid = Number(entry);
+    if (!Number.isInteger(pid) || pid === process.pid) continue;
+    let environment: string;
+    try {
+      environment = readFileSync(`/proc/${pid}/environ`, 'latin1');
+    } catch {
+      continue;
+    }
+    if (environment.split('\0').includes(wanted) && readStat(pid)?.state !== 'Z') found.push(pid);
+  }
+  return found;
+}
+
+/** Live members of a process group. */
+export function findByGroup(group: number): number[] {
+  const found: number[] = [];
+  for (const entry of readdirSync('/proc')) {
+    const pid = Number(entry);
+    if (!Number.isInteger(pid)) continue;
+    const stat = readStat(pid);
+    if (stat?.group === group && stat.state !== 'Z') found.push(pid);
+  }
+  return found;
+}
+
+/** Sends a signal; a process that is gone already is no error. */
+export function signalProcess(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
+  }
+}

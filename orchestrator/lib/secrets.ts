@@ -1,0 +1,30 @@
+/**
+ * Values that must never reach a log, an event, an error or a terminal. Values come from env files and generated
+ * passwords; every text on its way out goes through `mask`.
+ */
+export class Secrets {
+  readonly #values = new Set<string>();
+
+  /** Short values would mask half of every text: fewer than 6 characters are left alone. */
+  add(value: string): void {
+    if (value.length < 6) return;
+    this.#values.add(value);
+    // The same secret stands percent-encoded in a URL.
+    this.#values.add(encodeURIComponent(value));
+    this.#values.add(JSON.stringify(value).slice(1, -1));
+  }
+
+  mask(text: string): string {
+    let masked = text;
+    // Longest first: a secret may contain another.
+    for (const value of [...this.#values].toSorted((a, b) => b.length - a.length)) {
+      masked = masked.replaceAll(value, '***');
+    }
+    return masked;
+  }
+}
+
+/** Hides the password of every URL in a text, known to us or not. */
+export function maskUrls(text: string): string {
+  return text.replaceAll(/(\b[a-z][a-z0-9+.-]*:\/\/[^\s:/@]*:)[^\s@]+@/gi, '$1***@');
+}

@@ -1,0 +1,109 @@
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Command, CommanderError } from 'commander';
+import type { Program } from './appliance/appliance.ts';
+import { registerBackup } from './commands/backup.ts';
+import { registerConfig } from './commands/config.ts';
+import { registerDemo } from './commands/demo.ts';
+import { registerDoctor } from './commands/doctor.ts';
+import { registerLogs } from './commands/logs.ts';
+import { registerRecover } from './commands/recover.ts';
+import { registerRollback } from './commands/rollback.ts';
+import { registerServices } from './commands/services.ts';
+import { registerSetup } from './commands/setup.ts';
+import { openSession, type GlobalOptions, type Session } from './commands/session.ts';
+import { registerStatus } from './commands/status.ts';
+import { registerTest } from './commands/test.ts';
+import { registerUpdate } from './commands/update.ts';
+import { HandedOver } from './commands/recovering.ts';
+import { exitCodes, HoldfastError, messageOf } from './lib/errors.ts';
+import { describeError } from './ui/errors.ts';
+
+/** Registers a command: `action` gets the session and resolves to the exit code. */
+export type Register = (program: Command, act: Act) => void;
+export type Act = <A extends unknown[]>(
+  action: (session: Session, ...args: A) => Promise<number>,
+) => (...args: A) => Promise<void>;
+
+const home = process.env['HOLDFAST_HOME'] ?? dirname(dirname(fileURLToPath(import.meta.url)));
+
+function readVersion(): string {
+  try {
+    return (JSON.parse(readFileSync(join(home, 'package.json'), 'utf8')) as { version: string }).version;
+  } catch {
+    return 'unknown';
+  }
+}
+
+const program: Program = {
+  version: readVersion(),
+  home,
+  runner: dirname(fileURLToPath(import.meta.url)),
+  node: process.execPath,
+};
+
+async function main(argv: readonly string[]): Promise<number> {
+  const command = new Command('run.sh')
+    .description('Updates this appliance as a whole, or leaves it exactly as it was.')
+    .version(program.version, '-V, --version')
+    .option('--appliance <path>', 'the checkout, or its appliance.yaml, if it is not this folder')
+    .option('--json', 'one JSON object a line; the last one is the result')
+    .option('-y, --yes', 'do not ask')
+    .option('--verbose', 'show causes and stack traces')
+    .option('--no-color', 'plain text')
+    .helpCommand('help [command]', 'what a command does')
+    .showHelpAfterError('(./run.sh help lists the commands)')
+    .configureHelp({ sortSubcommands: false, showGlobalOptions: true })
+    .exitOverride();
+  let exitCode: number = exitCodes.ok;
+  const act: Act =
+    (action) =>
+    async (...args) => {
+      const own = args.find((arg): arg is never => arg instanceof Command) as Command | undefined;
+      const session = openSession(program, (own ?? command).optsWithGlobals<GlobalOptions>(), argv);
+      try {
+        exitCode = await action(session, ...args);
+      } catch (error) {
+        exitCode = report(session, error);
+      }
+    };
+  command.commandsGroup('Every day:');
+  registerUpdate(command, act);
+  registerRollback(command, act);
+  registerStatus(command, act);
+  registerBackup(command, act);
+  registerDoctor(command, act);
+  registerLogs(command, act);
+  command.commandsGroup('Now and then:');
+  registerSetup(command, act);
+  registerServices(command, act);
+  registerRecover(command, act);
+  registerConfig(command, act);
+  command.commandsGroup('Developing:');
+  registerDemo(command, act);
+  registerTest(command, act);
+  try {
+    await command.parseAsync(argv.length === 0 ? ['status'] : [...argv], { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+  }
+  return exitCode;
+}
+
+/** Tells what went wrong and gives the exit code for it. Bugs are told as such. */
+function report(session: Session, error: unknown): number {
+  if (error instanceof HandedOver) return error.exitCode;
+  const exitCode = error instanceof HoldfastError ? error.exitCode : exitCodes.internal;
+  const text = describeError(error, { verbose: session.options.verbose === true, paint: session.ui.paint });
+  if (session.ui.isJson) {
+    const next = error instanceof HoldfastError && error.next !== undefined ? { next: error.next } : {};
+    session.ui.result({ type: 'result', ok: false, exitCode, error: messageOf(error), ...next }, text);
+  } else {
+    session.ui.say(text);
+  }
+  return exitCode;
+}
+
+process.exitCode = await main(process.argv.slice(2));

@@ -1,0 +1,109 @@
+/** The version of what is written into journals and manifests. */
+export const stateFormat = 1;
+
+/** What a run does to the appliance. */
+export type RunKind = 'update' | 'rollback' | 'backup';
+
+export const stepNames = [
+  'preflight',
+  'stop-services',
+  'backup-database',
+  'backup-files',
+  'backup-registry',
+  'pull-code',
+  'install-backend',
+  'build-backend',
+  'migrate-schema',
+  'migrate-data',
+  'build-frontend',
+  'restore-snapshot',
+  'restart-services',
+  'verify',
+  'commit',
+  'clean-up',
+] as const;
+export type StepName = (typeof stepNames)[number];
+
+export const restorePhases = [
+  'stop',
+  'code',
+  'products',
+  'files',
+  'database',
+  'registry',
+  'compare',
+] as const;
+export type RestorePhase = (typeof restorePhases)[number];
+
+export interface RunStarted {
+  readonly type: 'run-started';
+  readonly format: number;
+  readonly run: string;
+  readonly kind: RunKind;
+  readonly sequence: number;
+  readonly pid: number;
+  readonly from: string;
+  readonly to: string;
+  readonly fromLabel: string;
+  readonly toLabel: string;
+  /** For a rollback: the snapshot that is brought back. */
+  readonly snapshot?: string;
+}
+
+/** What a journal can say, in the order in which a run says it. A missing executor for one does not compile. */
+export type JournalEntry =
+  | RunStarted
+  | { readonly type: 'prepared' }
+  | { readonly type: 'window-opened'; readonly services: readonly string[] }
+  | { readonly type: 'step-started'; readonly step: StepName; readonly half: 'prepare' | 'apply' }
+  | {
+      readonly type: 'step-finished';
+      readonly step: StepName;
+      readonly half: 'prepare' | 'apply';
+      readonly ms: number;
+    }
+  | { readonly type: 'step-failed'; readonly step: StepName; readonly message: string }
+  | { readonly type: 'sealed'; readonly snapshot: string; readonly manifestSha256: string }
+  | {
+      readonly type: 'database-replacement';
+      readonly mark: string;
+      readonly live: number;
+      readonly replacement: number;
+    }
+  | { readonly type: 'restore-started'; readonly because: string }
+  | { readonly type: 'restore-phase'; readonly phase: RestorePhase; readonly state: 'started' | 'finished' }
+  | { readonly type: 'restored' }
+  | { readonly type: 'committed' }
+  | { readonly type: 'warning'; readonly message: string }
+  | {
+      readonly type: 'finished';
+      readonly outcome: RunOutcome;
+      readonly failedStep?: StepName;
+      readonly outageMs?: number;
+    };
+
+export type RunOutcome =
+  | 'updated'
+  | 'rolled-back'
+  | 'backed-up'
+  | 'restored'
+  | 'not-restored'
+  | 'refused'
+  | 'interrupted'
+  | 'failed-unchanged';
+
+/** How far a run came, which alone decides what recovery does (DESIGN §4, the table). */
+export type RunPhase = 'prepared' | 'window' | 'sealed' | 'restored' | 'committed' | 'finished';
+
+/** The phase of a run by its records. */
+export function phaseOf(records: readonly JournalEntry[]): RunPhase {
+  let phase: RunPhase = 'prepared';
+  for (const { type } of records) {
+    if (type === 'window-opened') phase = 'window';
+    else if (type === 'sealed') phase = 'sealed';
+    else if (type === 'restored') phase = 'restored';
+    else if (type === 'committed') phase = 'committed';
+    else if (type === 'finished') phase = 'finished';
+  }
+  return phase;
+}

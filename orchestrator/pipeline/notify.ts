@@ -1,0 +1,70 @@
+import { ask } from '../appliance/http.ts';
+import type { Appliance } from '../appliance/appliance.ts';
+import { toArgv } from '../appliance/services.ts';
+import { baseEnvironment } from '../config/environment.ts';
+import type { NotificationConfig } from '../config/schema.ts';
+import { messageOf } from '../lib/errors.ts';
+
+/** What a webhook or a command is told of a run. */
+export interface Notification {
+  readonly event: NotificationConfig['on'][number];
+  readonly appliance: string;
+  readonly run: string;
+  readonly from: string;
+  readonly to: string;
+  readonly message: string;
+  readonly outageMs: number;
+}
+
+/**
+ * Calls every configured webhook and command that wants to know of this event. Boxes are updated by timers, and nobody
+ * reads their mail. One that fails is a warning: it can undo nothing.
+ */
+export async function notifyAll(
+  appliance: Appliance,
+  notification: Notification,
+  warn: (message: string) => void,
+): Promise<void> {
+  const wanted = appliance.config.notify.filter((entry) => entry.on.includes(notification.event));
+  await Promise.all(
+    wanted.map(async (entry) => {
+      try {
+        await notifyOne(appliance, entry, notification);
+      } catch (error) {
+        warn(`could not notify ${entry.url ?? String(entry.command)}: ${messageOf(error)}`);
+      }
+    }),
+  );
+}
+
+async function notifyOne(
+  appliance: Appliance,
+  entry: NotificationConfig,
+  notification: Notification,
+): Promise<void> {
+  const body = JSON.stringify(notification);
+  if (entry.url !== undefined) {
+    const answer = await ask(entry.url, {
+      method: 'POST',
+      timeoutMs: entry.timeout,
+      body,
+      headers: { 'content-type': 'application/json' },
+    });
+    if (answer.status >= 300) throw new Error(`it answered ${answer.status}`);
+    return;
+  }
+  const [file = '', ...args] = toArgv(entry.command ?? '');
+  await appliance.runtime.run({
+    file,
+    args,
+    cwd: appliance.directory,
+    input: body,
+    timeoutMs: entry.timeout,
+    env: {
+      ...baseEnvironment(appliance.node),
+      HOLDFAST_EVENT: notification.event,
+      HOLDFAST_MESSAGE: notification.message,
+    },
+    label: 'notify',
+  });
+}

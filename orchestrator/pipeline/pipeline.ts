@@ -1,0 +1,290 @@
+import { insideRun, type Appliance } from '../appliance/appliance.ts';
+import { closeGate, type Gate } from '../appliance/gate.ts';
+import { isWorker, runningServices, startOrder, startService } from '../appliance/services.ts';
+import { HoldfastError, InterruptedError, messageOf, NotRestoredError } from '../lib/errors.ts';
+import type { Signals } from '../lib/signals.ts';
+import { SnapshotDraft } from '../snapshot/draft.ts';
+import type { SnapshotKind, VerifiedManifest } from '../snapshot/manifest.ts';
+import type { Driver, DriverTask, Listener } from './events.ts';
+import { phaseOf, type RunKind, type RunOutcome, type StepName } from './journal-entries.ts';
+import { openToAll, recoverRun, startAndVerify, type RecoveryReport } from './recovery.ts';
+import { beginRun, finishRun, type Run } from './run.ts';
+import type { Origin, Step, StepContext, Target } from './step.ts';
+
+export interface RunRequest {
+  readonly appliance: Appliance;
+  readonly kind: RunKind;
+  readonly steps: readonly Step[];
+  readonly origin: Origin;
+  readonly target: Target;
+  readonly id: string;
+  readonly sequence: number;
+  readonly snapshot: { readonly kind: SnapshotKind; readonly name?: string | undefined };
+  readonly restoring?: { readonly manifest: VerifiedManifest; readonly folder: string };
+  readonly driver: Driver;
+  readonly listener: Listener;
+  readonly signals: Signals;
+  /** What happens after the commit: pruning and the like. A failure is a warning. */
+  readonly cleanUp: (context: { appliance: Appliance; run: Run }) => Promise<void>;
+}
+
+/** How a run ended, as the operator and `--json` are told. */
+export interface RunResult {
+  readonly run: string;
+  readonly outcome: RunOutcome;
+  readonly failedStep?: StepName;
+  readonly error?: unknown;
+  readonly recovery?: RecoveryReport;
+  /** From the stop of the services until a version answered again; 0 if they never stopped. */
+  readonly outageMs: number;
+  readonly totalMs: number;
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Runs a run to one of its ends: done as a whole, or everything as it was. Whatever fails before the window leaves
+ * nothing to restore; whatever fails after it opened, of whatever kind, is recovered; after the commit nothing is.
+ *
+ * @throws NotRestoredError if the way back could not be walked; everything else is told in the result
+ */
+export async function executeRun(request: RunRequest): Promise<RunResult> {
+  const { kind, origin, target, listener, signals } = request;
+  const begunAt = performance.now();
+  const run = beginRun(request.appliance, kind, origin, target, {
+    id: request.id,
+    sequence: request.sequence,
+    ...(request.restoring ? { snapshot: request.restoring.manifest.id } : {}),
+  });
+  listener({ type: 'run', run: run.id, kind, from: origin.label, to: target.label });
+  const appliance = insideRun(request.appliance, run.id, signals.abort.signal);
+  const clock = { closedAt: 0, outageMs: 0, step: 'preflight' as StepName };
+  const warnings: string[] = [];
+  const warn = (message: string) => {
+    warnings.push(message);
+    listener({ type: 'warning', message });
+  };
+  const context = makeContext(request, appliance, run, warn);
+  const end = (outcome: RunOutcome, more: Partial<RunResult> = {}): RunResult => {
+    const failed = more.failedStep === undefined ? {} : { failedStep: more.failedStep };
+    finishRun(request.appliance, run, { outcome, ...failed, outageMs: Math.round(clock.outageMs) });
+    return {
+      run: run.id,
+      outcome,
+      outageMs: clock.outageMs,
+      totalMs: performance.now() - begunAt,
+      warnings,
+      ...more,
+    };
+  };
+  try {
+    await request.driver.drive([
+      ...prepareTasks(request, context, run, clock),
+      ...applyTasks(request, context, run, clock),
+    ]);
+    if (kind === 'backup') {
+      signals.shield();
+      await startAgain(request.appliance, run);
+      clock.outageMs = performance.now() - clock.closedAt;
+      await tryAfterwards(warn, async () => await request.cleanUp({ appliance: request.appliance, run }));
+      return end('backed-up');
+    }
+  } catch (error) {
+    const phase = phaseOf(run.journal.records);
+    if (phase === 'committed') {
+      // The commit stands, whatever came after it.
+      warn(messageOf(error));
+    } else {
+      signals.shield();
+      const failedStep = clock.step;
+      tryToNote(run, failedStep, error);
+      const opened = phase !== 'prepared';
+      let recovery: RecoveryReport;
+      try {
+        recovery = await recoverRun(insideRun(request.appliance, run.id), run, messageOf(error), listener);
+      } catch (restoreError) {
+        throw bothErrors(error, failedStep, restoreError);
+      }
+      clock.outageMs = opened ? performance.now() - clock.closedAt : 0;
+      const outcome: RunOutcome = opened
+        ? 'restored'
+        : error instanceof InterruptedError
+          ? 'interrupted'
+          : error instanceof HoldfastError
+            ? 'refused'
+            : 'failed-unchanged';
+      return end(outcome, { failedStep, error, recovery });
+    }
+  }
+  signals.shield();
+  clock.outageMs = performance.now() - clock.closedAt;
+  await tryAfterwards(warn, async () => await openToAll(request.appliance));
+  await tryAfterwards(warn, async () => await startWorkers(request.appliance, target));
+  await tryAfterwards(warn, async () => await request.cleanUp({ appliance: request.appliance, run }));
+  return end(kind === 'rollback' ? 'rolled-back' : 'updated');
+}
+
+function makeContext(
+  request: RunRequest,
+  appliance: Appliance,
+  run: Run,
+  warn: (message: string) => void,
+): StepContext {
+  let gate: Gate | undefined;
+  return {
+    appliance,
+    runId: run.id,
+    runFolder: run.folder,
+    journal: run.journal,
+    origin: request.origin,
+    target: request.target,
+    draft: new SnapshotDraft(appliance, run.id, {
+      ...request.snapshot,
+      sequence: request.sequence,
+      online: false,
+    }),
+    ...(request.restoring ? { restoring: request.restoring } : {}),
+    gate: () => (gate ??= closeGate(appliance, run.id)),
+    signal: request.signals.abort.signal,
+    note: () => {},
+    output: (line) => request.listener({ type: 'output', line }),
+    warn,
+  };
+}
+
+type Clock = { closedAt: number; outageMs: number; step: StepName };
+
+function prepareTasks(
+  { steps, listener, signals }: RunRequest,
+  context: StepContext,
+  run: Run,
+  clock: Clock,
+): DriverTask[] {
+  return steps.flatMap((step) => {
+    const { prepare } = step;
+    if (!prepare) return [];
+    const task: DriverTask = {
+      title: step.prepareTitle ?? step.title,
+      run: async (show) =>
+        await runHalf(step, 'prepare', prepare, context, { run, clock, listener, signals, show }),
+    };
+    return [task];
+  });
+}
+
+function applyTasks(request: RunRequest, context: StepContext, run: Run, clock: Clock): DriverTask[] {
+  const { steps, listener, signals, appliance } = request;
+  let opened = false;
+  return steps.flatMap((step) => {
+    const { apply } = step;
+    if (!apply) return [];
+    const task: DriverTask = {
+      title: step.title,
+      run: async (show) => {
+        if (!opened) {
+          opened = true;
+          run.journal.append({ type: 'prepared' });
+          clock.closedAt = performance.now();
+          run.journal.append({
+            type: 'window-opened',
+            services: runningServices(appliance, appliance.config),
+          });
+        }
+        return await runHalf(step, 'apply', apply, context, { run, clock, listener, signals, show });
+      },
+    };
+    return [task];
+  });
+}
+
+/** One half of a step: announced in the journal, done, noted as done. Resolves to why it was skipped. */
+async function runHalf(
+  step: Step,
+  half: 'prepare' | 'apply',
+  work: (context: StepContext) => Promise<void>,
+  context: StepContext,
+  {
+    run,
+    clock,
+    listener,
+    signals,
+    show,
+  }: { run: Run; clock: Clock; listener: Listener; signals: Signals; show: (line: string) => void },
+): Promise<string | undefined> {
+  clock.step = step.name;
+  signals.abort.signal.throwIfAborted();
+  const note = (message: string) => {
+    show(message);
+    listener({ type: 'note', message });
+  };
+  const skipped = (await step.skip?.({ ...context, note })) ?? false;
+  if (skipped !== false) {
+    listener({ type: 'step', step: step.name, half, state: 'skipped', message: skipped });
+    return skipped;
+  }
+  run.journal.append({ type: 'step-started', step: step.name, half });
+  listener({ type: 'step', step: step.name, half, state: 'started' });
+  const startedAt = performance.now();
+  try {
+    await work({ ...context, note });
+    // A step that ended well just as the signal came must not be followed by the next one.
+    if (step.name !== 'commit') signals.abort.signal.throwIfAborted();
+  } catch (error) {
+    listener({
+      type: 'step',
+      step: step.name,
+      half,
+      state: 'failed',
+      message: messageOf(error),
+      ms: performance.now() - startedAt,
+    });
+    throw error;
+  }
+  const ms = Math.round(performance.now() - startedAt);
+  run.journal.append({ type: 'step-finished', step: step.name, half, ms });
+  listener({ type: 'step', step: step.name, half, state: 'finished', ms });
+  return undefined;
+}
+
+/** The journal may be what failed (a full disk): recovery does not need this record. */
+function tryToNote(run: Run, step: StepName, error: unknown): void {
+  try {
+    run.journal.append({ type: 'step-failed', step, message: messageOf(error) });
+  } catch {
+    // Told to the operator in any case.
+  }
+}
+
+/** After a backup the same version starts again. */
+async function startAgain(appliance: Appliance, run: Run): Promise<void> {
+  await openToAll(appliance);
+  const only = new Set(run.journal.last('window-opened')?.services ?? []);
+  await startAndVerify(appliance, appliance.config, run.started.from, { only });
+}
+
+/** Services that nobody can ask run from the commit on. */
+async function startWorkers(appliance: Appliance, target: Target): Promise<void> {
+  const database = (await appliance.database?.environment()) ?? {};
+  for (const name of startOrder(target.config)) {
+    const service = target.config.services[name];
+    if (service && isWorker(service))
+      await startService(appliance, name, { config: target.config, commit: target.commit, database });
+  }
+}
+
+/** After the commit (or the backup) nothing can trigger a restore: what fails is told. */
+async function tryAfterwards(warn: (message: string) => void, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    warn(messageOf(error));
+  }
+}
+
+/** Both causes: why the run failed, and why the way back did. */
+function bothErrors(error: unknown, step: StepName, restoreError: unknown): NotRestoredError {
+  const next = restoreError instanceof HoldfastError ? restoreError.next : undefined;
+  return new NotRestoredError(`${step}: ${messageOf(error)}\nand then: ${messageOf(restoreError)}`, {
+    next: next ?? './run.sh recover goes on where this stopped; the data is safe in the snapshot',
+    cause: new AggregateError([error, restoreError], 'the run and its restore failed'),
+  });
+}

@@ -1,0 +1,205 @@
+import { join } from 'node:path';
+import type { Appliance } from '../appliance/appliance.ts';
+import { openGate } from '../appliance/gate.ts';
+import { verifyRelease, waitUntilHealthy } from '../appliance/health.ts';
+import { isWorker, startOrder, startService, stopServices } from '../appliance/services.ts';
+import { loadAppliance } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
+import { messageOf, NotRestoredError } from '../lib/errors.ts';
+import { removeTree } from '../lib/remove-tree.ts';
+import { dropUnsealed } from '../snapshot/draft.ts';
+import { reservePath, restoreSnapshot } from '../snapshot/restore.ts';
+import { verifySnapshot } from '../snapshot/store.ts';
+import type { Listener } from './events.ts';
+import { phaseOf, type RunPhase } from './journal-entries.ts';
+import type { Run } from './run.ts';
+
+export interface RecoveryReport {
+  /** Where the run was found. */
+  readonly phase: RunPhase;
+  /** What the appliance is now. */
+  readonly state: 'unchanged' | 'before' | 'after';
+  /** What was compared and found identical; empty where nothing had to be restored. */
+  readonly compared: string;
+  readonly restoreMs: number;
+}
+
+/**
+ * Brings an appliance whose run did not come to its end back to one whole version (DESIGN §4, the table). The only
+ * recovery there is: a failing step, a signal and a new process after a kill all come here. It decides by the journal
+ * and by what is on disk, never by how the run failed, and may be killed and run again at any instant.
+ *
+ * @throws NotRestoredError with both what failed and what to do
+ */
+export async function recoverRun(
+  appliance: Appliance,
+  run: Run,
+  because: string,
+  listener: Listener,
+): Promise<RecoveryReport> {
+  const { journal } = run;
+  const reached = phaseOf(journal.records);
+  // A backup changes nothing: once its snapshot is sealed there is nothing to restore, only services to start.
+  const phase = run.started.kind === 'backup' && reached === 'sealed' ? 'window' : reached;
+  const startedAt = performance.now();
+  const note = (message: string) => listener({ type: 'note', message });
+  await appliance.runtime.endRun(run.id);
+  const report = (state: RecoveryReport['state'], compared = ''): RecoveryReport => ({
+    phase,
+    state,
+    compared,
+    restoreMs: performance.now() - startedAt,
+  });
+  switch (phase) {
+    case 'finished':
+      return report('after');
+    case 'prepared':
+      dropPrepared(run);
+      return report('unchanged');
+    case 'committed':
+      await finishCommitted(appliance, run, note);
+      return report('after');
+    case 'window':
+      await stopServices(appliance, appliance.config, note);
+      dropUnsealed(appliance.backupsDirectory);
+      await startFormer(appliance, run, appliance.config, note);
+      dropPrepared(run);
+      return report('before');
+    case 'sealed':
+    case 'restored': {
+      const { compared, config } =
+        phase === 'sealed'
+          ? await restoreSealed(appliance, run, because, listener)
+          : await readRestored(appliance, run);
+      await startFormer(appliance, run, config, note);
+      return report('before', compared);
+    }
+  }
+}
+
+/** What was staged and set aside is worth nothing any more. */
+function dropPrepared(run: Run): void {
+  removeTree(join(run.folder, 'code'));
+  removeTree(reservePath(run.folder));
+}
+
+async function restoreSealed(
+  appliance: Appliance,
+  run: Run,
+  because: string,
+  listener: Listener,
+): Promise<{ compared: string; config: Config }> {
+  const { journal } = run;
+  const sealed = journal.last('sealed');
+  if (!sealed) throw new Error('no sealed snapshot in the journal');
+  const folder = join(appliance.backupsDirectory, sealed.snapshot);
+  journal.append({ type: 'restore-started', because });
+  try {
+    const manifest = await verifySnapshot(folder);
+    const mark = `${run.id}-back`;
+    const begun = journal.last('database-replacement');
+    const { compared } = await restoreSnapshot({
+      appliance,
+      manifest,
+      folder,
+      runId: run.id,
+      mark,
+      replacement: begun?.mark === mark ? begun : undefined,
+      phase: (phase, state) => {
+        journal.append({ type: 'restore-phase', phase, state });
+        listener({ type: 'restore', phase, state });
+      },
+      announceReplacement: (pair) =>
+        journal.append({
+          type: 'database-replacement',
+          mark,
+          live: pair.live,
+          replacement: pair.replacement,
+        }),
+      note: (message) => listener({ type: 'note', message }),
+    });
+    journal.append({ type: 'restored' });
+    return { compared, config: manifest.configuration };
+  } catch (error) {
+    if (error instanceof NotRestoredError) throw error;
+    throw new NotRestoredError(`the restore of snapshot ${sealed.snapshot} failed: ${messageOf(error)}`, {
+      next: './run.sh recover goes on where this stopped; the data is safe in the snapshot',
+      cause: error,
+    });
+  }
+}
+
+async function readRestored(appliance: Appliance, run: Run): Promise<{ compared: string; config: Config }> {
+  const sealed = run.journal.last('sealed');
+  const manifest = await verifySnapshot(join(appliance.backupsDirectory, sealed?.snapshot ?? ''));
+  return { compared: 'compared before the interruption: identical', config: manifest.configuration };
+}
+
+/** Lets everybody in and starts the version of before, as far as it ran before; then asks it who it is. */
+async function startFormer(
+  appliance: Appliance,
+  run: Run,
+  config: Config,
+  note: (line: string) => void,
+): Promise<void> {
+  const wanted = new Set(run.journal.last('window-opened')?.services ?? []);
+  try {
+    if (appliance.database) {
+      await appliance.database.ensureRunning();
+      await appliance.database.unfence();
+    }
+    openGate(appliance);
+    await startAndVerify(appliance, config, run.started.from, { only: wanted, note });
+  } catch (error) {
+    throw new NotRestoredError(
+      `everything is restored, but the version of before does not run: ${messageOf(error)}`,
+      {
+        next: './run.sh recover tries again; ./run.sh logs shows why',
+        cause: error,
+      },
+    );
+  }
+}
+
+/** After the commit nothing is restored: the gate opens, what does not run is started, and a failure is told. */
+async function finishCommitted(appliance: Appliance, run: Run, note: (line: string) => void): Promise<void> {
+  await openToAll(appliance);
+  try {
+    const { config } = loadAppliance(appliance.file);
+    await startAndVerify(appliance, config, run.started.to, { note });
+  } catch (error) {
+    throw new NotRestoredError(`the new version is in place, but does not run: ${messageOf(error)}`, {
+      next: './run.sh start, or ./run.sh rollback',
+      cause: error,
+    });
+  }
+  dropPrepared(run);
+}
+
+/** Lifts fence and gate. May be run twice. */
+export async function openToAll(appliance: Appliance): Promise<void> {
+  if (appliance.database) {
+    await appliance.database.ensureRunning();
+    await appliance.database.unfence();
+  }
+  openGate(appliance);
+}
+
+/** Starts services that do not run and waits until all of them are healthy and the right commit answers. */
+export async function startAndVerify(
+  appliance: Appliance,
+  config: Config,
+  commit: string,
+  options: { only?: ReadonlySet<string>; note?: (line: string) => void } = {},
+): Promise<void> {
+  const database = (await appliance.database?.environment()) ?? {};
+  const names = startOrder(config).filter((name) => options.only?.has(name) ?? true);
+  for (const name of names) {
+    const service = config.services[name];
+    if (!service) continue;
+    options.note?.(`starting ${name}`);
+    await startService(appliance, name, { config, commit, database });
+    await waitUntilHealthy(appliance, name, service, { ...(options.note ? { note: options.note } : {}) });
+    if (!isWorker(service)) await verifyRelease(name, service, commit, undefined);
+  }
+}

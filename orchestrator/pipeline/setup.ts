@@ -1,0 +1,97 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Appliance } from '../appliance/appliance.ts';
+import { verifyPortsAreOurs } from '../appliance/services.ts';
+import { Refusal } from '../lib/errors.ts';
+import { buildsOf, compile, install } from '../steps/builds.ts';
+import { runDataMigrations } from '../steps/migrate-data.ts';
+import { deploy, findPending } from '../steps/migrate-schema.ts';
+import { verifyCommands } from '../steps/preflight.ts';
+import { noteInstalled } from './after-run.ts';
+import type { Driver, DriverTask, Listener } from './events.ts';
+import { startAndVerify } from './recovery.ts';
+import { readOrigin } from './target.ts';
+
+/**
+ * Sets up a checkout that runs nothing yet: database, packages, build, migrations, services. What is there already is
+ * left alone, so an appliance that was run by hand before is taken over as it is; a database that holds data is not
+ * migrated here, since that needs a snapshot first. Killed or failed, it is simply run again.
+ */
+export async function setUp(
+  appliance: Appliance,
+  options: { driver: Driver; listener: Listener; signal: AbortSignal },
+): Promise<void> {
+  const { config, database } = appliance;
+  const origin = await readOrigin(appliance);
+  const target = { commit: origin.commit, label: origin.label, config };
+  const base = {
+    appliance,
+    target,
+    signal: options.signal,
+    output: (line: string) => options.listener({ type: 'output', line }),
+  };
+  const environment = async () => (await database?.environment()) ?? {};
+  const task = (
+    title: string,
+    run: (note: (line: string) => void) => Promise<string | undefined>,
+  ): DriverTask => ({
+    title,
+    run: async (note) => {
+      options.signal.throwIfAborted();
+      return await run(note);
+    },
+  });
+  const build = (phase: 'before-migrations' | 'after-migrations') => async (note: (line: string) => void) => {
+    let made = 0;
+    for (const [name, one] of buildsOf(target, phase)) {
+      if (
+        one.products.length > 0 &&
+        one.products.every((product) => existsSync(join(appliance.directory, one.dir, product)))
+      )
+        continue;
+      await install({ ...base, note }, name, one);
+      await compile({ ...base, note }, name, one);
+      made += 1;
+    }
+    return made === 0 ? 'built already' : undefined;
+  };
+  await options.driver.drive([
+    task('Check the appliance', async () => {
+      verifyCommands(config);
+      appliance.state.ensure();
+      await verifyPortsAreOurs(appliance, config);
+      return undefined;
+    }),
+    task('Database', async () => {
+      if (!database) return 'none';
+      await database.ensureRunning();
+      return undefined;
+    }),
+    task('Install and build', build('before-migrations')),
+    task('Prisma schema migrations', async (note) => {
+      const pending = await findPending(appliance, config);
+      if (!database || pending.length === 0) return 'none pending';
+      const { tables } = await database.describe();
+      if (tables.some(({ rows }) => rows > 0)) {
+        throw new Refusal(
+          `cannot set up: the database holds data already, and ${pending.length} schema migrations are not applied to it (${pending[0]}, ...)`,
+          'apply those of this version first, as you did before Holdfast (npx prisma migrate deploy); then ./run.sh setup',
+        );
+      }
+      await deploy({ ...base, note, environment: await environment() });
+      return undefined;
+    }),
+    task('Data migrations', async (note) => {
+      const context = { ...base, note, environment: await environment() };
+      if (!config.prisma?.dataMigrations) return 'none configured';
+      await runDataMigrations(context);
+      return undefined;
+    }),
+    task('Build the frontend', build('after-migrations')),
+    task('Start the services', async (note) => {
+      await startAndVerify(appliance, config, origin.commit, { note });
+      return undefined;
+    }),
+  ]);
+  noteInstalled(appliance, origin.commit);
+}

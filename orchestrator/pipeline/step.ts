@@ -1,0 +1,57 @@
+import type { Appliance } from '../appliance/appliance.ts';
+import type { Gate } from '../appliance/gate.ts';
+import type { Config } from '../config/schema.ts';
+import type { SnapshotDraft } from '../snapshot/draft.ts';
+import type { VerifiedManifest } from '../snapshot/manifest.ts';
+import type { Journal } from './journal.ts';
+import type { StepName } from './journal-entries.ts';
+
+/** A step of a run. There is no undo: there is one recovery, the snapshot, so that one path is exercised and tested. */
+export interface Step {
+  /** Stable: it stands in journals. */
+  readonly name: StepName;
+  /** What the operator reads. */
+  readonly title: string;
+  readonly prepareTitle?: string;
+  /** The slow half, while the appliance serves. Touches only what belongs to the run. */
+  prepare?(context: StepContext): Promise<void>;
+  /** The quick half, inside the downtime window. Absent: the step is all preparation. */
+  apply?(context: StepContext): Promise<void>;
+  /** Why there is nothing to do, or false. */
+  skip?(context: StepContext): Promise<string | false>;
+}
+
+/** Where a run goes. */
+export interface Target {
+  readonly commit: string;
+  /** For people: a tag or a short id. */
+  readonly label: string;
+  readonly config: Config;
+}
+
+/** Where a run comes from. */
+export interface Origin {
+  readonly commit: string;
+  readonly ref: string | undefined;
+  readonly label: string;
+}
+
+export interface StepContext {
+  /** Inside the run, with the configuration that the appliance has now. */
+  readonly appliance: Appliance;
+  readonly runId: string;
+  readonly runFolder: string;
+  readonly journal: Journal;
+  readonly origin: Origin;
+  readonly target: Target;
+  readonly draft: SnapshotDraft;
+  /** For a rollback: the snapshot that comes back, verified. */
+  readonly restoring?: { readonly manifest: VerifiedManifest; readonly folder: string };
+  readonly gate: () => Gate;
+  readonly signal: AbortSignal;
+  /** What the step is doing, for the terminal. */
+  readonly note: (line: string) => void;
+  /** A line of output of a command, for the log. */
+  readonly output: (line: string) => void;
+  readonly warn: (message: string) => void;
+}

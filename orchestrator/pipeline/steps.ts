@@ -1,0 +1,56 @@
+import { backupDatabase } from '../steps/backup-database.ts';
+import { backupFiles } from '../steps/backup-files.ts';
+import { backupRegistry } from '../steps/backup-registry.ts';
+import { buildBackend } from '../steps/build-backend.ts';
+import { buildFrontend } from '../steps/build-frontend.ts';
+import { commit } from '../steps/commit.ts';
+import { installBackend } from '../steps/install-backend.ts';
+import { migrateData } from '../steps/migrate-data.ts';
+import { migrateSchema } from '../steps/migrate-schema.ts';
+import { preflight } from '../steps/preflight.ts';
+import { pullCode } from '../steps/pull-code.ts';
+import { restartServices } from '../steps/restart-services.ts';
+import { restoreSnapshotStep } from '../steps/restore-snapshot.ts';
+import { stopServices } from '../steps/stop-services.ts';
+import { verify } from '../steps/verify.ts';
+import type { Step } from './step.ts';
+
+/** What an update does, in order. First every `prepare`, while the appliance serves; then every `apply`. */
+export const updateSteps: readonly Step[] = [
+  preflight,
+  stopServices,
+  backupDatabase,
+  backupFiles,
+  backupRegistry,
+  pullCode,
+  installBackend,
+  buildBackend,
+  migrateSchema,
+  migrateData,
+  buildFrontend,
+  restartServices,
+  verify,
+  commit,
+];
+
+/** What a rollback does: the same way, with a snapshot in the place of the new code. */
+export const rollbackSteps: readonly Step[] = [
+  preflight,
+  stopServices,
+  backupDatabase,
+  backupFiles,
+  backupRegistry,
+  restoreSnapshotStep,
+  restartServices,
+  verify,
+  commit,
+];
+
+/** What a backup does. Services start again afterwards, unchanged. */
+export const backupSteps: readonly Step[] = [
+  preflight,
+  stopServices,
+  backupDatabase,
+  backupFiles,
+  backupRegistry,
+];

@@ -1,0 +1,85 @@
+import { relative, isAbsolute } from 'node:path';
+import type { Appliance } from '../appliance/appliance.ts';
+import { parseConfigText } from '../config/load.ts';
+import { Refusal } from '../lib/errors.ts';
+import {
+  fetchRemote,
+  fileAt,
+  followedCommit,
+  isDescendant,
+  labelOf,
+  readHead,
+  resolveRevision,
+} from '../tools/git-facts.ts';
+import type { Origin, Target } from './step.ts';
+
+export interface Destination {
+  readonly origin: Origin;
+  readonly target: Target;
+  /** How the target relates to where the checkout stands. */
+  readonly relation: 'same' | 'newer' | 'older';
+}
+
+export async function readOrigin(appliance: Appliance): Promise<Origin> {
+  const head = await readHead(appliance.runtime, appliance.directory);
+  return { ...head, label: await labelOf(appliance.runtime, appliance.directory, head.commit) };
+}
+
+/**
+ * Fetches, and finds out where an update goes: the commit that the source follows, or `to`.
+ *
+ * @throws Refusal if the remote does not answer, there is no such revision, or it does not descend from where we are
+ */
+export async function findDestination(appliance: Appliance, to: string | undefined): Promise<Destination> {
+  const { runtime, directory, config } = appliance;
+  const origin = await readOrigin(appliance);
+  const source = Object.values(config.sources)[0];
+  if (!source) throw new Refusal('cannot update: no source is configured');
+  await fetchRemote(runtime, directory, source.remote);
+  const commit =
+    to === undefined
+      ? (await followedCommit(runtime, directory, source.follow)).commit
+      : await resolveRevision(runtime, directory, to);
+  if (commit === undefined) {
+    throw new Refusal(
+      `cannot update to "${to}": neither a branch, a tag nor a commit of that name is on the remote "${source.remote}" or here`,
+      'git ls-remote shows what there is',
+    );
+  }
+  const label = await labelOf(runtime, directory, commit);
+  if (commit === origin.commit) return { origin, target: { commit, label, config }, relation: 'same' };
+  if (await isDescendant(runtime, directory, commit, origin.commit)) {
+    if (to !== undefined) {
+      throw new Refusal(
+        `cannot update to ${label}: it is older than what is installed (${origin.label}), and a database does not go backwards`,
+        './run.sh rollback brings an older version back with its data',
+      );
+    }
+    return { origin, target: { commit, label, config }, relation: 'older' };
+  }
+  if (!(await isDescendant(runtime, directory, origin.commit, commit))) {
+    throw new Refusal(
+      `cannot update to ${label}: the checkout (${origin.label}) has commits that it does not descend from`,
+      `see git -C ${directory} log --oneline ${commit.slice(0, 7)}..HEAD; move them elsewhere, or publish them first`,
+    );
+  }
+  return {
+    origin,
+    target: { commit, label, config: await readTargetConfig(appliance, commit, label) },
+    relation: 'newer',
+  };
+}
+
+/** The configuration that the target brings along; checked before anything is stopped. */
+async function readTargetConfig(
+  appliance: Appliance,
+  commit: string,
+  label: string,
+): Promise<Target['config']> {
+  const inside = relative(appliance.directory, appliance.file);
+  if (inside.startsWith('..') || isAbsolute(inside)) return appliance.config;
+  const text = await fileAt(appliance.runtime, appliance.directory, commit, inside);
+  // A file that git does not track stays as it is.
+  if (text === undefined) return appliance.config;
+  return parseConfigText(text, `${inside} of ${label}`);
+}

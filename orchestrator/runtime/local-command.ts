@@ -1,0 +1,110 @@
+import { closeSync, openSync } from 'node:fs';
+import { execa } from 'execa';
+import { findByGroup, signalProcess } from '../lib/processes.ts';
+import { formatDuration } from '../lib/units.ts';
+import { waitFor } from '../lib/wait.ts';
+import { asUser } from './local-user.ts';
+import { CommandError, lastLines, type Command, type CommandResult, type RunOptions } from './runtime.ts';
+
+/** How long a command may take to obey SIGTERM before it is killed. */
+const graceMs = 5000;
+
+/** @see Runtime.run */
+export async function runLocally(command: Command, options: RunOptions = {}): Promise<CommandResult> {
+  options.signal?.throwIfAborted();
+  const label = command.label ?? command.file;
+  const { file, args } = asUser(command.user, command.file, command.args);
+  const folder = command.openDirectory === undefined ? undefined : openSync(command.openDirectory, 'r');
+  const stdin = command.input === undefined ? 'ignore' : 'pipe';
+  const child = execa(file, args, {
+    ...(command.cwd === undefined ? {} : { cwd: command.cwd }),
+    env: {
+      ...(command.env ?? process.env),
+      ...command.addEnv,
+      ...(options.runId === undefined ? {} : { HOLDFAST_RUN: options.runId }),
+    },
+    extendEnv: false,
+    detached: true,
+    cleanup: false,
+    reject: false,
+    stripFinalNewline: false,
+    encoding: command.encoding ?? 'utf8',
+    maxBuffer: 256 * 1024 * 1024,
+    ...(command.input === undefined ? {} : { input: command.input }),
+    // execa's types name descriptors up to 9; it takes any that is open.
+    stdio: folder === undefined ? [stdin, 'pipe', 'pipe'] : [stdin, 'pipe', 'pipe', { value: folder as 3 }],
+  });
+  if (folder !== undefined) closeSync(folder);
+  const lines = options.onLine;
+  if (lines) {
+    for (const stream of [child.stdout, child.stderr]) forEachLine(stream, lines);
+  }
+
+  let stopped: unknown;
+  const stop = (reason: unknown) => {
+    stopped ??= reason;
+    if (child.pid !== undefined) void endGroup(child.pid);
+  };
+  const timer =
+    command.timeoutMs === undefined
+      ? undefined
+      : setTimeout(
+          () => stop(new Error(`${label} took longer than ${formatDuration(command.timeoutMs ?? 0)}`)),
+          command.timeoutMs,
+        );
+  const onAbort = () => stop(options.signal?.reason);
+  options.signal?.addEventListener('abort', onAbort, { once: true });
+  try {
+    const result = await child;
+    const stdout = String(result.stdout ?? '');
+    const stderr = String(result.stderr ?? '');
+    if (stopped !== undefined) {
+      // The leader is gone; what it started must be too, before anybody restores under its feet.
+      if (child.pid !== undefined) await endGroup(child.pid);
+      throw stopped instanceof Error ? stopped : new Error(String(stopped));
+    }
+    if (result.exitCode === undefined) {
+      const why = result.signal
+        ? `was ended by ${result.signal}`
+        : (result.originalMessage ?? 'did not start');
+      throw new CommandError(`${label} ${why}`, { stdout, stderr });
+    }
+    if (result.exitCode !== 0 && options.allowFailure !== true) {
+      const printed = lastLines(stderr.trim() === '' ? stdout : stderr);
+      const said = printed === '' ? '' : `: ${printed}`;
+      throw new CommandError(`${label} failed (exit ${result.exitCode})${said}`, {
+        exitCode: result.exitCode,
+        stdout,
+        stderr,
+      });
+    }
+    return { exitCode: result.exitCode, stdout, stderr };
+  } finally {
+    clearTimeout(timer);
+    options.signal?.removeEventListener('abort', onAbort);
+  }
+}
+
+/** SIGTERM to the whole group, SIGKILL to what is left of it. Returns when it is empty. */
+async function endGroup(group: number): Promise<void> {
+  for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+    for (const pid of findByGroup(group)) signalProcess(pid, signal);
+    const gone = await waitFor(() => (findByGroup(group).length === 0 ? true : undefined), {
+      timeoutMs: graceMs,
+    });
+    if (gone) return;
+  }
+}
+
+function forEachLine(stream: NodeJS.ReadableStream, onLine: (line: string) => void): void {
+  let rest = '';
+  stream.setEncoding('utf8');
+  stream.on('data', (chunk: string) => {
+    const parts = (rest + chunk).split(/\r?\n|\r/);
+    rest = parts.pop() ?? '';
+    for (const part of parts) if (part.trim() !== '') onLine(part);
+  });
+  stream.on('end', () => {
+    if (rest.trim() !== '') onLine(rest);
+  });
+}

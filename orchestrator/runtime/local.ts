@@ -1,0 +1,61 @@
+import { execa } from 'execa';
+import { findByEnvironment, signalProcess } from '../lib/processes.ts';
+import { waitFor } from '../lib/wait.ts';
+import { runLocally } from './local-command.ts';
+import { serviceState, startService, stopService } from './local-services.ts';
+import type { HeldLock, Runtime } from './runtime.ts';
+
+/** The appliance runs on this machine, as processes of this user. */
+export const localRuntime: Runtime = {
+  name: 'local',
+  run: runLocally,
+  tryLock,
+  startService,
+  stopService,
+  serviceState,
+  endRun,
+};
+
+/**
+ * The lock is held by a helper: `flock` opens the file and becomes `cat` (no child that could keep the lock when
+ * the helper dies). `cat` reads a pipe that only we hold, so the kernel closes it however we die, `cat` ends, and
+ * the lock is free. Services that we start inherit neither pipe nor lock.
+ */
+async function tryLock(path: string): Promise<HeldLock | undefined> {
+  const helper = execa(
+    'flock',
+    ['--nonblock', '--conflict-exit-code', '75', '--no-fork', path, 'sh', '-c', 'echo held; exec cat'],
+    { stdin: 'pipe', detached: true, reject: false, cleanup: false, cwd: '/', env: { HOLDFAST_RUN: '' } },
+  );
+  let released = false;
+  const ended = helper.then((result) => result.exitCode);
+  const acquired = await Promise.race([
+    new Promise<true>((resolve) => helper.stdout.once('data', () => resolve(true))),
+    ended.then((code) => {
+      if (code === 75) return false as const;
+      throw new Error(`flock could not lock ${path} (exit ${code}); it is part of util-linux`);
+    }),
+  ]);
+  if (!acquired) return undefined;
+  return {
+    lost: new Promise((resolve) => void ended.then(() => (released ? undefined : resolve()))),
+    release: async () => {
+      released = true;
+      helper.stdin.end();
+      await ended;
+    },
+  };
+}
+
+async function endRun(runId: string): Promise<number> {
+  const find = () => findByEnvironment('HOLDFAST_RUN', runId);
+  const first = find();
+  for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+    for (const pid of find()) signalProcess(pid, signal);
+    const gone = await waitFor(() => (find().length === 0 ? true : undefined), {
+      timeoutMs: signal === 'SIGTERM' ? 3000 : 10_000,
+    });
+    if (gone) return first.length;
+  }
+  throw new Error(`processes of run ${runId} cannot be ended: ${find().join(', ')}`);
+}

@@ -1,0 +1,130 @@
+/**
+ * Where the appliance runs. Only implementations of this interface start processes; everything else describes
+ * what is wanted as data. Tests fake or wrap this seam and no other.
+ */
+export interface Runtime {
+  readonly name: 'local';
+
+  /**
+   * Runs a command to its end.
+   *
+   * It runs in a process group of its own, so that the Ctrl-C of a terminal reaches only us, and a cancelled or
+   * timed-out command is ended with everything that it started.
+   *
+   * @throws CommandError if it cannot be started, exits non-zero (unless `allowFailure`), or runs out of time;
+   *   the signal's reason if `signal` fires
+   */
+  run(command: Command, options?: RunOptions): Promise<CommandResult>;
+
+  /** Holds the kernel's exclusive lock on a file until released or until we die, however that happens. */
+  tryLock(path: string): Promise<HeldLock | undefined>;
+
+  /** Starts a service that outlives us. Throws if the program cannot be started. */
+  startService(service: ServiceLaunch): Promise<void>;
+
+  /** Ends a service and everything it started; returns only when all of it is gone. May be run twice. */
+  stopService(service: ServiceHandle, stop: StopPolicy): Promise<void>;
+
+  /** Whether the service's main process lives, and which it is. */
+  serviceState(service: ServiceHandle): ServiceState;
+
+  /**
+   * Ends every process that a killed run left behind (they carry `HOLDFAST_RUN`). Returns how many there were.
+   * May be run twice.
+   */
+  endRun(runId: string): Promise<number>;
+}
+
+export interface Command {
+  readonly file: string;
+  readonly args: readonly string[];
+  readonly cwd?: string;
+  /** The whole environment of the command, when given; ours otherwise. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Added to the environment. */
+  readonly addEnv?: Readonly<Record<string, string>>;
+  /** Text for its standard input; nothing otherwise. Secrets belong here, never in `args`. */
+  readonly input?: string | Uint8Array;
+  readonly timeoutMs?: number;
+  /** How its output is read: text, or "latin1" where each character of the result shall be one byte. */
+  readonly encoding?: 'utf8' | 'latin1';
+  /** The user to run as, by name; only root can ask for another than itself. */
+  readonly user?: string;
+  /** What the operator reads when it fails; the file's name otherwise. */
+  readonly label?: string;
+  /** Opened for the command as descriptor 3: see `directoryDescriptor`. */
+  readonly openDirectory?: string;
+}
+
+/**
+ * How a command reaches the folder that was opened for it. It needs this where it runs as another user and a folder
+ * above, such as /root, is closed to that user: an open folder can be used without walking the path to it.
+ */
+export const directoryDescriptor = '/proc/self/fd/3';
+
+export interface RunOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Each line of output as it comes, standard output and error mixed. */
+  readonly onLine?: ((line: string) => void) | undefined;
+  /** Resolve, instead of throwing, when it exits non-zero. */
+  readonly allowFailure?: boolean;
+  /** The run it belongs to: recovery ends what carries its id. */
+  readonly runId?: string | undefined;
+}
+
+export interface CommandResult {
+  readonly exitCode: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface HeldLock {
+  /** Settles when the lock is lost without having been released. */
+  readonly lost: Promise<void>;
+  release(): Promise<void>;
+}
+
+export interface ServiceHandle {
+  readonly name: string;
+  /** Folder where the runtime keeps what it knows of services (0700). */
+  readonly stateFolder: string;
+}
+
+export interface ServiceLaunch extends ServiceHandle {
+  readonly argv: readonly string[];
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly logFile: string;
+  readonly user?: string;
+  /** Opened for the service as descriptor 3: see `directoryDescriptor`. */
+  readonly openDirectory?: string;
+}
+
+export interface StopPolicy {
+  readonly signal: NodeJS.Signals;
+  readonly timeoutMs: number;
+  /** Who gets the first signal: the main process, or its whole group. */
+  readonly kill: 'group' | 'process';
+}
+
+export type ServiceState = { readonly running: true; readonly pid: number } | { readonly running: false };
+
+/** A command that failed, with the end of what it printed. */
+export class CommandError extends Error {
+  readonly exitCode: number | undefined;
+  readonly stderr: string;
+  readonly stdout: string;
+
+  constructor(message: string, result: { exitCode?: number | undefined; stdout: string; stderr: string }) {
+    super(message);
+    this.name = 'CommandError';
+    this.exitCode = result.exitCode;
+    this.stdout = result.stdout;
+    this.stderr = result.stderr;
+  }
+}
+
+/** The last lines of a program's output, which is where programs say why they failed. */
+export function lastLines(text: string, count = 12): string {
+  return text.trimEnd().split('\n').slice(-count).join('\n');
+}

@@ -1,0 +1,67 @@
+import { under, type RawPath } from '../lib/raw-path.ts';
+import { describeDifference, isUntouched, scan, sha256OfFile, type Entry, type Root } from './inventory.ts';
+
+/** How a tree differs from its inventory. Every entry appears in one list only. */
+export interface TreeDifference {
+  /** Entries of the inventory, folders left out, that are missing or not as they were. */
+  readonly damaged: readonly { readonly entry: Entry; readonly what: string }[];
+  /** Folders of the inventory that are missing or whose mode, owner or time differs. */
+  readonly folders: readonly { readonly entry: Entry; readonly what: string }[];
+  /** What is there now and was not; of a new folder only the folder. */
+  readonly extra: readonly Entry[];
+}
+
+/**
+ * Compares a tree with what it was. An entry that the kernel has not changed since (`isUntouched`) is not read;
+ * every other file is, to the last byte.
+ */
+export async function compareTree(root: Root, inventory: readonly Entry[]): Promise<TreeDifference> {
+  const live = new Map(scan(root).map((entry) => [entry.path, entry]));
+  const damaged: { entry: Entry; what: string }[] = [];
+  const folders: { entry: Entry; what: string }[] = [];
+  for (const entry of inventory) {
+    const what = await differenceOf(root.path, entry, live.get(entry.path));
+    if (what !== undefined) (entry.type === 'directory' ? folders : damaged).push({ entry, what });
+  }
+  const known = new Set(inventory.map((entry) => entry.path));
+  const extra: Entry[] = [];
+  let covered: string | undefined;
+  for (const entry of live.values()) {
+    if (known.has(entry.path) || (covered !== undefined && entry.path.startsWith(covered))) continue;
+    extra.push(entry);
+    covered = entry.type === 'directory' ? `${entry.path}/` : undefined;
+  }
+  return { damaged: wholeLinkGroups(inventory, damaged), folders, extra };
+}
+
+async function differenceOf(
+  root: string,
+  before: Entry,
+  now: Entry | undefined,
+): Promise<string | undefined> {
+  // Pipes and sockets are made anew by the programs that use them; no archive holds them.
+  if (before.type === 'special') return undefined;
+  if (!now) return 'is missing';
+  if (before.type !== 'directory' && isUntouched(before, now)) return undefined;
+  const difference = describeDifference(before, now);
+  if (difference !== undefined) return difference;
+  if (before.type !== 'file' || before.sha256 === undefined) return undefined;
+  return (await sha256OfFile(under(root, now.path))) === before.sha256 ? undefined : 'has other bytes';
+}
+
+/** Names of one file come back together, or they would be copies afterwards. */
+function wholeLinkGroups(
+  inventory: readonly Entry[],
+  damaged: readonly { entry: Entry; what: string }[],
+): { entry: Entry; what: string }[] {
+  const identity = (entry: Entry) => `${entry.device}:${entry.inode}`;
+  const listed = new Set<RawPath>(damaged.map(({ entry }) => entry.path));
+  const groups = new Set(damaged.filter(({ entry }) => entry.links > 1).map(({ entry }) => identity(entry)));
+  const others = inventory.filter(
+    (entry) => entry.links > 1 && groups.has(identity(entry)) && !listed.has(entry.path),
+  );
+  return [
+    ...damaged,
+    ...others.map((entry) => ({ entry, what: 'is a name of a file that is not as it was' })),
+  ];
+}

@@ -1,0 +1,159 @@
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import type { Appliance } from '../appliance/appliance.ts';
+import { fsyncDirectory, writeFileAtomic } from '../lib/atomic-file.ts';
+import { removeTree } from '../lib/remove-tree.ts';
+import type { DatabaseFacts } from '../database/engine.ts';
+import { absoluteGitDirectory, labelOf, readHead } from '../tools/git-facts.ts';
+import { barrier } from './barrier.ts';
+import { backupFiles, type FilesBackup } from './files.ts';
+import { sha256OfFile } from './inventory.ts';
+import {
+  snapshotFormat,
+  type Manifest,
+  type SnapshotKind,
+  type SnapshotPart,
+  type SnapshotProduct,
+} from './manifest.ts';
+import { describeProducts } from './products.ts';
+import { backupRegistry } from './registry.ts';
+import { restoreGuide } from './restore-guide.ts';
+import { manifestDigest, unsealedSuffix } from './store.ts';
+
+/**
+ * A snapshot in the making: built part by part under a name that nobody reads as a snapshot, and sealed by a rename.
+ * Until then it is worth nothing, and is thrown away by recovery.
+ */
+export class SnapshotDraft {
+  readonly id: string;
+  readonly folder: string;
+  readonly #appliance: Appliance;
+  readonly #about: { kind: SnapshotKind; sequence: number; name?: string | undefined; online: boolean };
+  #database: DatabaseFacts | undefined;
+  #files: FilesBackup | undefined;
+  #products: readonly SnapshotProduct[] = [];
+  #registry: Manifest['registry'];
+
+  constructor(
+    appliance: Appliance,
+    id: string,
+    about: { kind: SnapshotKind; sequence: number; name?: string | undefined; online: boolean },
+  ) {
+    this.#appliance = appliance;
+    this.#about = about;
+    this.id = id;
+    this.folder = join(appliance.backupsDirectory, `${id}${unsealedSuffix}`);
+  }
+
+  /** Begins with an empty folder. May be run twice. */
+  begin(): void {
+    ensureBackupsFolder(this.#appliance.backupsDirectory);
+    rmSync(this.folder, { recursive: true, force: true });
+    mkdirSync(this.folder, { mode: 0o700 });
+  }
+
+  /** Dumps the database, and takes down all that a dump leaves out. */
+  async addDatabase(signal?: AbortSignal): Promise<DatabaseFacts | undefined> {
+    const { database } = this.#appliance;
+    if (!database) return undefined;
+    const facts = await database.describe();
+    await database.dump(join(this.folder, 'database.dump'), signal);
+    this.#database = facts;
+    return facts;
+  }
+
+  /** Archives the files, and takes down where products are and where git stands. */
+  async addFiles(): Promise<FilesBackup> {
+    const { config, directory, runtime } = this.#appliance;
+    this.#products = describeProducts(this.#appliance, config);
+    const index = join(await absoluteGitDirectory(runtime, directory), 'index');
+    if (existsSync(index)) copyFileSync(index, join(this.folder, 'git-index'));
+    this.#files = await backupFiles(this.#appliance, config, this.folder);
+    return this.#files;
+  }
+
+  addRegistry(): Manifest['registry'] {
+    this.#registry = backupRegistry(this.#appliance.directory, this.#appliance.config, this.folder);
+    return this.#registry;
+  }
+
+  /**
+   * Writes the manifest, makes everything durable, and gives the snapshot its name.
+   *
+   * @returns the manifest and its digest, for the journal
+   */
+  async seal(): Promise<{ manifest: Manifest; digest: string }> {
+    const { config, directory, runtime, program, file, node } = this.#appliance;
+    if (!this.#files) throw new Error('a snapshot without files cannot be sealed');
+    const head = await readHead(runtime, directory);
+    const manifest: Manifest = {
+      format: snapshotFormat,
+      id: this.id,
+      kind: this.#about.kind,
+      ...(this.#about.name === undefined ? {} : { name: this.#about.name }),
+      sequence: this.#about.sequence,
+      createdAt: new Date().toISOString(),
+      run: this.id,
+      online: this.#about.online,
+      holdfast: program.version,
+      commit: head.commit,
+      ...(head.ref === undefined ? {} : { ref: head.ref }),
+      label: await labelOf(runtime, directory, head.commit),
+      configurationFile: file,
+      configuration: config,
+      node,
+      roots: [...this.#files.roots],
+      products: [...this.#products],
+      ...(this.#database ? { database: this.#database } : {}),
+      ...(this.#registry ? { registry: this.#registry } : {}),
+      notRestored: Object.entries(config.stores).map(([name, { none }]) => `${name}: ${none}`),
+      parts: await this.#listParts(),
+    };
+    writeFileAtomic(join(this.folder, 'RESTORE.md'), restoreGuide(manifest));
+    writeFileAtomic(join(this.folder, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`);
+    const digest = manifestDigest(this.folder);
+    writeFileAtomic(join(this.folder, 'manifest.sha256'), `${digest}  manifest.json\n`);
+    await barrier(this.#appliance);
+    renameSync(this.folder, join(this.#appliance.backupsDirectory, this.id));
+    fsyncDirectory(this.#appliance.backupsDirectory);
+    return { manifest, digest };
+  }
+
+  async #listParts(): Promise<SnapshotPart[]> {
+    const parts: SnapshotPart[] = [];
+    for (const name of readdirSync(this.folder).toSorted()) {
+      const path = join(this.folder, name);
+      // Dumps and archives are made by programs that know our umask and not our rule.
+      chmodSync(path, 0o600);
+      parts.push({ name, sizeBytes: statSync(path).size, sha256: await sha256OfFile(path) });
+    }
+    return parts;
+  }
+}
+
+/** The folder of all snapshots: 0700, and a repository of its own, so that `git clean -fdx` leaves it alone. */
+function ensureBackupsFolder(path: string): void {
+  mkdirSync(path, { recursive: true, mode: 0o700 });
+  chmodSync(path, 0o700);
+  if (existsSync(join(path, '.git'))) return;
+  for (const folder of ['.git', '.git/objects', '.git/refs'])
+    mkdirSync(join(path, folder), { recursive: true, mode: 0o700 });
+  writeFileAtomic(join(path, '.git', 'HEAD'), 'ref: refs/heads/main\n');
+}
+
+/** Throws away what was never sealed. May be run twice. */
+export function dropUnsealed(backupsDirectory: string): void {
+  if (!existsSync(backupsDirectory)) return;
+  for (const name of readdirSync(backupsDirectory)) {
+    if (name.endsWith(unsealedSuffix)) removeTree(join(backupsDirectory, name));
+  }
+}

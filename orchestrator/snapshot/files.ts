@@ -1,0 +1,203 @@
+import { lstatSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
+import { isAbsolute, join, relative } from 'node:path';
+import type { Appliance } from '../appliance/appliance.ts';
+import type { Config } from '../config/schema.ts';
+import { fsyncDirectory, writeFileAtomic } from '../lib/atomic-file.ts';
+import { hasCode } from '../lib/errors.ts';
+import { ancestorsOf, parentOf, under, type RawPath } from '../lib/raw-path.ts';
+import type { Runtime } from '../runtime/runtime.ts';
+import { createArchive, extractArchive } from '../tools/tar.ts';
+import { compareTree } from './compare-tree.ts';
+import { decodeEntry, encodeEntry, scan, withChecksums, type Entry, type Root } from './inventory.ts';
+import type { SnapshotRoot } from './manifest.ts';
+import { freeName, productPaths } from './products.ts';
+
+/** Where a restore works inside a root that lies on a file system of its own. Never part of a snapshot. */
+const workPattern = '.holdfast-restore-*';
+
+/** The trees that a snapshot of this configuration holds: the checkout, then every data path outside it. */
+export function describeRoots(appliance: Appliance, config: Config): { name: string; root: Root }[] {
+  const inCheckout = (path: string) => {
+    const inside = relative(appliance.directory, path);
+    return inside !== '' && !inside.startsWith('..') && !isAbsolute(inside) ? inside : undefined;
+  };
+  const exclude = ['.git', ...productPaths(config), ...config.exclude];
+  for (const own of [appliance.state.path, appliance.backupsDirectory]) {
+    const inside = inCheckout(own);
+    if (inside !== undefined) exclude.push(inside);
+  }
+  // The link that run.sh keeps to Holdfast's own dependencies belongs to Holdfast, not to the appliance.
+  if (appliance.program.home === appliance.directory) exclude.push('node_modules');
+  const patterns: string[] = [workPattern];
+  const outside: { name: string; root: Root }[] = [];
+  for (const { path, exclude: without } of config.data) {
+    const inside = isAbsolute(path) ? inCheckout(path) : path.replace(/^\.\//, '');
+    if (inside === undefined)
+      outside.push({
+        name: `data-${outside.length + 1}`,
+        root: { path, exclude: [], patterns: [workPattern, ...without] },
+      });
+    else patterns.push(...without.map((pattern) => `${inside}/${pattern}`));
+  }
+  return [{ name: 'files', root: { path: appliance.directory, exclude, patterns } }, ...outside];
+}
+
+export interface FilesBackup {
+  readonly roots: readonly SnapshotRoot[];
+  readonly entries: number;
+  readonly sizeBytes: number;
+  /** Entries that no archive can hold: pipes, sockets, devices. */
+  readonly skipped: readonly Entry[];
+}
+
+/** Archives every root with its inventory into a folder. Throws if an entry cannot be read. */
+export async function backupFiles(
+  appliance: Appliance,
+  config: Config,
+  folder: string,
+): Promise<FilesBackup> {
+  const roots: SnapshotRoot[] = [];
+  const skipped: Entry[] = [];
+  let entries = 0;
+  let sizeBytes = 0;
+  for (const { name, root } of describeRoots(appliance, config)) {
+    const listed = await withChecksums(root.path, scan(root));
+    const archived = listed.filter((entry) => entry.type !== 'special');
+    const archive = `${name}.tar.zst`;
+    const inventory = name === 'files' ? 'inventory.ndjson' : `${name}.inventory.ndjson`;
+    writeFileAtomic(join(folder, inventory), archived.map((entry) => `${encodeEntry(entry)}\n`).join(''));
+    if (archived.length > 0) {
+      await appliance.runtime.run(
+        createArchive({ archive: join(folder, archive), root: root.path, entries: nameList(archived) }),
+      );
+    }
+    roots.push({
+      name,
+      ...root,
+      exclude: [...root.exclude],
+      patterns: [...root.patterns],
+      present: archived.length > 0,
+      archive,
+      inventory,
+      entries: archived.length,
+    });
+    skipped.push(...listed.filter((entry) => entry.type === 'special'));
+    entries += archived.length;
+    sizeBytes += archived.reduce((sum, entry) => sum + entry.size, 0);
+  }
+  return { roots, entries, sizeBytes, skipped };
+}
+
+/** What the files of a configuration take, in bytes, without reading them. */
+export function measureFiles(appliance: Appliance, config: Config): number {
+  return describeRoots(appliance, config).reduce(
+    (sum, { root }) => sum + scan(root).reduce((bytes, entry) => bytes + entry.size, 0),
+    0,
+  );
+}
+
+export function readInventory(path: string): Entry[] {
+  return readFileSync(path, 'utf8')
+    .split('\n')
+    .filter((line) => line !== '')
+    .map(decodeEntry);
+}
+
+function nameList(entries: readonly Entry[]): Buffer {
+  return Buffer.from(entries.map(({ path }) => `${path === '' ? '.' : path}\0`).join(''), 'latin1');
+}
+
+/**
+ * Makes a root what its inventory says, touching only what differs: what was added moves to `failedFolder`, what was
+ * changed follows it and comes back from the archive, and folders get their mode, owner and times back last.
+ * Decided by what is on disk: may be run twice, and after a kill at any instant.
+ */
+export async function restoreRoot(
+  runtime: Runtime,
+  snapshotFolder: string,
+  root: SnapshotRoot,
+  places: { work: string; failed: string },
+): Promise<void> {
+  const inventory = readInventory(join(snapshotFolder, root.inventory));
+  const archive = join(snapshotFolder, root.archive);
+  if (!root.present) return await Promise.resolve(moveAllAside(root, places));
+  mkdirSync(root.path, { recursive: true });
+  const { work, failed } = placesFor(root, places);
+  const difference = await compareTree(root, inventory);
+  const damaged = difference.damaged.map(({ entry }) => entry);
+  const wanted = [
+    ...damaged.map((entry) => entry.path),
+    ...difference.folders.map(({ entry }) => entry.path),
+  ];
+
+  for (const entry of difference.extra) moveAside(root.path, failed, entry.path);
+  for (const path of wanted) {
+    for (const above of ancestorsOf(path))
+      if (isNoFolder(root.path, above)) moveAside(root.path, failed, above);
+  }
+  for (const { entry } of difference.folders) {
+    if (entry.path !== '' && isNoFolder(root.path, entry.path)) moveAside(root.path, failed, entry.path);
+    mkdirSync(under(root.path, entry.path), { recursive: true });
+  }
+  if (damaged.length > 0) {
+    rmSync(work, { recursive: true, force: true });
+    mkdirSync(work, { recursive: true, mode: 0o700 });
+    await runtime.run(extractArchive({ archive, into: work, entries: nameList(damaged) }));
+    for (const { path } of damaged) {
+      moveAside(root.path, failed, path);
+      mkdirSync(under(root.path, parentOf(path)), { recursive: true });
+      renameSync(under(work, path), under(root.path, path));
+      fsyncDirectory(under(root.path, parentOf(path)));
+    }
+    rmSync(work, { recursive: true, force: true });
+  }
+  // Every rename above changed the time of a folder: so folders are compared once more, and come last.
+  const folders = (await compareTree(root, inventory)).folders.map(({ entry }) => entry);
+  if (folders.length > 0)
+    await runtime.run(extractArchive({ archive, into: root.path, entries: nameList(folders) }));
+}
+
+/** A root on another file system cannot be renamed into the state directory: work inside it. */
+function placesFor(
+  root: SnapshotRoot,
+  places: { work: string; failed: string },
+): { work: string; failed: string } {
+  mkdirSync(places.failed, { recursive: true, mode: 0o700 });
+  if (statSync(root.path).dev === statSync(places.failed).dev) return places;
+  const inside = join(root.path, workPattern.replace('*', root.name));
+  return { work: join(inside, 'work'), failed: join(inside, 'failed') };
+}
+
+function moveAllAside(root: SnapshotRoot, places: { work: string; failed: string }): void {
+  const top = scan(root).filter((entry) => entry.path !== '' && parentOf(entry.path) === '');
+  if (top.length === 0) return;
+  const { failed } = placesFor(root, places);
+  for (const entry of top) moveAside(root.path, failed, entry.path);
+}
+
+function isNoFolder(root: string, path: RawPath): boolean {
+  try {
+    const stat = lstatSync(under(root, path), { throwIfNoEntry: false });
+    return stat !== undefined && !stat.isDirectory();
+  } catch (error) {
+    if (hasCode(error, 'ENOTDIR')) return false;
+    throw error;
+  }
+}
+
+/** Nothing is deleted in a restore: what the failed update made is kept for whoever looks into it. */
+function moveAside(root: string, failed: string, path: RawPath): void {
+  let there;
+  try {
+    there = lstatSync(under(root, path), { throwIfNoEntry: false });
+  } catch (error) {
+    if (!hasCode(error, 'ENOTDIR')) throw error;
+  }
+  if (!there) return;
+  const target = freeName(under(failed, path).toString('latin1'), 'latin1');
+  mkdirSync(Buffer.from(target.slice(0, target.lastIndexOf('/')), 'latin1'), {
+    recursive: true,
+    mode: 0o700,
+  });
+  renameSync(under(root, path), Buffer.from(target, 'latin1'));
+}

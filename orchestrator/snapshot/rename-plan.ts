@@ -1,0 +1,239 @@
+import { existsSync, lstatSync, mkdirSync, readFileSync, renameSync, rmdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { fsyncDirectory, renameDurably, writeFileAtomic } from '../lib/atomic-file.ts';
+import { hasCode, HoldfastError, Refusal } from '../lib/errors.ts';
+import {
+  ancestorsOf,
+  displayPath,
+  parentOf,
+  rawFromJson,
+  rawToJson,
+  under,
+  type RawPath,
+} from '../lib/raw-path.ts';
+import type { Runtime } from '../runtime/runtime.ts';
+import * as git from '../tools/git.ts';
+
+/*
+ * How code changes (DESIGN §4): git never writes the live tree. The files of the target lie staged in a folder on the
+ * same file system; each path that differs is moved aside by a rename, and the staged one moved in by another. The
+ * plan, and what is on disk, tell at every instant how to go back.
+ */
+
+export interface RenamePlan {
+  readonly from: string;
+  readonly to: string;
+  /** Symbolic HEAD, or undefined on a detached one. */
+  readonly ref: string | undefined;
+  readonly changes: readonly PathChange[];
+}
+
+export interface PathChange {
+  readonly path: RawPath;
+  readonly kind: 'add' | 'modify' | 'delete';
+}
+
+/** The folders of one run's code change. */
+export interface CodeArea {
+  readonly plan: string;
+  readonly staged: string;
+  readonly aside: string;
+  readonly failed: string;
+  readonly index: string;
+}
+
+export function codeArea(runFolder: string): CodeArea {
+  const base = join(runFolder, 'code');
+  return {
+    plan: join(base, 'plan.json'),
+    staged: join(base, 'staged'),
+    aside: join(base, 'aside'),
+    failed: join(runFolder, 'failed', 'code'),
+    index: join(base, 'index'),
+  };
+}
+
+/** Reads `git diff-tree --raw -z`. Throws Refusal for what a rename cannot do: submodules. */
+export function parseDiff(raw: string): PathChange[] {
+  const fields = raw.split('\0');
+  const changes: PathChange[] = [];
+  for (let i = 0; i + 1 < fields.length; i += 2) {
+    const match = /^:(\d{6}) (\d{6}) [0-9a-f]+ [0-9a-f]+ ([ADMT])$/.exec(fields[i] ?? '');
+    if (!match)
+      throw new HoldfastError(`cannot read git's list of changes at "${fields[i]}"`, { exitCode: 1 });
+    const [, oldMode, newMode, status] = match;
+    const path = (fields[i + 1] ?? '') as RawPath;
+    if (oldMode === '160000' || newMode === '160000') {
+      throw new Refusal(
+        `cannot update: the submodule ${displayPath(path)} changes, and submodules are not supported yet`,
+      );
+    }
+    changes.push({ path, kind: status === 'A' ? 'add' : status === 'D' ? 'delete' : 'modify' });
+  }
+  return changes;
+}
+
+/**
+ * Makes the plan and stages the target's files. Touches only the area and git's object store.
+ *
+ * @throws Refusal if a path of the target is in use by something that git does not track
+ */
+export async function preparePlan(
+  runtime: Runtime,
+  directory: string,
+  gitDirectory: string,
+  area: CodeArea,
+  target: Omit<RenamePlan, 'changes'>,
+): Promise<RenamePlan> {
+  const { stdout } = await runtime.run(git.diffTree(directory, target.from, target.to));
+  const plan: RenamePlan = { ...target, changes: parseDiff(stdout) };
+  verifyNothingInTheWay(directory, plan.changes);
+  mkdirSync(area.staged, { recursive: true, mode: 0o700 });
+  mkdirSync(area.aside, { recursive: true, mode: 0o700 });
+  await runtime.run(git.readTree(directory, target.to, area.index));
+  // Attributes decide about filters and line endings, so git needs to find them where it writes.
+  const attributes = await runtime.run(git.listIndex(directory, area.index, '*.gitattributes'));
+  const paths = new Set<string>(attributes.stdout.split('\0').filter((path) => path !== ''));
+  for (const change of plan.changes) if (change.kind !== 'delete') paths.add(change.path);
+  if (paths.size > 0) {
+    const input = Buffer.from(`${[...paths].join('\0')}\0`, 'latin1');
+    await runtime.run(
+      git.checkoutIndex({ gitDirectory, indexFile: area.index, workTree: area.staged, paths: input }),
+    );
+  }
+  writeFileAtomic(
+    area.plan,
+    JSON.stringify({ ...plan, changes: plan.changes.map((c) => ({ ...c, path: rawToJson(c.path) })) }),
+  );
+  return plan;
+}
+
+/** The plan of a run, or undefined if it came to none. */
+export function readPlan(area: CodeArea): RenamePlan | undefined {
+  if (!existsSync(area.plan)) return undefined;
+  const raw = JSON.parse(readFileSync(area.plan, 'utf8')) as {
+    changes: { path: string; kind: PathChange['kind'] }[];
+  } & Omit<RenamePlan, 'changes'>;
+  return {
+    ...raw,
+    ref: raw.ref ?? undefined,
+    changes: raw.changes.map((c) => ({ ...c, path: rawFromJson(c.path) })),
+  };
+}
+
+/** Untracked and ignored files belong to the operator: git would overwrite the ignored ones without a word. */
+function verifyNothingInTheWay(directory: string, changes: readonly PathChange[]): void {
+  const leaving = new Set(changes.filter((c) => c.kind !== 'add').map((c) => c.path));
+  const inTheWay = new Set<string>();
+  for (const { path, kind } of changes) {
+    if (kind !== 'add') continue;
+    for (const above of ancestorsOf(path)) {
+      const stat = lstatSync(under(directory, above), { throwIfNoEntry: false });
+      if (stat && !stat.isDirectory() && !leaving.has(above)) inTheWay.add(displayPath(above));
+    }
+    let stat;
+    try {
+      stat = lstatSync(under(directory, path), { throwIfNoEntry: false });
+    } catch (error) {
+      if (!hasCode(error, 'ENOTDIR')) throw error;
+    }
+    const becomesEmpty = stat?.isDirectory() === true && [...leaving].some((p) => p.startsWith(`${path}/`));
+    if (stat && !becomesEmpty) inTheWay.add(displayPath(path));
+  }
+  if (inTheWay.size > 0) {
+    const names = [...inTheWay].toSorted();
+    const shown = names.slice(0, 5).join(', ') + (names.length > 5 ? ` and ${names.length - 5} more` : '');
+    throw new Refusal(
+      `cannot update: the new version brings ${shown}, where the checkout has files of its own that git does not track`,
+      `move ${names[0]} away, then try again`,
+    );
+  }
+}
+
+/** Carries the plan out. Killed in the middle, `invertPlan` finds on disk what is done. */
+export async function carryOutPlan(
+  runtime: Runtime,
+  directory: string,
+  gitDirectory: string,
+  area: CodeArea,
+  plan: RenamePlan,
+): Promise<void> {
+  const touched = new Set<string>();
+  for (const { path, kind } of plan.changes) {
+    if (kind !== 'add') move(directory, area.aside, path, touched);
+  }
+  const emptied = plan.changes.flatMap(({ path }) => ancestorsOf(path));
+  for (const folder of [...new Set(emptied)].toSorted((a, b) => b.length - a.length))
+    removeIfEmpty(directory, folder);
+  for (const { path, kind } of plan.changes) {
+    if (kind !== 'delete') move(area.staged, directory, path, touched);
+  }
+  syncFolders(touched);
+  await runtime.run(git.refreshIndex(directory, area.index), { allowFailure: true });
+  renameDurably(area.index, join(gitDirectory, 'index'));
+  await runtime.run(
+    git.updateRef(directory, {
+      ref: plan.ref ?? 'HEAD',
+      to: plan.to,
+      from: plan.from,
+      reason: 'holdfast: update',
+    }),
+  );
+}
+
+/**
+ * Takes the renames of a plan back, as far as they happened: decided by what is on disk, so it may be run after a
+ * kill at any instant, and twice. Files of the new version move to `failed`. Index and ref are the caller's.
+ */
+export function invertPlan(directory: string, area: CodeArea, plan: RenamePlan): void {
+  const touched = new Set<string>();
+  for (const { path, kind } of plan.changes.toReversed()) {
+    const movedIn =
+      kind !== 'delete' && !exists(under(area.staged, path)) && !exists(under(area.failed, path));
+    // A modified file that was never moved aside is still the old one.
+    const isNew = kind === 'add' || exists(under(area.aside, path));
+    if (movedIn && isNew && exists(under(directory, path))) move(directory, area.failed, path, touched);
+  }
+  const made = plan.changes.flatMap(({ path }) => ancestorsOf(path));
+  for (const folder of [...new Set(made)].toSorted((a, b) => b.length - a.length))
+    removeIfEmpty(directory, folder);
+  for (const { path, kind } of plan.changes) {
+    if (kind === 'add' || !exists(under(area.aside, path))) continue;
+    if (exists(under(directory, path))) move(directory, area.failed, path, touched);
+    move(area.aside, directory, path, touched);
+  }
+  syncFolders(touched);
+}
+
+/** Renames one entry from one tree into another. Done already is no error. */
+function move(from: string, to: string, path: RawPath, touched: Set<string>): void {
+  if (!exists(under(from, path))) return;
+  mkdirSync(under(to, parentOf(path)), { recursive: true });
+  renameSync(under(from, path), under(to, path));
+  for (const root of [from, to]) touched.add(under(root, parentOf(path)).toString('latin1'));
+}
+
+/** Every rename is followed by an fsync of both its folders; folders that are gone need none. */
+function syncFolders(folders: ReadonlySet<string>): void {
+  for (const folder of folders) {
+    const path = Buffer.from(folder, 'latin1');
+    if (exists(path)) fsyncDirectory(path);
+  }
+}
+
+function removeIfEmpty(directory: string, folder: RawPath): void {
+  try {
+    rmdirSync(under(directory, folder));
+  } catch (error) {
+    if (!hasCode(error, 'ENOTEMPTY', 'ENOENT', 'ENOTDIR', 'EEXIST', 'EBUSY')) throw error;
+  }
+}
+
+function exists(path: Buffer): boolean {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+  } catch (error) {
+    if (hasCode(error, 'ENOTDIR')) return false;
+    throw error;
+  }
+}

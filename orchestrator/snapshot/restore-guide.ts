@@ -1,0 +1,44 @@
+import type { Manifest } from './manifest.ts';
+
+/** RESTORE.md: how to get everything back with tar and PostgreSQL's own programs, should Holdfast not be at hand. */
+export function restoreGuide(manifest: Manifest): string {
+  const name = manifest.database?.name ?? '';
+  const roots = manifest.roots
+    .filter((root) => root.present)
+    .map(
+      (root) =>
+        `    mkdir -p NEW/${root.name}\n    tar --extract --file=${root.archive} --zstd --preserve-permissions --acls --xattrs --xattrs-include='*' \\\n        --numeric-owner --directory NEW/${root.name}     # was ${root.path}`,
+    )
+    .join('\n');
+  const database = manifest.database
+    ? `## Database
+
+It was \`${name}\`, owned by \`${manifest.database.owner}\`, on PostgreSQL ${manifest.database.serverVersion}. Restore into a new database, look at it, then swap names:
+
+    createdb --template=template0 --encoding=${manifest.database.encoding} --owner=${manifest.database.owner} ${name}_restored
+    pg_restore --exit-on-error --dbname=${name}_restored database.dump
+    psql -d postgres -v ON_ERROR_STOP=1 -c 'BEGIN' \\
+        -c 'ALTER DATABASE "${name}" RENAME TO "${name}_old"' -c 'ALTER DATABASE "${name}_restored" RENAME TO "${name}"' -c 'COMMIT'
+
+Grants, settings, comment and connection limit of the database are in manifest.json under "database".
+`
+    : '';
+  return `# Snapshot ${manifest.id}
+
+Made ${manifest.createdAt} of ${manifest.label} (commit ${manifest.commit}) by Holdfast ${manifest.holdfast}.
+
+The usual way back is \`./run.sh rollback ${manifest.id}\`. By hand, with the services stopped:
+
+## Is it whole?
+
+    sha256sum --check manifest.sha256      # then compare the parts with "parts" in manifest.json
+
+## Files
+
+${roots}
+
+The archive holds every file of the checkout, tracked and untracked, but not .git and not the products
+(${manifest.products.map((product) => product.path).join(', ') || 'none'}); those are made by installing and building commit ${manifest.commit}.
+
+${database}`;
+}

@@ -1,0 +1,168 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Appliance } from '../appliance/appliance.ts';
+import { stopServices } from '../appliance/services.ts';
+import { compareFacts } from '../database/facts.ts';
+import type { Replacement } from '../database/engine.ts';
+import { writeFileAtomic } from '../lib/atomic-file.ts';
+import { removeTree } from '../lib/remove-tree.ts';
+import { plural } from '../lib/units.ts';
+import type { RestorePhase } from '../pipeline/journal-entries.ts';
+import { updateRef } from '../tools/git.ts';
+import { absoluteGitDirectory, changedFiles, readHead } from '../tools/git-facts.ts';
+import { barrier } from './barrier.ts';
+import { compareTree } from './compare-tree.ts';
+import { readInventory, restoreRoot } from './files.ts';
+import { formatDifference } from './inventory.ts';
+import type { VerifiedManifest } from './manifest.ts';
+import { compareProducts, restoreProducts } from './products.ts';
+import { codeArea, invertPlan, readPlan } from './rename-plan.ts';
+import { compareRegistry, restoreRegistry } from './registry.ts';
+
+export interface RestoreOptions {
+  /** The appliance inside the run; its configuration is the snapshot's. */
+  readonly appliance: Appliance;
+  readonly manifest: VerifiedManifest;
+  /** The snapshot's folder. */
+  readonly folder: string;
+  readonly runId: string;
+  /** The swap that this run has begun already, from its journal. */
+  readonly replacement: Replacement | undefined;
+  /** What tells the databases of this restore from those of another one in the same run. */
+  readonly mark: string;
+  /** Called before and after each phase; durable when it returns. */
+  readonly phase: (phase: RestorePhase, state: 'started' | 'finished') => void;
+  /** Called before the swap; durable when it returns. */
+  readonly announceReplacement: (pair: Replacement) => void;
+  readonly note?: ((line: string) => void) | undefined;
+}
+
+export interface RestoreReport {
+  /** What was compared and found identical, for the operator. */
+  readonly compared: string;
+}
+
+/** The room that a run keeps free for this moment. */
+export const reservePath = (runFolder: string) => join(runFolder, 'reserve');
+
+/**
+ * Makes the appliance what the snapshot says: services stopped, code, products, files, database, registry, then
+ * everything compared, then the barrier. Knows nothing of the run that failed but what is on disk, deletes nothing
+ * that it did not make, and may be run again after a kill at any instant. Services are started by the caller.
+ *
+ * @throws Error with what differs, or why a phase failed; the next call begins anew
+ */
+export async function restoreSnapshot(options: RestoreOptions): Promise<RestoreReport> {
+  const { appliance, manifest, folder, runId } = options;
+  const runFolder = appliance.state.run(runId);
+  removeTree(reservePath(runFolder));
+  const step = async (phase: RestorePhase, work: () => void | Promise<void>) => {
+    options.phase(phase, 'started');
+    await work();
+    options.phase(phase, 'finished');
+  };
+  await step('stop', async () => await stopServices(appliance, manifest.configuration, options.note));
+  await step('code', async () => await restoreCode(appliance, manifest, folder, runFolder));
+  await step('products', () => restoreProducts(appliance, manifest.products, join(runFolder, 'failed')));
+  await step('files', async () => {
+    for (const root of manifest.roots) {
+      options.note?.(`comparing ${root.path}`);
+      const places = {
+        work: join(runFolder, 'work', root.name),
+        failed: join(runFolder, 'failed', root.name),
+      };
+      await restoreRoot(appliance.runtime, folder, root, places);
+    }
+  });
+  await step('database', async () => await restoreDatabase(options));
+  await step('registry', () => restoreRegistry(appliance.directory, manifest, folder));
+  let compared = '';
+  await step('compare', async () => {
+    compared = await compareAll(appliance, manifest, folder);
+  });
+  await barrier(appliance);
+  return { compared };
+}
+
+/** The renames of this run's plan are taken back; index and ref are set to what the manifest says. */
+async function restoreCode(
+  appliance: Appliance,
+  manifest: VerifiedManifest,
+  folder: string,
+  runFolder: string,
+): Promise<void> {
+  const { directory, runtime } = appliance;
+  const area = codeArea(runFolder);
+  const plan = readPlan(area);
+  if (plan && plan.from === manifest.commit) invertPlan(directory, area, plan);
+  const gitDirectory = await absoluteGitDirectory(runtime, directory);
+  const index = join(folder, 'git-index');
+  if (existsSync(index) && !sameBytes(index, join(gitDirectory, 'index'))) {
+    writeFileAtomic(join(gitDirectory, 'index'), readFileSync(index), 0o644);
+  }
+  const head = await readHead(runtime, directory);
+  if (head.ref !== manifest.ref)
+    throw new Error(
+      `HEAD is at ${head.ref ?? 'a commit'} instead of ${manifest.ref ?? 'a commit'}: somebody switched branches meanwhile`,
+    );
+  if (head.commit !== manifest.commit) {
+    await runtime.run(
+      updateRef(directory, { ref: manifest.ref ?? 'HEAD', to: manifest.commit, reason: 'holdfast: restore' }),
+    );
+  }
+}
+
+function sameBytes(one: string, other: string): boolean {
+  return existsSync(other) && readFileSync(one).equals(readFileSync(other));
+}
+
+async function restoreDatabase(options: RestoreOptions): Promise<void> {
+  const { appliance, manifest, folder, mark } = options;
+  const { database } = appliance;
+  if (!database || !manifest.database) return;
+  await database.ensureRunning();
+  let pair = options.replacement;
+  if (pair === undefined) {
+    options.note?.(`restoring the database ${manifest.database.name}`);
+    pair = await database.prepareReplacement(join(folder, 'database.dump'), manifest.database, mark);
+    options.announceReplacement(pair);
+  }
+  await database.swap(pair, manifest.database, mark);
+}
+
+/** Compares everything with the snapshot. Throws Error that lists what differs; returns a line that says what did not. */
+async function compareAll(appliance: Appliance, manifest: VerifiedManifest, folder: string): Promise<string> {
+  const { directory, runtime, database } = appliance;
+  const problems: string[] = [];
+  const parts: string[] = [];
+  let entries = 0;
+  for (const root of manifest.roots) {
+    const difference = await compareTree(root, readInventory(join(folder, root.inventory)));
+    problems.push(
+      ...[...difference.damaged, ...difference.folders].map(({ entry, what }) =>
+        formatDifference(entry.path, what),
+      ),
+    );
+    problems.push(...difference.extra.map((entry) => formatDifference(entry.path, 'was added')));
+    entries += root.entries;
+  }
+  parts.push(plural(entries, 'file'));
+  problems.push(...compareProducts(appliance, manifest.products));
+  const head = await readHead(runtime, directory);
+  if (head.commit !== manifest.commit)
+    problems.push(`the checkout is at ${head.commit} instead of ${manifest.commit}`);
+  problems.push(...(await changedFiles(runtime, directory)).map((line) => `git status: ${line}`));
+  if (database && manifest.database) {
+    problems.push(...compareFacts(manifest.database, await database.describe()));
+    parts.push(plural(manifest.database.tables.length, 'table'));
+  }
+  problems.push(...compareRegistry(directory, manifest, folder));
+  if (manifest.registry) parts.push('registry');
+  if (problems.length > 0) {
+    const shown = problems.slice(0, 20).join('\n  ');
+    throw new Error(
+      `${plural(problems.length, 'thing')} not as before:\n  ${shown}${problems.length > 20 ? '\n  ...' : ''}`,
+    );
+  }
+  return `${parts.join(', ')}: identical`;
+}

@@ -1,0 +1,19 @@
+import type { Step } from '../pipeline/step.ts';
+import { buildsOf, compile, install, storeProducts } from './builds.ts';
+
+export const buildFrontend: Step = {
+  name: 'build-frontend',
+  title: 'Build the frontend',
+  async apply(context) {
+    const builds = buildsOf(context.target, 'after-migrations');
+    storeProducts(context, builds);
+    for (const [name, build] of builds) {
+      await install(context, name, build);
+      await compile(context, name, build);
+    }
+  },
+  skip: async ({ target }) =>
+    await Promise.resolve(
+      buildsOf(target, 'after-migrations').length === 0 && 'no build after the migrations',
+    ),
+};

@@ -1,0 +1,110 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { programFile } from '../appliance/appliance.ts';
+import { toArgv } from '../appliance/services.ts';
+import { baseEnvironment, readApplianceEnvironment } from '../config/environment.ts';
+import type { Argv, BuildConfig } from '../config/schema.ts';
+import { databaseVariables } from '../database/engine.ts';
+import type { StepContext } from '../pipeline/step.ts';
+import type { Appliance } from '../appliance/appliance.ts';
+import { describeProducts, storeProduct } from '../snapshot/products.ts';
+import { npmCi } from '../tools/npm.ts';
+import type { Target } from '../pipeline/step.ts';
+
+/** What installing and building need to know of a run; `setup` has no run and uses the same. */
+export type BuildContext = Pick<StepContext, 'note' | 'output'> & {
+  readonly appliance: Appliance;
+  readonly target: Target;
+  readonly signal?: AbortSignal;
+};
+
+export function buildsOf(target: Target, phase: BuildConfig['phase']): [string, BuildConfig][] {
+  return Object.entries(target.config.builds).filter(([, build]) => build.phase === phase);
+}
+
+/** Moves what the snapshot vouches for out of the way, into the store: a build makes its products anew. */
+export function storeProducts(
+  { appliance, draft }: StepContext,
+  builds: readonly [string, BuildConfig][],
+): void {
+  const manifest = JSON.parse(
+    readFileSync(join(appliance.backupsDirectory, draft.id, 'manifest.json'), 'utf8'),
+  ) as { products: ReturnType<typeof describeProducts> };
+  const paths = new Set(
+    builds.flatMap(([, build]) => build.products.map((product) => join(build.dir, product))),
+  );
+  for (const product of manifest.products) if (paths.has(product.path)) storeProduct(appliance, product);
+}
+
+/** Installs a build's packages by its lockfile. */
+export async function install(context: BuildContext, name: string, build: BuildConfig): Promise<void> {
+  if (build.install === 'none') return;
+  context.note(`installing the packages of ${name}`);
+  const directory = join(context.appliance.directory, build.dir);
+  if (build.install === 'auto') {
+    if (!existsSync(join(directory, 'package-lock.json')))
+      throw new Error(`${build.dir} has no package-lock.json to install by`);
+    await run(context, build, npmCi(directory));
+    return;
+  }
+  await runConfigured(context, name, build, build.install);
+}
+
+/** Runs a build's commands in order. */
+export async function compile(context: BuildContext, name: string, build: BuildConfig): Promise<void> {
+  for (const command of build.build) await runConfigured(context, name, build, command);
+}
+
+async function runConfigured(
+  context: BuildContext,
+  name: string,
+  build: BuildConfig,
+  command: Argv,
+): Promise<void> {
+  const [file, ...args] = toArgv(command);
+  if (file === undefined) return;
+  const label = [file, ...args].join(' ');
+  context.note(`${name}: ${label}`);
+  await run(context, build, { file, args, label, cwd: join(context.appliance.directory, build.dir) });
+}
+
+async function run(
+  context: BuildContext,
+  build: BuildConfig,
+  command: Parameters<Appliance['runtime']['run']>[0],
+): Promise<void> {
+  const env = await buildEnvironment(context, build);
+  await context.appliance.runtime.run(
+    { timeoutMs: build.timeout, ...command, env },
+    { onLine: context.output },
+  );
+}
+
+/** What a build may know. The address of the database only if it says that it needs it: some builds migrate. */
+async function buildEnvironment(
+  { appliance, target }: BuildContext,
+  build: BuildConfig,
+): Promise<Record<string, string>> {
+  const variables = readApplianceEnvironment(target.config, appliance.directory, appliance.secrets);
+  for (const name of databaseVariables) delete variables[name];
+  if (target.config.database !== 'none' && !target.config.database.embedded)
+    for (const name of target.config.database.url) delete variables[name];
+  return {
+    ...baseEnvironment(appliance.node),
+    ...toolEnvironment(appliance),
+    HUSKY: '0',
+    HOLDFAST_COMMIT: target.commit,
+    ...variables,
+    ...(build.database === 'available' ? await appliance.database?.environment() : {}),
+    ...build.env,
+  };
+}
+
+/** Prisma's engine comes with us, so that no machine downloads one and all use the same. */
+export function toolEnvironment(appliance: Appliance): Record<string, string> {
+  return {
+    PRISMA_SCHEMA_ENGINE_BINARY: programFile(appliance.program, 'schema-engine'),
+    PRISMA_HIDE_UPDATE_MESSAGE: '1',
+    CHECKPOINT_DISABLE: '1',
+  };
+}

@@ -1,0 +1,90 @@
+import { existsSync, globSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Appliance } from '../appliance/appliance.ts';
+import { toArgv } from '../appliance/services.ts';
+import { baseEnvironment, readApplianceEnvironment } from '../config/environment.ts';
+import type { Argv, Config } from '../config/schema.ts';
+import { plural } from '../lib/units.ts';
+import type { Step, StepContext } from '../pipeline/step.ts';
+import {
+  migrationNames,
+  migrationsFolder,
+  pendingMigrations,
+  verifyAllApplied,
+} from '../schema-migrations/pending.ts';
+import { toolEnvironment } from './builds.ts';
+
+export const migrateSchema: Step = {
+  name: 'migrate-schema',
+  title: 'Prisma schema migrations',
+  async apply(context) {
+    const { appliance, runId } = context;
+    const environment = (await appliance.database?.windowEnvironment(runId)) ?? {};
+    await deploy({ ...context, environment });
+  },
+  skip: async ({ appliance, target }) => {
+    const { prisma } = target.config;
+    if (!prisma || prisma.deploy === 'none') return 'none configured';
+    if (prisma.deploy !== 'holdfast' || prisma.before.length + prisma.after.length > 0) return false;
+    return (await findPending(appliance, target.config)).length === 0 && 'none pending';
+  },
+};
+
+/** Names of the migrations in the checkout. */
+function namesInCheckout(appliance: Appliance, config: Config): string[] {
+  const folder = migrationsFolder(config);
+  if (folder === undefined) return [];
+  return migrationNames(globSync(`${folder}/*/migration.sql`, { cwd: appliance.directory }), folder);
+}
+
+/** What a deploy of the checkout would apply. */
+export async function findPending(appliance: Appliance, config: Config): Promise<string[]> {
+  if (!appliance.database || !config.prisma) return [];
+  return pendingMigrations(namesInCheckout(appliance, config), await appliance.database.appliedMigrations());
+}
+
+/**
+ * Applies the schema migrations of the checkout, and proves that all of them are applied.
+ *
+ * @throws CommandError with Prisma's words
+ */
+export async function deploy(
+  context: Pick<StepContext, 'appliance' | 'target' | 'note' | 'output'> & {
+    environment: Record<string, string>;
+  },
+): Promise<void> {
+  const { appliance, target, note, output } = context;
+  const { prisma } = target.config;
+  if (!prisma || prisma.deploy === 'none') return;
+  const env = {
+    ...baseEnvironment(appliance.node),
+    ...toolEnvironment(appliance),
+    ...readApplianceEnvironment(target.config, appliance.directory, appliance.secrets),
+    ...context.environment,
+  };
+  const cwd = join(appliance.directory, prisma.dir);
+  const run = async (command: Argv) => {
+    const [file = '', ...args] = toArgv(command);
+    const label = [file, ...args].join(' ');
+    note(label);
+    await appliance.runtime.run(
+      { file, args, cwd, env, timeoutMs: prisma.timeout, label },
+      { onLine: output },
+    );
+  };
+  const pending = await findPending(appliance, target.config);
+  for (const command of prisma.before) await run(command);
+  if (prisma.deploy !== 'holdfast') {
+    await run(prisma.deploy);
+  } else if (pending.length > 0) {
+    const program = join(cwd, 'node_modules', '.bin', 'prisma');
+    await run([existsSync(program) ? program : 'prisma', 'migrate', 'deploy']);
+    if (appliance.database)
+      verifyAllApplied(
+        namesInCheckout(appliance, target.config),
+        await appliance.database.appliedMigrations(),
+      );
+  }
+  for (const command of prisma.after) await run(command);
+  note(`${plural(pending.length, 'migration')} applied`);
+}

@@ -1,0 +1,105 @@
+import { existsSync, globSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { delimiter } from 'node:path';
+import { verifyPortsAreOurs } from '../appliance/services.ts';
+import type { Config } from '../config/schema.ts';
+import { Refusal } from '../lib/errors.ts';
+import type { Step, StepContext } from '../pipeline/step.ts';
+import { verifyNoFailedMigration } from '../schema-migrations/pending.ts';
+import { productPaths } from '../snapshot/products.ts';
+import { absoluteGitDirectory, changedFiles } from '../tools/git-facts.ts';
+import { configValue } from '../tools/git.ts';
+import { verifySpace } from './space.ts';
+
+/** Everything that can be refused is refused here, while the appliance serves and nothing has been touched. */
+export const preflight: Step = {
+  name: 'preflight',
+  title: 'Check the appliance',
+  async prepare(context) {
+    const { appliance, target, note } = context;
+    verifyCommands(target.config);
+    note('the checkout');
+    await verifyCheckout(context);
+    note('the services');
+    await verifyPortsAreOurs(appliance, appliance.config);
+    verifyOneFileSystem(context);
+    if (appliance.database) {
+      note('the database');
+      await appliance.database.ensureRunning();
+      verifyNoFailedMigration(await appliance.database.appliedMigrations());
+      note('the way back');
+      await appliance.database.proveWayBack();
+    }
+    note('room on the disks');
+    await verifySpace(appliance);
+  },
+};
+
+/** @throws Refusal that names every program that is missing */
+export function verifyCommands(config: Config): void {
+  const needed = [
+    'git',
+    'tar',
+    'zstd',
+    'flock',
+    'sync',
+    'fallocate',
+    ...(Object.keys(config.builds).length > 0 ? ['npm'] : []),
+    ...config.requires.commands,
+  ];
+  const folders = (process.env['PATH'] ?? '').split(delimiter);
+  const missing = [...new Set(needed)].filter(
+    (name) => !folders.some((folder) => existsSync(join(folder, name))),
+  );
+  if (missing.length > 0) {
+    throw new Refusal(
+      `cannot go on without ${missing.join(', ')}: not installed, or not on PATH`,
+      `sudo apt-get install -y ${missing.join(' ')}`,
+    );
+  }
+}
+
+async function verifyCheckout({ appliance, origin }: StepContext): Promise<void> {
+  const { runtime, directory } = appliance;
+  const gitDirectory = await absoluteGitDirectory(runtime, directory);
+  const locks = globSync(['*.lock', 'refs/heads/**/*.lock'], { cwd: gitDirectory });
+  if (locks.length > 0) {
+    throw new Refusal(
+      `cannot go on: git left ${locks[0]} behind, or is at work in the checkout`,
+      `wait for git to end; if none runs: rm ${join(gitDirectory, locks[0] ?? '')}`,
+    );
+  }
+  const sparse = await runtime.run(configValue(directory, 'core.sparseCheckout'), { allowFailure: true });
+  if (sparse.stdout.trim() === 'true')
+    throw new Refusal(
+      'cannot go on: the checkout is sparse, which is not supported yet',
+      'git sparse-checkout disable',
+    );
+  const changed = await changedFiles(runtime, directory);
+  if (changed.length > 0) {
+    const shown = changed
+      .slice(0, 5)
+      .map((line) => `  ${line}`)
+      .join('\n');
+    throw new Refusal(
+      `cannot go on: ${changed.length} tracked ${changed.length === 1 ? 'file was' : 'files were'} changed in the checkout (at ${origin.commit.slice(0, 7)}):\n${shown}`,
+      `git -C ${directory} stash  (keeps them), or git -C ${directory} checkout -- .  (drops them)`,
+    );
+  }
+}
+
+/** Renames do not cross file systems: state, checkout and products must share one. */
+function verifyOneFileSystem({ appliance }: StepContext): void {
+  const state = statSync(appliance.state.path).dev;
+  for (const path of [
+    appliance.directory,
+    ...productPaths(appliance.config).map((product) => join(appliance.directory, product)),
+  ]) {
+    if (existsSync(path) && statSync(path).dev !== state) {
+      throw new Refusal(
+        `cannot go on: ${path} and ${appliance.state.path} lie on different file systems, and what is moved aside must not be copied`,
+        'set stateDirectory to a folder on the file system of the checkout',
+      );
+    }
+  }
+}

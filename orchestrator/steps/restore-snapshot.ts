@@ -1,0 +1,33 @@
+import type { Step } from '../pipeline/step.ts';
+import { barrier } from '../snapshot/barrier.ts';
+import { restoreSnapshot } from '../snapshot/restore.ts';
+
+/**
+ * The act of a rollback: the appliance becomes what an older snapshot says. The run's own snapshot, sealed before, is
+ * the way back from here, so what is displaced goes where that one looks for it.
+ */
+export const restoreSnapshotStep: Step = {
+  name: 'restore-snapshot',
+  title: 'Bring the snapshot back',
+  async apply({ appliance, restoring, runId, journal, note }) {
+    if (!restoring) throw new Error('a rollback needs a snapshot');
+    const { compared } = await restoreSnapshot({
+      appliance,
+      ...restoring,
+      runId,
+      replacement: undefined,
+      mark: runId,
+      phase: (phase) => note(`restoring: ${phase}`),
+      announceReplacement: (pair) =>
+        journal.append({
+          type: 'database-replacement',
+          mark: runId,
+          live: pair.live,
+          replacement: pair.replacement,
+        }),
+      note,
+    });
+    await barrier(appliance);
+    note(compared);
+  },
+};

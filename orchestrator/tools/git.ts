@@ -1,0 +1,139 @@
+import type { Command } from '../runtime/runtime.ts';
+
+/** Builders of git commands. None of them asks questions, runs hooks, or writes more than it says. */
+
+const quiet = {
+  GIT_TERMINAL_PROMPT: '0',
+  // `status` would otherwise refresh the index file, and looking must not change anything.
+  GIT_OPTIONAL_LOCKS: '0',
+  LC_ALL: 'C',
+};
+
+function git(directory: string, args: readonly string[], more: Partial<Command> = {}): Command {
+  const { addEnv, ...rest } = more;
+  return {
+    file: 'git',
+    args: ['-c', 'core.hooksPath=/dev/null', '-c', 'core.quotePath=false', ...args],
+    cwd: directory,
+    addEnv: { ...quiet, ...addEnv },
+    timeoutMs: 120_000,
+    label: `git ${args[0] ?? ''}`,
+    ...rest,
+  };
+}
+
+/** Everything of the remote under refs/holdfast/remote/: local branches, tags and FETCH_HEAD stay as they are. */
+export function fetchAll(directory: string, remote: string): Command {
+  return git(
+    directory,
+    [
+      ...[
+        'fetch',
+        '--quiet',
+        '--force',
+        '--prune',
+        '--no-tags',
+        '--no-write-fetch-head',
+        '--no-auto-maintenance',
+        '--no-recurse-submodules',
+      ],
+      ...[remote, '+refs/heads/*:refs/holdfast/remote/heads/*', '+refs/tags/*:refs/holdfast/remote/tags/*'],
+    ],
+    {
+      addEnv: {
+        GIT_SSH_COMMAND: process.env['GIT_SSH_COMMAND'] ?? 'ssh -oBatchMode=yes -oConnectTimeout=20',
+      },
+    },
+  );
+}
+
+export const revParse = (directory: string, revision: string) =>
+  git(directory, ['rev-parse', '--verify', '--quiet', '--end-of-options', revision]);
+export const symbolicHead = (directory: string) => git(directory, ['symbolic-ref', '--quiet', 'HEAD']);
+export const gitDirectory = (directory: string) => git(directory, ['rev-parse', '--absolute-git-dir']);
+export const topLevel = (directory: string) => git(directory, ['rev-parse', '--show-toplevel']);
+export const remoteUrl = (directory: string, remote: string) => git(directory, ['remote', 'get-url', remote]);
+export const isAncestor = (directory: string, older: string, newer: string) =>
+  git(directory, ['merge-base', '--is-ancestor', older, newer]);
+export const configValue = (directory: string, key: string) => git(directory, ['config', '--get', key]);
+export const listTags = (directory: string, pattern: string) =>
+  git(directory, [
+    'for-each-ref',
+    '--sort=-v:refname',
+    '--format=%(refname)',
+    `refs/holdfast/remote/tags/${pattern}`,
+  ]);
+export const describeCommit = (directory: string, commit: string) =>
+  git(directory, ['describe', '--tags', '--exact-match', commit]);
+export const remoteTagsAt = (directory: string, commit: string) =>
+  git(directory, [
+    'for-each-ref',
+    `--points-at=${commit}`,
+    '--format=%(refname:lstrip=4)',
+    'refs/holdfast/remote/tags/',
+  ]);
+export const countCommits = (directory: string, range: string) =>
+  git(directory, ['rev-list', '--count', range]);
+export const subjects = (directory: string, range: string, limit: number) =>
+  git(directory, ['log', '--format=%h %s', `--max-count=${limit}`, range]);
+export const showFile = (directory: string, commit: string, path: string) =>
+  git(directory, ['show', `${commit}:${path}`]);
+export const listTree = (directory: string, commit: string, path: string) =>
+  git(directory, ['ls-tree', '-r', '-z', '--name-only', commit, '--', path]);
+
+/** Tracked changes only, machine-readable; untracked files belong to the operator. */
+export const statusOfTracked = (directory: string) =>
+  git(directory, ['status', '--porcelain=v1', '-z', '--untracked-files=no', '--ignore-submodules=none']);
+
+/** What differs between two commits, raw and NUL-separated, renames as delete and add. */
+export const diffTree = (directory: string, from: string, to: string) =>
+  git(directory, ['diff-tree', '-r', '-z', '--raw', '--no-renames', '--no-abbrev', from, to], {
+    encoding: 'latin1',
+  });
+
+export const readTree = (directory: string, commit: string, indexFile: string) =>
+  git(directory, ['read-tree', commit], { addEnv: { GIT_INDEX_FILE: indexFile } });
+
+export const listIndex = (directory: string, indexFile: string, pattern: string) =>
+  git(directory, ['ls-files', '-z', '--', pattern], {
+    addEnv: { GIT_INDEX_FILE: indexFile },
+    encoding: 'latin1',
+  });
+
+/** Writes files of an index into another work tree, filters and line endings applied as git does on checkout. */
+export const checkoutIndex = (options: {
+  gitDirectory: string;
+  indexFile: string;
+  workTree: string;
+  paths: Uint8Array;
+}) =>
+  git(options.workTree, ['checkout-index', '--force', '-z', '--stdin'], {
+    addEnv: {
+      GIT_DIR: options.gitDirectory,
+      GIT_WORK_TREE: options.workTree,
+      GIT_INDEX_FILE: options.indexFile,
+    },
+    input: options.paths,
+    timeoutMs: 600_000,
+  });
+
+/** Fills an index file with the times and sizes of the work tree, so that the next `status` is quick and true. */
+export const refreshIndex = (directory: string, indexFile: string) =>
+  git(directory, ['update-index', '-q', '--really-refresh'], { addEnv: { GIT_INDEX_FILE: indexFile } });
+
+/** Moves a ref from one commit to another; git refuses if it stands elsewhere. */
+export const updateRef = (
+  directory: string,
+  options: { ref: string; to: string; from?: string; reason: string },
+) =>
+  git(directory, [
+    'update-ref',
+    '--no-deref',
+    '-m',
+    options.reason,
+    options.ref,
+    options.to,
+    ...(options.from === undefined ? [] : [options.from]),
+  ]);
+
+export const deleteRef = (directory: string, ref: string) => git(directory, ['update-ref', '-d', ref]);

@@ -1,0 +1,82 @@
+import { join } from 'node:path';
+import type { Command } from '../runtime/runtime.ts';
+
+/** Builders of PostgreSQL's client commands. `bin` is the folder of its programs, `env` how to reach the database. */
+
+export interface ClientTarget {
+  readonly bin: string;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** Runs SQL from standard input; any error ends it (psql without ON_ERROR_STOP exits 0 on errors). */
+export function psql(
+  { bin, env }: ClientTarget,
+  sql: string,
+  options: { timeoutMs?: number; single?: boolean } = {},
+): Command {
+  return {
+    file: join(bin, 'psql'),
+    args: [
+      '-X',
+      '-q',
+      '-A',
+      '-t',
+      '-v',
+      'ON_ERROR_STOP=1',
+      ...(options.single ? ['--single-transaction'] : []),
+      '-f',
+      '-',
+    ],
+    input: sql,
+    addEnv: env,
+    timeoutMs: options.timeoutMs ?? 60_000,
+    label: 'psql',
+  };
+}
+
+/** Custom format: compressed, restorable in parts and in parallel. No time limit: a big database takes long. */
+export function pgDump(
+  { bin, env }: ClientTarget,
+  file: string,
+  options: { schemaOnly?: boolean } = {},
+): Command {
+  return {
+    file: join(bin, 'pg_dump'),
+    args: [
+      '--format=custom',
+      '--compress=1',
+      ...(options.schemaOnly ? ['--schema-only'] : []),
+      '--lock-wait-timeout=30s',
+      `--file=${file}`,
+    ],
+    addEnv: env,
+    label: 'pg_dump',
+  };
+}
+
+/** Into an empty database; stops at the first error instead of going on with half of it. */
+export function pgRestore(
+  { bin, env }: ClientTarget,
+  file: string,
+  options: { jobs?: number } = {},
+): Command {
+  return {
+    file: join(bin, 'pg_restore'),
+    args: [
+      '--exit-on-error',
+      '--no-password',
+      `--dbname=${env['PGDATABASE'] ?? ''}`,
+      `--jobs=${options.jobs ?? 2}`,
+      file,
+    ],
+    addEnv: env,
+    label: 'pg_restore',
+  };
+}
+
+/** "pg_dump (PostgreSQL) 15.18 (Debian ...)" -> 15. */
+export function parseMajorVersion(text: string): number {
+  const match = /\(PostgreSQL\) (\d+)/.exec(text);
+  if (!match) throw new Error(`cannot read a PostgreSQL version from "${text.trim()}"`);
+  return Number(match[1]);
+}

@@ -1,0 +1,93 @@
+import { exitCodes, HoldfastError, InterruptedError, messageOf } from '../lib/errors.ts';
+import { formatDuration } from '../lib/units.ts';
+import type { ResultEvent } from '../pipeline/events.ts';
+import type { RunResult } from '../pipeline/pipeline.ts';
+import { stepTitles } from '../pipeline/step-titles.ts';
+import type { Origin, Target } from '../pipeline/step.ts';
+import type { Paint } from './ui.ts';
+
+/** The exit code that says what state the appliance is in after a run. */
+export function exitCodeOf({ outcome, error }: RunResult): number {
+  switch (outcome) {
+    case 'updated':
+    case 'rolled-back':
+    case 'backed-up':
+      return exitCodes.ok;
+    case 'restored':
+      return exitCodes.restored;
+    case 'not-restored':
+      return exitCodes.notRestored;
+    case 'interrupted':
+    case 'refused':
+      return error instanceof HoldfastError ? error.exitCode : exitCodes.refused;
+    case 'failed-unchanged':
+      return exitCodes.internal;
+  }
+}
+
+/** The result for `--json`. */
+export function resultEvent(
+  result: RunResult,
+  origin: Origin,
+  target: Target,
+  more: Record<string, unknown> = {},
+): ResultEvent {
+  const exitCode = exitCodeOf(result);
+  return {
+    type: 'result',
+    ok: exitCode === exitCodes.ok,
+    exitCode,
+    outcome: result.outcome,
+    run: result.run,
+    from: origin.commit,
+    to: target.commit,
+    ...(result.failedStep === undefined ? {} : { failedStep: result.failedStep }),
+    ...(result.error === undefined ? {} : { error: messageOf(result.error) }),
+    ...(result.outcome === 'restored' ? { identical: true } : {}),
+    totalMs: Math.round(result.totalMs),
+    outageMs: Math.round(result.outageMs),
+    warnings: result.warnings,
+    ...more,
+  };
+}
+
+/** How a run ended, for somebody tired. */
+export function describeOutcome(result: RunResult, origin: Origin, target: Target, paint: Paint): string {
+  const offline =
+    result.outageMs > 0
+      ? `Offline ${formatDuration(result.outageMs)}, ${formatDuration(result.totalMs)} in all.`
+      : `${formatDuration(result.totalMs)} in all.`;
+  const why =
+    result.error === undefined
+      ? ''
+      : `${paint.red('✖')} ${result.failedStep ? `${stepTitles[result.failedStep]}: ` : ''}${messageOf(result.error)}`;
+  const next = (text: string) => `  ${paint.bold('Next:')} ${text}`;
+  switch (result.outcome) {
+    case 'updated':
+      return `${paint.green('UPDATED')} to ${target.label} (was ${origin.label}). ${offline}\n  Back:  ./run.sh rollback`;
+    case 'rolled-back':
+      return `${paint.green('ROLLED BACK')} to ${target.label} (was ${origin.label}). ${offline}\n  Undo:  ./run.sh rollback --undo`;
+    case 'backed-up':
+      return `${paint.green('BACKED UP')} as ${result.run}. ${offline}`;
+    case 'restored': {
+      const { compared = '', restoreMs = 0 } = result.recovery ?? {};
+      const how =
+        compared === ''
+          ? 'Nothing had been changed yet.'
+          : `Restored the snapshot in ${formatDuration(restoreMs)}.\n  compared: ${compared}. ${origin.label} answers.`;
+      const advice =
+        result.error instanceof InterruptedError
+          ? './run.sh update, whenever it suits you.'
+          : 'nothing to do now; send that log to the vendor. Retrying fails the same way.';
+      return `${why}\n${how}\n${paint.green(`RESTORED to ${origin.label}.`)} No data was lost. ${offline}\n  ${paint.bold('Why:')}  ./run.sh logs ${result.run}\n${next(advice)}`;
+    }
+    case 'refused':
+    case 'interrupted':
+    case 'failed-unchanged':
+    case 'not-restored': {
+      const advice =
+        result.error instanceof HoldfastError ? result.error.next : `./run.sh logs ${result.run} shows more`;
+      return `${why}\nNothing was changed: ${origin.label} was never stopped.${advice === undefined ? '' : `\n${next(advice)}`}`;
+    }
+  }
+}

@@ -1,0 +1,62 @@
+import { mkdirSync, openSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { maskUrls, type Secrets } from '../lib/secrets.ts';
+import type { Listener } from '../pipeline/events.ts';
+
+/** Where everything of a run is written. */
+export const logPath = (runFolder: string) => join(runFolder, 'run.log');
+
+/**
+ * Writes everything that happens in a run, and everything that its commands print, into the run's log: one JSON line
+ * each, mode 0600, secrets masked. A log that cannot be written (a full disk) does not stop a run.
+ */
+export function logListener(runFolder: string, secrets: Secrets): Listener {
+  mkdirSync(runFolder, { recursive: true, mode: 0o700 });
+  const descriptor = openSync(logPath(runFolder), 'a', 0o600);
+  const log = pino(
+    {
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    {
+      write: (line: string) => {
+        try {
+          writeSync(descriptor, maskUrls(secrets.mask(line)));
+        } catch {
+          // The journal tells the same in short, and recovery does not read logs.
+        }
+      },
+    },
+  );
+  return (event) => {
+    switch (event.type) {
+      case 'output':
+        return log.info({ type: 'output' }, event.line);
+      case 'warning':
+        return log.warn({ type: 'warning' }, event.message);
+      case 'note':
+      case 'say':
+        return log.info({ type: event.type }, event.message);
+      case 'step': {
+        const { message, ...rest } = event;
+        return log[event.state === 'failed' ? 'error' : 'info'](
+          rest,
+          message ?? `${event.step} ${event.state}`,
+        );
+      }
+      case 'run':
+      case 'restore':
+      case 'result':
+        return log.info(event);
+    }
+  };
+}
+
+/** Several listeners as one. */
+export function both(...listeners: readonly Listener[]): Listener {
+  return (event) => {
+    for (const listener of listeners) listener(event);
+  };
+}

@@ -1,0 +1,125 @@
+#!/usr/bin/env bash
+# Holdfast's door: finds or installs the pinned Node, builds the runner, hands over. No logic lives here.
+#
+# An update replaces this very file while bash still reads it, hence everything is in main, which bash has read
+# whole before it runs. What is built is built in a temporary folder and renamed, so that several first starts at
+# once do not meet half-made things.
+set -euo pipefail
+shopt -s globstar nullglob inherit_errexit
+
+say() { printf '%s\n' "$*" >&2; }
+die() { say "cannot start: $*"; exit 1; }
+
+# Prints the absolute path of a Node that is new enough: the one on PATH, else the pinned one, installed on first use.
+find_node() {
+  local home=$1 state=$2 pinned major found machine temporary
+  read -r pinned <"$home/.nvmrc"
+  if found=$(command -v node) && major=$("$found" --version 2>/dev/null) && major=${major#v} &&
+    [ "${major%%.*}" -ge "${pinned%%.*}" ] 2>/dev/null; then
+    readlink -f -- "$found"
+    return
+  fi
+  found=$state/node/$pinned/bin/node
+  if [ ! -x "$found" ]; then
+    command -v npm >/dev/null || die "neither Node ${pinned%%.*} nor npm is installed. Install Node ${pinned%%.*} or later, or any Node with npm."
+    case $(uname -m) in
+      x86_64) machine=x64 ;;
+      aarch64 | arm64) machine=arm64 ;;
+      *) die "no Node ${pinned%%.*} is packaged for $(uname -m). Install Node ${pinned%%.*} or later by hand." ;;
+    esac
+    say "Installing Node $pinned into .holdfast (once) ..."
+    mkdir -p -- "$state/node"
+    temporary=$(mktemp -d -- "$state/node/.new.XXXXXX")
+    npm install --prefix "$temporary" --no-save --no-package-lock --ignore-scripts --no-audit --no-fund --loglevel=error \
+      "node-linux-$machine@$pinned" >&2 || { rm -rf -- "$temporary"; die "npm could not install Node $pinned. Check the network, or install Node ${pinned%%.*} by hand."; }
+    publish "$temporary/node_modules/node-linux-$machine" "$state/node/$pinned"
+    rm -rf -- "$temporary"
+  fi
+  printf '%s\n' "$found"
+}
+
+# Moves a finished folder to its name, unless somebody else was quicker.
+publish() {
+  mv -T -- "$1" "$2" 2>/dev/null || [ -d "$2" ] || die "$2 could not be created."
+}
+
+# Prints the folder of the root's dependencies, installed by the lockfile on first use. $3: "" or "-dev".
+find_dependencies() {
+  local home=$1 state=$2 kind=$3 hash folder temporary omit=(--omit=dev)
+  hash=$(cat -- "$home/package.json" "$home/package-lock.json" | sha256sum)
+  folder=$state/dependencies/${hash:0:16}
+  [ -n "$kind" ] || [ ! -d "$folder-dev" ] || kind=-dev
+  folder=$folder$kind
+  if [ ! -d "$folder" ]; then
+    [ -z "$kind" ] || omit=(--include=dev)
+    say "Installing Holdfast's own dependencies (once) ..."
+    mkdir -p -- "$state/dependencies"
+    temporary=$(mktemp -d -- "$state/dependencies/.new.XXXXXX")
+    cp -- "$home/package.json" "$home/package-lock.json" "$temporary"
+    (cd -- "$temporary" && npm ci "${omit[@]}" --ignore-scripts --no-audit --no-fund --loglevel=error) >&2 ||
+      { rm -rf -- "$temporary"; die "npm could not install Holdfast's dependencies. Check the network and run this again."; }
+    publish "$temporary" "$folder"
+    rm -rf -- "$temporary"
+  fi
+  printf '%s\n' "$folder"
+}
+
+# Makes node_modules a link to the dependencies; a folder that a developer installed is left alone.
+link_dependencies() {
+  local home=$1 folder=$2 link=$1/node_modules
+  if [ -L "$link" ] && [ "$(readlink -- "$link")" = "$folder/node_modules" ]; then return; fi
+  if [ -e "$link" ] && [ ! -L "$link" ]; then return; fi
+  ln -s -- "$folder/node_modules" "$home/.node_modules.$$"
+  mv -Tf -- "$home/.node_modules.$$" "$link"
+}
+
+# Prints the folder of the runner that belongs to these sources, built on first use. A release whose runner does
+# not build must not take the way back away: the last one that did is used, with a warning.
+find_runner() {
+  local home=$1 state=$2 node=$3 hash folder temporary
+  hash=$(cd -- "$home" && sha256sum -- orchestrator/**/*.ts orchestrator/**/*.cjs package.json package-lock.json | sha256sum)
+  folder=$state/runner/${hash:0:16}
+  if [ ! -f "$folder/main.mjs" ]; then
+    mkdir -p -- "$state/runner"
+    temporary=$(mktemp -d -- "$state/runner/.new.XXXXXX")
+    if "$node" "$home/orchestrator/build-runner.ts" "$temporary" "$node" >&2; then
+      publish "$temporary" "$folder"
+      ln -sfn -- "$folder" "$state/runner/latest"
+    elif [ -f "$state/runner/latest/main.mjs" ]; then
+      say "warning: this release's Holdfast does not build; using the last one that did."
+      folder=$(readlink -f -- "$state/runner/latest")
+    else
+      rm -rf -- "$temporary"
+      die "the runner could not be built; see the lines above."
+    fi
+    rm -rf -- "$temporary"
+  fi
+  printf '%s\n' "$folder"
+}
+
+main() {
+  local home state node dependencies runner kind=""
+  home=$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")
+  state=$home/.holdfast
+
+  # An interrupted run is finished by the very runner that began it, before anything is installed or built.
+  if [ -e "$state/unfinished" ] && [ -x "$state/recover" ]; then
+    exec "$state/recover" "$@"
+  fi
+  if [ ! -d "$state/.git" ]; then
+    (umask 077 && mkdir -p -- "$state") || die "$state cannot be created by $(id -un). Run this as the owner of the checkout."
+    # A repository of its own, so that "git clean -fdx" leaves it alone.
+    git init --quiet -- "$state"
+  fi
+  [ -w "$state" ] || die "$state is not writable by $(id -un). Run this as its owner."
+
+  case ${1-} in test | bench) kind=-dev ;; esac
+  node=$(find_node "$home" "$state")
+  dependencies=$(find_dependencies "$home" "$state" "$kind")
+  link_dependencies "$home" "$dependencies"
+  runner=$(find_runner "$home" "$state" "$node")
+  HOLDFAST_HOME=$home NODE_COMPILE_CACHE=$state/cache exec "$node" "$runner/main.mjs" "$@"
+}
+
+main "$@"
+exit
