@@ -30,7 +30,7 @@ find_node() {
     say "Installing Node $pinned into .holdfast (once) ..."
     mkdir -p -- "$state/node"
     temporary=$(mktemp -d -- "$state/node/.new.XXXXXX")
-    npm install --prefix "$temporary" --no-save --no-package-lock --ignore-scripts --no-audit --no-fund --loglevel=error \
+    npm install --prefix "$temporary" --no-save --no-package-lock --ignore-scripts --no-audit --no-fund --loglevel=error --silent \
       "node-linux-$machine@$pinned" >&2 || { rm -rf -- "$temporary"; die "npm could not install Node $pinned. Check the network, or install Node ${pinned%%.*} by hand."; }
     publish "$temporary/node_modules/node-linux-$machine" "$state/node/$pinned"
     rm -rf -- "$temporary"
