@@ -6,5 +6,3 @@ export function jsonSchema(): string {
   const schema = z.toJSONSchema(applianceSchema, { io: 'input', unrepresentable: 'any' });
   return `${JSON.stringify({ ...schema, title: 'Holdfast appliance' }, null, 2)}\n`;
 }
-
-if (import.meta.main) process.stdout.write(jsonSchema());

@@ -54,5 +54,5 @@ export function rawFromJson(text: string): RawPath {
 /** For people: one line, control characters visible. */
 export function displayPath(path: RawPath): string {
   const text = rawToBytes(path).toString('utf8');
-  return [...text].map((c) => (c < ' ' || c === '\u007f' ? JSON.stringify(c).slice(1, -1) : c)).join('');
+  return text.replaceAll(/\p{Cc}/gu, (c) => JSON.stringify(c).slice(1, -1));
 }

@@ -1,4 +1,4 @@
-import type { RestorePhase, RunKind, RunOutcome, StepName } from './journal-entries.ts';
+import type { RestorePhase, RunKind, StepName } from './journal-entries.ts';
 
 /** What happens in a run, for whoever listens: the terminal, NDJSON, the log. Nobody who listens can change it. */
 export type Event =
@@ -29,7 +29,7 @@ export interface ResultEvent {
   readonly type: 'result';
   readonly ok: boolean;
   readonly exitCode: number;
-  readonly outcome?: RunOutcome | string;
+  readonly outcome?: string;
   readonly [key: string]: unknown;
 }
 

@@ -199,7 +199,7 @@ export async function startAndVerify(
     if (!service) continue;
     options.note?.(`starting ${name}`);
     await startService(appliance, name, { config, commit, database });
-    await waitUntilHealthy(appliance, name, service, { ...(options.note ? { note: options.note } : {}) });
+    await waitUntilHealthy(appliance, name, service, options);
     if (!isWorker(service)) await verifyRelease(name, service, commit, undefined);
   }
 }

@@ -40,9 +40,9 @@ export async function runLocally(command: Command, options: RunOptions = {}): Pr
     for (const stream of [child.stdout, child.stderr]) forEachLine(stream, lines);
   }
 
-  let stopped: unknown;
+  let stopped: Error | undefined;
   const stop = (reason: unknown) => {
-    stopped ??= reason;
+    stopped ??= reason instanceof Error ? reason : new Error(`${label} was stopped`);
     if (child.pid !== undefined) void endGroup(child.pid);
   };
   const timer =
@@ -56,12 +56,12 @@ export async function runLocally(command: Command, options: RunOptions = {}): Pr
   options.signal?.addEventListener('abort', onAbort, { once: true });
   try {
     const result = await child;
-    const stdout = String(result.stdout ?? '');
-    const stderr = String(result.stderr ?? '');
+    const stdout = result.stdout ?? '';
+    const stderr = result.stderr ?? '';
     if (stopped !== undefined) {
       // The leader is gone; what it started must be too, before anybody restores under its feet.
       if (child.pid !== undefined) await endGroup(child.pid);
-      throw stopped instanceof Error ? stopped : new Error(String(stopped));
+      throw stopped;
     }
     if (result.exitCode === undefined) {
       const why = result.signal

@@ -19,7 +19,7 @@ export function makeUi(options: UiOptions): Ui {
   const clean = (text: string) => maskUrls(options.secrets.mask(text));
   const out = (text: string) => void process.stdout.write(`${clean(text)}\n`);
   const aside = (text: string) => void process.stderr.write(`${clean(text)}\n`);
-  const interactive = process.stdout.isTTY === true && !options.json;
+  const interactive = process.stdout.isTTY && !options.json;
   const paint = makePaint(options.color && interactive);
   return {
     isJson: options.json,
