@@ -1,0 +1,28 @@
+import { defineConfig } from 'vitest/config';
+
+/** Suites by what they need: unit tests nothing, integration tests PostgreSQL, git and npm, e2e tests the whole. */
+export default defineConfig({
+  test: {
+    projects: [
+      { test: { name: 'unit', include: ['tests/unit/**/*.test.ts'], testTimeout: 20_000 } },
+      {
+        test: {
+          name: 'integration',
+          include: ['tests/integration/**/*.test.ts'],
+          testTimeout: 180_000,
+          hookTimeout: 300_000,
+        },
+      },
+      {
+        test: {
+          name: 'e2e',
+          include: ['tests/e2e/**/*.test.ts'],
+          testTimeout: 900_000,
+          hookTimeout: 600_000,
+        },
+      },
+    ],
+    // Two cores: more files at once would only wait for each other.
+    maxWorkers: 2,
+  },
+});
