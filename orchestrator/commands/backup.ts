@@ -1,9 +1,12 @@
-import { exitCodes, messageOf, UsageError } from '../lib/errors.ts';
+import { join } from 'node:path';
+import { findPostgresBinaries } from '../database/binaries.ts';
+import { exitCodes, messageOf, Refusal, UsageError } from '../lib/errors.ts';
 import { formatBytes, plural } from '../lib/units.ts';
 import type { Register } from '../main.ts';
 import { backupSteps } from '../pipeline/steps.ts';
 import { readOrigin } from '../pipeline/target.ts';
 import { chooseByName } from '../snapshot/choose.ts';
+import { inspectParts } from '../snapshot/inspect-archive.ts';
 import { prune } from '../snapshot/retention.ts';
 import { listSnapshots, verifySnapshot } from '../snapshot/store.ts';
 import { locked } from './locked.ts';
@@ -28,7 +31,13 @@ export const registerBackup: Register = (program, act) => {
     .command('verify')
     .argument('[snapshot]', 'one of them; all without it')
     .description('read every byte of a snapshot and compare it with its checksums')
-    .action(act(async (session, id: string | undefined) => await verify(session, id)));
+    .option('--deep', 'look into archives and dump as well')
+    .action(
+      act(
+        async (session, id: string | undefined, options: { deep?: boolean }) =>
+          await verify(session, id, options.deep === true),
+      ),
+    );
   backup
     .command('prune')
     .description('remove the oldest beyond backups.keep; named ones and the newest stay')
@@ -90,8 +99,8 @@ function list(session: Session): number {
   return exitCodes.ok;
 }
 
-async function verify(session: Session, id: string | undefined): Promise<number> {
-  const { backupsDirectory } = session.open();
+async function verify(session: Session, id: string | undefined, deep: boolean): Promise<number> {
+  const { backupsDirectory, runtime } = session.open();
   const listings = listSnapshots(backupsDirectory);
   const chosen =
     id === undefined
@@ -104,6 +113,11 @@ async function verify(session: Session, id: string | undefined): Promise<number>
   for (const { id: one, folder } of chosen) {
     try {
       const manifest = await verifySnapshot(folder);
+      const pgRestore = findPostgresBinaries(['pg_restore']);
+      const wrong = deep
+        ? await inspectParts(runtime, manifest, folder, pgRestore && join(pgRestore, 'pg_restore'))
+        : [];
+      if (wrong.length > 0) throw new Refusal(wrong.join('; '));
       results.push({ id: one, ok: true });
       session.ui.print(`✔ ${one}: ${plural(manifest.parts.length, 'part')}, all as sealed`);
     } catch (error) {

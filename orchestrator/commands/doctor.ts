@@ -6,7 +6,7 @@ import { exitCodes, HoldfastError, messageOf, Refusal } from '../lib/errors.ts';
 import type { Register } from '../main.ts';
 import { verifyNoFailedMigration } from '../schema-migrations/pending.ts';
 import { listSnapshots, verifySnapshot } from '../snapshot/store.ts';
-import { verifyCommands } from '../steps/preflight.ts';
+import { verifyPrograms } from '../steps/programs.ts';
 import { verifySpace } from '../steps/space.ts';
 import { changedFiles, fetchRemote, readHead } from '../tools/git-facts.ts';
 
@@ -64,7 +64,7 @@ function checks(appliance: Appliance): Check[] {
         return await Promise.resolve(undefined);
       },
     },
-    { name: 'programs', run: async () => await Promise.resolve(verifyCommands(config) ?? undefined) },
+    { name: 'programs', run: async () => await Promise.resolve(verifyPrograms(config) ?? undefined) },
     {
       name: 'checkout',
       run: async () => {

@@ -6,7 +6,7 @@ import { Refusal } from '../lib/errors.ts';
 import { buildsOf, compile, install } from '../steps/builds.ts';
 import { runDataMigrations } from '../steps/migrate-data.ts';
 import { deploy, findPending } from '../steps/migrate-schema.ts';
-import { verifyCommands } from '../steps/preflight.ts';
+import { ensurePrograms } from '../steps/programs.ts';
 import { noteInstalled } from './after-run.ts';
 import type { Driver, DriverTask, Listener } from './events.ts';
 import { startAndVerify } from './recovery.ts';
@@ -56,8 +56,8 @@ export async function setUp(
     return made === 0 ? 'built already' : undefined;
   };
   await options.driver.drive([
-    task('Check the appliance', async () => {
-      verifyCommands(config);
+    task('Check the appliance', async (note) => {
+      await ensurePrograms(appliance.runtime, config, note);
       appliance.state.ensure();
       await verifyPortsAreOurs(appliance, config);
       return undefined;

@@ -1,14 +1,13 @@
 import { existsSync, globSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { delimiter } from 'node:path';
 import { verifyPortsAreOurs } from '../appliance/services.ts';
-import type { Config } from '../config/schema.ts';
 import { Refusal } from '../lib/errors.ts';
 import type { Step, StepContext } from '../pipeline/step.ts';
 import { verifyNoFailedMigration } from '../schema-migrations/pending.ts';
 import { productPaths } from '../snapshot/products.ts';
 import { absoluteGitDirectory, changedFiles } from '../tools/git-facts.ts';
 import { configValue } from '../tools/git.ts';
+import { verifyPrograms } from './programs.ts';
 import { verifySpace } from './space.ts';
 
 /** Everything that can be refused is refused here, while the appliance serves and nothing has been touched. */
@@ -17,7 +16,7 @@ export const preflight: Step = {
   title: 'Check the appliance',
   async prepare(context) {
     const { appliance, target, note } = context;
-    verifyCommands(target.config);
+    verifyPrograms(target.config);
     note('the checkout');
     await verifyCheckout(context);
     note('the services');
@@ -34,30 +33,6 @@ export const preflight: Step = {
     await verifySpace(appliance);
   },
 };
-
-/** @throws Refusal that names every program that is missing */
-export function verifyCommands(config: Config): void {
-  const needed = [
-    'git',
-    'tar',
-    'zstd',
-    'flock',
-    'sync',
-    'fallocate',
-    ...(Object.keys(config.builds).length > 0 ? ['npm'] : []),
-    ...config.requires.commands,
-  ];
-  const folders = (process.env['PATH'] ?? '').split(delimiter);
-  const missing = [...new Set(needed)].filter(
-    (name) => !folders.some((folder) => existsSync(join(folder, name))),
-  );
-  if (missing.length > 0) {
-    throw new Refusal(
-      `cannot go on without ${missing.join(', ')}: not installed, or not on PATH`,
-      `sudo apt-get install -y ${missing.join(' ')}`,
-    );
-  }
-}
 
 async function verifyCheckout({ appliance, origin }: StepContext): Promise<void> {
   const { runtime, directory } = appliance;

@@ -2,7 +2,6 @@ import { exitCodes, HoldfastError, InterruptedError, messageOf } from '../lib/er
 import { formatDuration } from '../lib/units.ts';
 import type { ResultEvent } from '../pipeline/events.ts';
 import type { RunResult } from '../pipeline/pipeline.ts';
-import { stepTitles } from '../pipeline/step-titles.ts';
 import type { Origin, Target } from '../pipeline/step.ts';
 import type { Paint } from './ui.ts';
 
@@ -51,16 +50,12 @@ export function resultEvent(
   };
 }
 
-/** How a run ended, for somebody tired. */
+/** How a run ended, for somebody tired. Why it failed was said when it failed. */
 export function describeOutcome(result: RunResult, origin: Origin, target: Target, paint: Paint): string {
   const offline =
     result.outageMs > 0
       ? `Offline ${formatDuration(result.outageMs)}, ${formatDuration(result.totalMs)} in all.`
       : `${formatDuration(result.totalMs)} in all.`;
-  const why =
-    result.error === undefined
-      ? ''
-      : `${paint.red('✖')} ${result.failedStep ? `${stepTitles[result.failedStep]}: ` : ''}${messageOf(result.error)}`;
   const next = (text: string) => `  ${paint.bold('Next:')} ${text}`;
   switch (result.outcome) {
     case 'updated':
@@ -79,7 +74,7 @@ export function describeOutcome(result: RunResult, origin: Origin, target: Targe
         result.error instanceof InterruptedError
           ? './run.sh update, whenever it suits you.'
           : 'nothing to do now; send that log to the vendor. Retrying fails the same way.';
-      return `${why}\n${how}\n${paint.green(`RESTORED to ${origin.label}.`)} No data was lost. ${offline}\n  ${paint.bold('Why:')}  ./run.sh logs ${result.run}\n${next(advice)}`;
+      return `${how}\n${paint.green(`RESTORED to ${origin.label}.`)} No data was lost. ${offline}\n  ${paint.bold('Why:')}  ./run.sh logs ${result.run}\n${next(advice)}`;
     }
     case 'refused':
     case 'interrupted':
@@ -87,7 +82,7 @@ export function describeOutcome(result: RunResult, origin: Origin, target: Targe
     case 'not-restored': {
       const advice =
         result.error instanceof HoldfastError ? result.error.next : `./run.sh logs ${result.run} shows more`;
-      return `${why}\nNothing was changed: ${origin.label} was never stopped.${advice === undefined ? '' : `\n${next(advice)}`}`;
+      return `Nothing was changed: ${origin.label} was never stopped.${advice === undefined ? '' : `\n${next(advice)}`}`;
     }
   }
 }

@@ -4,6 +4,7 @@ import { Listr, type ListrTask } from 'listr2';
 import { UsageError } from '../lib/errors.ts';
 import { maskUrls, type Secrets } from '../lib/secrets.ts';
 import { formatDuration } from '../lib/units.ts';
+import { stepTitles } from '../pipeline/step-titles.ts';
 import type { Driver, DriverTask, Event, ResultEvent } from '../pipeline/events.ts';
 import type { Paint, Ui } from './ui.ts';
 
@@ -35,9 +36,19 @@ export function makeUi(options: UiOptions): Ui {
   };
 }
 
+const runTitles = { update: 'Updating', rollback: 'Rolling back', backup: 'Backing up' } as const;
+
 /** What a listener shows beside the tasks: warnings, and the way back. */
 function tell(event: Event, aside: (text: string) => void, paint: Paint): void {
   if (event.type === 'warning') aside(`${paint.yellow('warning:')} ${event.message}`);
+  if (event.type === 'run')
+    aside(
+      paint.bold(
+        `${runTitles[event.kind]} ${event.from === event.to ? event.from : `${event.from} -> ${event.to}`}`,
+      ),
+    );
+  if (event.type === 'step' && event.state === 'failed')
+    aside(`${paint.red('✖')} ${stepTitles[event.step]}: ${event.message ?? ''}`);
   if (event.type === 'restore' && event.state === 'started') aside(paint.dim(`  restoring: ${event.phase}`));
   if (event.type === 'say') aside(event.message);
 }
