@@ -30,8 +30,8 @@ find_node() {
     say "Installing Node $pinned into .holdfast (once) ..."
     mkdir -p -- "$state/node"
     temporary=$(mktemp -d -- "$state/node/.new.XXXXXX")
-    npm install --prefix "$temporary" --no-save --no-package-lock --ignore-scripts --no-audit --no-fund --loglevel=error --silent \
-      "node-linux-$machine@$pinned" >&2 || { rm -rf -- "$temporary"; die "npm could not install Node $pinned. Check the network, or install Node ${pinned%%.*} by hand."; }
+    npm install --prefix "$temporary" --no-save --no-package-lock --ignore-scripts --no-audit --no-fund --loglevel=error \
+      "node-linux-$machine@$pinned" >/dev/null || { rm -rf -- "$temporary"; die "npm could not install Node $pinned. Check the network, or install Node ${pinned%%.*} by hand."; }
     publish "$temporary/node_modules/node-linux-$machine" "$state/node/$pinned"
     rm -rf -- "$temporary"
   fi
@@ -56,7 +56,7 @@ find_dependencies() {
     mkdir -p -- "$state/dependencies"
     temporary=$(mktemp -d -- "$state/dependencies/.new.XXXXXX")
     cp -- "$home/package.json" "$home/package-lock.json" "$temporary"
-    (cd -- "$temporary" && npm ci "${omit[@]}" --ignore-scripts --no-audit --no-fund --loglevel=error) >&2 ||
+    (cd -- "$temporary" && npm ci "${omit[@]}" --ignore-scripts --no-audit --no-fund --loglevel=error) >/dev/null ||
       { rm -rf -- "$temporary"; die "npm could not install Holdfast's dependencies. Check the network and run this again."; }
     publish "$temporary" "$folder"
     rm -rf -- "$temporary"

@@ -3,11 +3,11 @@ import { findPostgresBinaries } from '../database/binaries.ts';
 import { exitCodes, messageOf, Refusal, UsageError } from '../lib/errors.ts';
 import { formatBytes, plural } from '../lib/units.ts';
 import type { Register } from '../main.ts';
+import { pruneSnapshots } from '../pipeline/after-run.ts';
 import { backupSteps } from '../pipeline/steps.ts';
 import { readOrigin } from '../pipeline/target.ts';
 import { chooseByName } from '../snapshot/choose.ts';
 import { inspectParts } from '../snapshot/inspect-archive.ts';
-import { prune } from '../snapshot/retention.ts';
 import { listSnapshots, verifySnapshot } from '../snapshot/store.ts';
 import { locked } from './locked.ts';
 import { runAndTell } from './run-and-tell.ts';
@@ -139,7 +139,7 @@ async function verify(session: Session, id: string | undefined, deep: boolean): 
 async function pruneNow(session: Session, dryRun: boolean): Promise<number> {
   return await locked(session, 'prune', async ({ appliance }) => {
     const newest = appliance.state.runIds().at(-1);
-    const removed = await prune(appliance, {
+    const removed = await pruneSnapshots(appliance, {
       dryRun,
       ...(newest === undefined ? {} : { currentRun: newest }),
     });

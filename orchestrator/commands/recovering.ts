@@ -51,9 +51,9 @@ export async function recoverIfUnfinished(
     before: 'restored',
     after: run.started.kind === 'rollback' ? 'rolled-back' : 'updated',
   } as const;
-  if (report.state === 'after') {
+  if (report.state !== 'unchanged') {
     try {
-      await collectAfterRun(then, run);
+      await collectAfterRun(then, run, report.state === 'after' ? 'done' : 'restored');
     } catch (error) {
       listener({ type: 'warning', message: messageOf(error) });
     }

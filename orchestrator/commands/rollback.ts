@@ -1,8 +1,7 @@
 import { join } from 'node:path';
-import type { Appliance } from '../appliance/appliance.ts';
 import { Refusal } from '../lib/errors.ts';
 import type { Register } from '../main.ts';
-import { readJournal } from '../pipeline/journal.ts';
+import { wasCommitted } from '../pipeline/after-run.ts';
 import { describeSetAside, measureSetAside } from '../pipeline/set-aside.ts';
 import { rollbackSteps } from '../pipeline/steps.ts';
 import { readOrigin } from '../pipeline/target.ts';
@@ -94,10 +93,4 @@ async function rollback(
     },
     { snapshot: chosen.id, setAside, identical: true },
   );
-}
-
-/** What the run's own journal says; undefined where it is not kept any more. */
-export function wasCommitted(appliance: Appliance, run: string): boolean | undefined {
-  const records = readJournal(join(appliance.state.run(run), 'journal.ndjson'));
-  return records.length === 0 ? undefined : records.some(({ type }) => type === 'committed');
 }

@@ -48,7 +48,7 @@ export async function runAndTell(
       sequence: state.nextSequence(),
       driver: session.ui.driver,
       listener,
-      cleanUp: async ({ appliance: after, run }) => await collectAfterRun(after, run),
+      cleanUp: async ({ appliance: after, run, end }) => await collectAfterRun(after, run, end),
     });
   } catch (error) {
     await tell('not-restored', messageOf(error), 0);

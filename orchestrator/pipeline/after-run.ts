@@ -1,15 +1,50 @@
+import { join } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
 import { writeFileAtomic } from '../lib/atomic-file.ts';
 import { removeTree } from '../lib/remove-tree.ts';
 import { reservePath } from '../snapshot/restore.ts';
+import { findForRollback } from '../snapshot/choose.ts';
 import { prune } from '../snapshot/retention.ts';
+import { listSnapshots } from '../snapshot/store.ts';
+import { readHead } from '../tools/git-facts.ts';
+import { readJournal } from './journal.ts';
 import type { Run } from './run.ts';
 
-/** After a run that came to its end: what is installed, and old snapshots with all that only they name. */
-export async function collectAfterRun(appliance: Appliance, run: Run): Promise<void> {
+/**
+ * After a run: notes what is installed now, and removes what nobody needs any more. What a failed update made stays
+ * until the next run, for whoever looks into it.
+ */
+export async function collectAfterRun(
+  appliance: Appliance,
+  run: Run,
+  end: 'done' | 'restored',
+): Promise<void> {
   removeTree(reservePath(run.folder));
-  if (run.started.kind !== 'backup') noteInstalled(appliance, run.started.to);
-  await prune(appliance, { currentRun: run.id });
+  removeTree(join(run.folder, 'code'));
+  removeTree(join(run.folder, 'work'));
+  if (end === 'done' && run.started.kind !== 'backup') noteInstalled(appliance, run.started.to);
+  await pruneSnapshots(appliance, { currentRun: run.id });
+}
+
+/** Prunes, but keeps the snapshot that `rollback` would take now. Returns ids of the removed ones. */
+export async function pruneSnapshots(
+  appliance: Appliance,
+  options: { currentRun?: string; dryRun?: boolean },
+): Promise<string[]> {
+  const { commit } = await readHead(appliance.runtime, appliance.directory);
+  const choice = {
+    listings: listSnapshots(appliance.backupsDirectory),
+    commit,
+    committed: (run: string) => wasCommitted(appliance, run),
+  };
+  const back = findForRollback(choice);
+  return await prune(appliance, { ...options, protect: back ? [back.id] : [] });
+}
+
+/** What the run's own journal says; undefined where it is not kept any more. */
+export function wasCommitted(appliance: Appliance, run: string): boolean | undefined {
+  const records = readJournal(join(appliance.state.run(run), 'journal.ndjson'));
+  return records.length === 0 ? undefined : records.some(({ type }) => type === 'committed');
 }
 
 /** Notes that the appliance is set up, and at which commit. */

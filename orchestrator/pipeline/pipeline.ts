@@ -24,8 +24,8 @@ export interface RunRequest {
   readonly driver: Driver;
   readonly listener: Listener;
   readonly signals: Signals;
-  /** What happens after the commit: pruning and the like. A failure is a warning. */
-  readonly cleanUp: (context: { appliance: Appliance; run: Run }) => Promise<void>;
+  /** What happens after the run's last decision: pruning and the like. A failure is a warning. */
+  readonly cleanUp: (context: { appliance: Appliance; run: Run; end: 'done' | 'restored' }) => Promise<void>;
 }
 
 /** How a run ended, as the operator and `--json` are told. */
@@ -85,7 +85,10 @@ export async function executeRun(request: RunRequest): Promise<RunResult> {
       signals.shield();
       await startAgain(request.appliance, run);
       clock.outageMs = performance.now() - clock.closedAt;
-      await tryAfterwards(warn, async () => await request.cleanUp({ appliance: request.appliance, run }));
+      await tryAfterwards(
+        warn,
+        async () => await request.cleanUp({ appliance: request.appliance, run, end: 'done' }),
+      );
       return end('backed-up');
     }
   } catch (error) {
@@ -105,6 +108,11 @@ export async function executeRun(request: RunRequest): Promise<RunResult> {
         throw bothErrors(error, failedStep, restoreError);
       }
       clock.outageMs = opened ? performance.now() - clock.closedAt : 0;
+      if (opened)
+        await tryAfterwards(
+          warn,
+          async () => await request.cleanUp({ appliance: request.appliance, run, end: 'restored' }),
+        );
       const outcome: RunOutcome = opened
         ? 'restored'
         : error instanceof InterruptedError
@@ -119,7 +127,10 @@ export async function executeRun(request: RunRequest): Promise<RunResult> {
   clock.outageMs = performance.now() - clock.closedAt;
   await tryAfterwards(warn, async () => await openToAll(request.appliance));
   await tryAfterwards(warn, async () => await startWorkers(request.appliance, target));
-  await tryAfterwards(warn, async () => await request.cleanUp({ appliance: request.appliance, run }));
+  await tryAfterwards(
+    warn,
+    async () => await request.cleanUp({ appliance: request.appliance, run, end: 'done' }),
+  );
   return end(kind === 'rollback' ? 'rolled-back' : 'updated');
 }
 

@@ -19,15 +19,8 @@ const isGood = (listing: SnapshotListing): listing is Good => listing.manifest !
  *
  * @throws Refusal if there is none
  */
-export function chooseForRollback({ listings, commit, committed }: Choice): Good {
-  const found = listings
-    .filter(isGood)
-    .find(
-      ({ manifest }) =>
-        manifest.commit !== commit &&
-        manifest.kind !== 'before-rollback' &&
-        (manifest.kind !== 'update' || committed(manifest.run) !== false),
-    );
+export function chooseForRollback(choice: Choice): Good {
+  const found = findForRollback(choice);
   if (!found) {
     throw new Refusal(
       'cannot roll back: there is no snapshot of another version that was updated from',
@@ -35,6 +28,18 @@ export function chooseForRollback({ listings, commit, committed }: Choice): Good
     );
   }
   return found;
+}
+
+/** The same, or undefined. */
+export function findForRollback({ listings, commit, committed }: Choice): Good | undefined {
+  return listings
+    .filter(isGood)
+    .find(
+      ({ manifest }) =>
+        manifest.commit !== commit &&
+        manifest.kind !== 'before-rollback' &&
+        (manifest.kind !== 'update' || committed(manifest.run) !== false),
+    );
 }
 
 /** What `rollback --undo` takes: the newest one made before a rollback. Throws Refusal if there is none. */

@@ -12,10 +12,16 @@ export const snapshotRef = (id: string) => `refs/holdfast/snapshots/${id}`;
 /**
  * Which snapshots go: beyond the newest `keep` of those that Holdfast makes by itself. Manual ones stay, the newest
  * good one stays whatever the number (P10), and one that cannot be read is left for a person to look at.
+ *
+ * @param protect ids that stay all the same: nightly updates that fail must not push out the one to roll back to
  */
-export function chooseToPrune(listings: readonly SnapshotListing[], keep: number): SnapshotListing[] {
+export function chooseToPrune(
+  listings: readonly SnapshotListing[],
+  keep: number,
+  protect: readonly string[] = [],
+): SnapshotListing[] {
   const automatic = listings.filter(({ manifest }) => manifest !== undefined && manifest.kind !== 'manual');
-  return automatic.slice(Math.max(1, keep));
+  return automatic.slice(Math.max(1, keep)).filter(({ id }) => !protect.includes(id));
 }
 
 /**
@@ -26,10 +32,10 @@ export function chooseToPrune(listings: readonly SnapshotListing[], keep: number
  */
 export async function prune(
   appliance: Appliance,
-  options: { currentRun?: string; dryRun?: boolean } = {},
+  options: { currentRun?: string; dryRun?: boolean; protect?: readonly string[] } = {},
 ): Promise<string[]> {
   const { state, runtime, directory, backupsDirectory, config } = appliance;
-  const going = chooseToPrune(listSnapshots(backupsDirectory), config.backups.keep);
+  const going = chooseToPrune(listSnapshots(backupsDirectory), config.backups.keep, options.protect);
   if (options.dryRun) return going.map(({ id }) => id);
   dropUnsealed(backupsDirectory);
   for (const { id, folder } of going) {
