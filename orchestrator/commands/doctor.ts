@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
 import { findHealthProblem } from '../appliance/health.ts';
 import { runningServices, verifyPortsAreOurs } from '../appliance/services.ts';
@@ -92,8 +93,8 @@ function checks(appliance: Appliance): Check[] {
         if (!database) return 'none';
         await database.ensureRunning();
         verifyNoFailedMigration(await database.appliedMigrations());
-        await database.proveWayBack();
-        return 'answers, and a swap was tried on empty databases';
+        await database.proveWayBack(join(state.path, 'doctor-schema.dump'));
+        return 'answers, and a restore without rows was tried';
       },
     },
     { name: 'room on the disks', run: async () => await verifySpace(appliance).then(() => undefined) },

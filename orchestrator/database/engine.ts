@@ -26,8 +26,10 @@ export interface Database {
   /**
    * Proves before anything is touched that a restore can be walked: rights, tools, nothing that a swap would break.
    * Leaves nothing behind. Throws Refusal with the fix.
+   *
+   * @param scratchFile where a small dump may lie meanwhile
    */
-  proveWayBack(): Promise<void>;
+  proveWayBack(scratchFile: string): Promise<void>;
 
   /** Keeps everybody else out from now on, and ends who is in. What it cannot keep out is returned as a warning. */
   fence(): Promise<string | undefined>;

@@ -39,11 +39,17 @@ select json_build_object(
       'name', schemaname || '.' || sequencename, 'lastValue', last_value::text) order by schemaname, sequencename)
     from pg_sequences), '[]'))`;
 
-/** Everything a manifest says of the database that the client is connected to. */
-export async function readFacts(client: PostgresClient): Promise<DatabaseFacts> {
+/** What belongs to the database itself, without looking into it. */
+export async function readProperties(client: PostgresClient): Promise<DatabaseFacts> {
   const properties = await client.query<Omit<DatabaseFacts, 'tables' | 'sequences'>>(
     `${propertiesSql('current_database()')};`,
   );
+  return { ...properties, tables: [], sequences: [] };
+}
+
+/** Everything a manifest says of the database that the client is connected to. */
+export async function readFacts(client: PostgresClient): Promise<DatabaseFacts> {
+  const properties = await readProperties(client);
   const relations = await client.query<{ tables: [string, string][]; sequences: DatabaseFacts['sequences'] }>(
     `${relationsSql};`,
   );

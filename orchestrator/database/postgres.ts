@@ -72,8 +72,8 @@ export class PostgresDatabase implements Database {
     return await (await this.#live()).query<number>('select pg_database_size(current_database());');
   }
 
-  async proveWayBack(): Promise<void> {
-    await proveWayBack(await this.#maintenance(), await this.#live(), await this.#name());
+  async proveWayBack(scratchFile: string): Promise<void> {
+    await proveWayBack(await this.#maintenance(), await this.#live(), await this.#name(), scratchFile);
   }
 
   async fence(): Promise<string | undefined> {

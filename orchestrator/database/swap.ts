@@ -29,6 +29,20 @@ export async function dropSetAside(client: PostgresClient, keepRuns: readonly st
   }
 }
 
+/** How a new database gets the encoding, locale and tablespace of another. */
+function localeClauses(facts: DatabaseFacts): string {
+  const { localeProvider, locale } = facts;
+  return [
+    `encoding ${quoteLiteral(facts.encoding)} lc_collate ${quoteLiteral(facts.collate)} lc_ctype ${quoteLiteral(facts.ctype)}`,
+    localeProvider === 'libc' ? '' : `locale_provider ${localeProvider}`,
+    localeProvider === 'libc' || locale === null
+      ? ''
+      : `${localeProvider === 'icu' ? 'icu_locale' : 'builtin_locale'} ${quoteLiteral(locale)}`,
+    // To name the default one takes a right on it that an ordinary owner does not have.
+    facts.tablespace === 'pg_default' ? '' : `tablespace ${quoteIdentifier(facts.tablespace)}`,
+  ].join(' ');
+}
+
 /** An empty database with the live one's locale, marked as ours. A half-made one is dropped first. */
 export async function createReplacement(
   client: PostgresClient,
@@ -36,16 +50,9 @@ export async function createReplacement(
   runId: string,
 ): Promise<Replacement> {
   const name = replacementName(runId);
-  const provider = facts.localeProvider === 'libc' ? '' : ` locale_provider ${facts.localeProvider}`;
-  const locale =
-    facts.locale === null || facts.localeProvider === 'libc'
-      ? ''
-      : ` ${facts.localeProvider === 'icu' ? 'icu_locale' : 'builtin_locale'} ${quoteLiteral(facts.locale)}`;
   await client.execute(
     `drop database if exists ${quoteIdentifier(name)} with (force);
-     create database ${quoteIdentifier(name)} template template0 encoding ${quoteLiteral(facts.encoding)}
-       lc_collate ${quoteLiteral(facts.collate)} lc_ctype ${quoteLiteral(facts.ctype)}${provider}${locale}
-       tablespace ${quoteIdentifier(facts.tablespace)};
+     create database ${quoteIdentifier(name)} template template0 ${localeClauses(facts)};
      comment on database ${quoteIdentifier(name)} is ${quoteLiteral(`holdfast:new:${runId}`)};`,
     { timeoutMs: 600_000 },
   );

@@ -1,6 +1,9 @@
-import { Refusal } from '../lib/errors.ts';
+import { rmSync } from 'node:fs';
+import { messageOf, Refusal } from '../lib/errors.ts';
 import type { PostgresClient } from './client.ts';
-import { quoteIdentifier, quoteLiteral } from './connection.ts';
+import { quoteIdentifier } from './connection.ts';
+import { readProperties } from './facts.ts';
+import { createReplacement, propertyStatements, replacementName, setAsideName } from './swap.ts';
 
 interface Obstacles {
   readonly mayCreate: boolean;
@@ -13,7 +16,7 @@ interface Obstacles {
 
 /**
  * Proves that a restore can be walked, before anything is touched: the rights are there, nothing stands in the way
- * of a swap, and a swap of two empty databases works. Leaves nothing behind.
+ * of a swap, and a restore without rows works. Leaves nothing behind.
  *
  * @throws Refusal with the fix
  */
@@ -21,6 +24,7 @@ export async function proveWayBack(
   client: PostgresClient,
   inDatabase: PostgresClient,
   name: string,
+  scratchFile: string,
 ): Promise<void> {
   const found = await inDatabase.query<Obstacles>(`
     select json_build_object(
@@ -71,33 +75,41 @@ export async function proveWayBack(
       `ALTER TABLE ${found.unlogged[0]} SET LOGGED;`,
     );
   }
-  await trySwap(client);
+  await rehearse(client, inDatabase, scratchFile);
 }
 
-/** A swap of two empty databases, names and all. */
-async function trySwap(client: PostgresClient): Promise<void> {
-  const [one, two, aside] = ['hf_try_live', 'hf_try_new', 'hf_try_old'].map(
-    (name) => `${name}_${process.pid}`,
-  ) as [string, string, string];
-  const drop = [one, two, aside]
-    .map((name) => `drop database if exists ${quoteIdentifier(name)} with (force);`)
+/**
+ * The restore itself, without the rows: an empty database like the live one is made, the schema is dumped and restored
+ * into it, it is renamed, and gets the live one's owner, grants and settings in a transaction that is rolled back.
+ */
+async function rehearse(
+  client: PostgresClient,
+  inDatabase: PostgresClient,
+  scratchFile: string,
+): Promise<void> {
+  const facts = await readProperties(inDatabase);
+  const mark = `try-${process.pid}`;
+  const [name, renamed] = [replacementName(mark), setAsideName(mark)];
+  const drop = [name, renamed]
+    .map((one) => `drop database if exists ${quoteIdentifier(one)} with (force);`)
     .join('\n');
-  await client.execute(drop);
   try {
+    await client.execute(drop);
+    await createReplacement(client, facts, mark);
+    await inDatabase.dump(scratchFile, { schemaOnly: true });
+    await client.restore(scratchFile, name);
+    await client.execute(`alter database ${quoteIdentifier(name)} rename to ${quoteIdentifier(renamed)};`);
     await client.execute(
-      `create database ${quoteIdentifier(one)} template template0;\ncreate database ${quoteIdentifier(two)} template template0;`,
-      { timeoutMs: 120_000 },
-    );
-    await client.execute(
-      `begin;
-       alter database ${quoteIdentifier(one)} rename to ${quoteIdentifier(aside)};
-       alter database ${quoteIdentifier(two)} rename to ${quoteIdentifier(one)};
-       comment on database ${quoteIdentifier(one)} is ${quoteLiteral('holdfast: trial')};
-       commit;`,
+      ['begin;', ...propertyStatements({ ...facts, name: renamed }), 'rollback;'].join('\n'),
     );
   } catch (error) {
-    throw new Refusal('cannot prove the way back: a swap of two empty databases failed', undefined, error);
+    throw new Refusal(
+      `cannot prove the way back: a restore of the schema into an empty database failed: ${messageOf(error)}`,
+      'mend what PostgreSQL says, or name a user with more rights in database.adminUrl',
+      error,
+    );
   } finally {
+    rmSync(scratchFile, { force: true });
     await client.execute(drop);
   }
 }

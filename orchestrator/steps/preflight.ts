@@ -27,7 +27,7 @@ export const preflight: Step = {
       await appliance.database.ensureRunning();
       verifyNoFailedMigration(await appliance.database.appliedMigrations());
       note('the way back');
-      await appliance.database.proveWayBack();
+      await appliance.database.proveWayBack(join(context.runFolder, 'schema.dump'));
     }
     note('room on the disks');
     await verifySpace(appliance);
