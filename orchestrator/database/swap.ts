@@ -18,13 +18,14 @@ export const replacementName = (runId: string) => `${newPrefix}${runId.replaceAl
 
 /** Drops databases that restores set aside, all but those of the runs to keep. */
 export async function dropSetAside(client: PostgresClient, keepRuns: readonly string[]): Promise<void> {
-  const kept = new Set(keepRuns.map(setAsideName));
+  const kept = keepRuns.map(setAsideName);
   const names = await client.query<string[]>(
     `select coalesce(json_agg(datname), '[]') from pg_database
      where datname like 'hf\\_old\\_%' and shobj_description(oid, 'pg_database') like 'holdfast:%';`,
   );
   for (const name of names) {
-    if (!kept.has(name))
+    // A run may have set two aside: a rollback that failed and was taken back.
+    if (!kept.some((prefix) => name.startsWith(prefix)))
       await client.execute(`drop database if exists ${quoteIdentifier(name)} with (force);`);
   }
 }

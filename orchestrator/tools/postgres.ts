@@ -27,7 +27,8 @@ export function psql(
       '-f',
       '-',
     ],
-    input: sql,
+    // Notices ("does not exist, skipping") would stand before the error that matters.
+    input: `set client_min_messages = warning; ${sql}`,
     addEnv: env,
     timeoutMs: options.timeoutMs ?? 60_000,
     label: 'psql',
