@@ -87,6 +87,10 @@ async function main(argv: readonly string[]): Promise<number> {
     await command.parseAsync(argv.length === 0 ? ['status'] : [...argv], { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode !== 0 && argv.includes('--json')) {
+      const result = { type: 'result', ok: false, exitCode: exitCodes.usage, error: error.message };
+      process.stdout.write(`${JSON.stringify(result)}\n`);
+    }
     return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
   }
   return exitCode;

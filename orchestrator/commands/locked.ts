@@ -1,4 +1,5 @@
 import type { Appliance } from '../appliance/appliance.ts';
+import { Refusal } from '../lib/errors.ts';
 import { takeSignals, type Signals } from '../lib/signals.ts';
 import { withRunLock } from '../pipeline/run-lock.ts';
 import {
@@ -9,6 +10,9 @@ import {
   type Recovered,
 } from './recovering.ts';
 import type { Session } from './session.ts';
+
+/** What makes no sense before `setup`. */
+const needsSetup = new Set(['start', 'restart', 'backup', 'rollback']);
 
 export interface Locked {
   readonly appliance: Appliance;
@@ -41,6 +45,9 @@ export async function locked(
       if (recovered && isRecoveringForOthers() && !['update', 'recover'].includes(name)) {
         mustContinue = true;
         return 0;
+      }
+      if (needsSetup.has(name) && !appliance.state.isInstalled()) {
+        throw new Refusal(`cannot ${name}: this checkout was never set up`, './run.sh setup');
       }
       return await work({ appliance, signals, recovered });
     });

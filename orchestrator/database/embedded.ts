@@ -1,35 +1,23 @@
-import { randomBytes } from 'node:crypto';
-import {
-  chownSync,
-  existsSync,
-  lstatSync,
-  mkdirSync,
-  readFileSync,
-  readlinkSync,
-  rmSync,
-  symlinkSync,
-} from 'node:fs';
-import { createServer } from 'node:net';
-import { createHash } from 'node:crypto';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { writeFileAtomic } from '../lib/atomic-file.ts';
 import { messageOf, Refusal } from '../lib/errors.ts';
 import type { Secrets } from '../lib/secrets.ts';
 import { waitFor } from '../lib/wait.ts';
 import { directoryDescriptor, lastLines, type Runtime } from '../runtime/runtime.ts';
 import { ensurePostgresInstalled, findServerBinaries, serverUser } from './binaries.ts';
 import { PostgresClient } from './client.ts';
+import {
+  administrator,
+  initialiseCluster,
+  isInitialised,
+  readCredentials,
+  writeAccessFile,
+  type Credentials,
+} from './cluster.ts';
 import { quoteIdentifier, quoteLiteral, type Connection } from './connection.ts';
 import type { PostgresServer } from './server.ts';
+import { reachableSocketFolder } from './socket-folder.ts';
 
-interface Credentials {
-  readonly port: number;
-  readonly adminPassword: string;
-  readonly appPassword: string;
-}
-
-const admin = 'holdfast';
 const stopPolicy = { signal: 'SIGINT', timeoutMs: 60_000, kill: 'process' } as const;
 
 /**
@@ -78,7 +66,7 @@ export class EmbeddedServer implements PostgresServer {
   /** Creates the cluster, the role and the database where they are missing, and starts the server. */
   async ensureRunning(): Promise<void> {
     await ensurePostgresInstalled(this.#runtime, this.#say);
-    if (!existsSync(join(this.#folder, 'credentials.json'))) await this.#initialise();
+    if (!isInitialised(this.#folder)) await initialiseCluster(this.#runtime, await this.bin(), this.#folder);
     if (!this.#runtime.serviceState(this.#service).running) await this.#start();
     await this.#ensureDatabase();
   }
@@ -100,11 +88,14 @@ export class EmbeddedServer implements PostgresServer {
   }
 
   async window(): Promise<Connection> {
-    return { ...(await this.service()), host: this.#socketFolder() };
+    return {
+      ...(await this.service()),
+      host: reachableSocketFolder(join(this.#folder, 'cluster', 'socket')),
+    };
   }
 
   async admin(): Promise<Connection> {
-    return { ...(await this.window()), user: admin, password: this.#credentials().adminPassword };
+    return { ...(await this.window()), user: administrator, password: this.#credentials().adminPassword };
   }
 
   /** The server leaves TCP: new connections are rejected by its own access file, and those there are ended. */
@@ -118,7 +109,7 @@ export class EmbeddedServer implements PostgresServer {
   }
 
   async #access(mode: 'open' | 'fenced'): Promise<void> {
-    this.#writeAccessFile(mode);
+    writeAccessFile(this.#folder, mode);
     if (!this.#runtime.serviceState(this.#service).running) return;
     const client = await this.#client();
     await client.execute('select pg_reload_conf();');
@@ -141,53 +132,6 @@ export class EmbeddedServer implements PostgresServer {
         'select pg_terminate_backend(pid) from pg_stat_activity where client_addr is not null and pid <> pg_backend_pid();',
       );
     }
-  }
-
-  #writeAccessFile(mode: 'open' | 'fenced'): void {
-    const rule = mode === 'open' ? 'scram-sha-256' : 'reject';
-    const lines = [
-      '# Written by Holdfast; changes are lost.',
-      'local all all scram-sha-256',
-      `host all all 127.0.0.1/32 ${rule}`,
-      `host all all ::1/128 ${rule}`,
-    ];
-    this.#writeOwned(join(this.#folder, 'cluster', 'data', 'pg_hba.conf'), `${lines.join('\n')}\n`);
-  }
-
-  async #initialise(): Promise<void> {
-    const cluster = join(this.#folder, 'cluster');
-    const bin = await this.bin();
-    const user = serverUser();
-    // A half-made cluster of a killed first start holds nothing: it has no credentials yet.
-    rmSync(cluster, { recursive: true, force: true });
-    for (const folder of [this.#folder, cluster, join(cluster, 'data'), join(cluster, 'socket')]) {
-      mkdirSync(folder, { recursive: true, mode: 0o700 });
-      if (user && folder !== this.#folder) chownSync(folder, user.uid, user.gid);
-    }
-    const credentials: Credentials = {
-      port: await freePort(),
-      adminPassword: randomBytes(24).toString('base64url'),
-      appPassword: randomBytes(24).toString('base64url'),
-    };
-    this.#writeOwned(join(cluster, 'password'), credentials.adminPassword);
-    await this.#runtime.run({
-      file: join(bin, 'initdb'),
-      args: [
-        `--pgdata=${directoryDescriptor}/data`,
-        `--username=${admin}`,
-        `--pwfile=${directoryDescriptor}/password`,
-        '--auth=scram-sha-256',
-        '--encoding=UTF8',
-        '--locale=C.UTF-8',
-      ],
-      cwd: '/',
-      openDirectory: cluster,
-      timeoutMs: 120_000,
-      ...(user ? { user: user.name } : {}),
-    });
-    rmSync(join(cluster, 'password'));
-    this.#writeAccessFile('open');
-    writeFileAtomic(join(this.#folder, 'credentials.json'), `${JSON.stringify(credentials)}\n`);
   }
 
   async #start(): Promise<void> {
@@ -268,47 +212,9 @@ export class EmbeddedServer implements PostgresServer {
   }
 
   #credentials(): Credentials {
-    const credentials = JSON.parse(
-      readFileSync(join(this.#folder, 'credentials.json'), 'utf8'),
-    ) as Credentials;
+    const credentials = readCredentials(this.#folder);
     this.#secrets.add(credentials.adminPassword);
     this.#secrets.add(credentials.appPassword);
     return credentials;
   }
-
-  /** A socket's path is limited to 107 bytes: where ours is longer, a link in the temporary folder leads to it. */
-  #socketFolder(): string {
-    const folder = join(this.#folder, 'cluster', 'socket');
-    if (Buffer.byteLength(folder) <= 80) return folder;
-    const hash = createHash('sha256').update(folder).digest('hex').slice(0, 16);
-    const link = join(tmpdir(), `holdfast-${process.getuid?.()}-${hash}`);
-    try {
-      symlinkSync(folder, link);
-    } catch {
-      const isOurs =
-        lstatSync(link).isSymbolicLink() &&
-        lstatSync(link).uid === process.getuid?.() &&
-        readlinkSync(link) === folder;
-      if (!isOurs) throw new Refusal(`cannot use ${link}: somebody else made it`, `remove ${link}`);
-    }
-    return link;
-  }
-
-  /** Into the cluster's folder, belonging to the server's user. */
-  #writeOwned(path: string, text: string): void {
-    writeFileAtomic(path, text);
-    const user = serverUser();
-    if (user) chownSync(path, user.uid, user.gid);
-  }
-}
-
-async function freePort(): Promise<number> {
-  return await new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
-    });
-  });
 }

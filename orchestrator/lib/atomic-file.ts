@@ -1,4 +1,13 @@
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fchmodSync,
+  fchownSync,
+  fsyncSync,
+  openSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 
 /** Makes the entries of a directory (creations, renames, removals) durable. */
@@ -16,11 +25,19 @@ export function fsyncDirectory(path: string | Buffer): void {
  * when this returns. A reader sees the old bytes or the new ones. May be run twice.
  *
  * @param mode permission bits, independent of the umask
+ * @param owner who it shall belong to, from before it can be seen; ourselves otherwise
  */
-export function writeFileAtomic(path: string, data: string | Uint8Array, mode = 0o600): void {
+export function writeFileAtomic(
+  path: string,
+  data: string | Uint8Array,
+  mode = 0o600,
+  owner?: { readonly uid: number; readonly gid: number },
+): void {
   const temporary = `${path}.new-${process.pid}`;
   const descriptor = openSync(temporary, 'w', mode);
   try {
+    fchmodSync(descriptor, mode);
+    if (owner) fchownSync(descriptor, owner.uid, owner.gid);
     const bytes = typeof data === 'string' ? Buffer.from(data) : data;
     for (let offset = 0; offset < bytes.length;) offset += writeSync(descriptor, bytes, offset);
     fsyncSync(descriptor);

@@ -1,4 +1,4 @@
-import { connect } from 'node:net';
+import { connect, createServer } from 'node:net';
 
 /** True if something on this machine accepts connections on the port. */
 export async function isPortTaken(port: number): Promise<boolean> {
@@ -11,5 +11,17 @@ export async function isPortTaken(port: number): Promise<boolean> {
     socket.once('connect', () => answer(true));
     socket.once('timeout', () => answer(true));
     socket.once('error', () => answer(false));
+  });
+}
+
+/** A port of the loopback interface that nobody uses now. */
+export async function freePort(): Promise<number> {
+  return await new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
+    });
   });
 }

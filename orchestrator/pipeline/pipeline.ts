@@ -1,15 +1,16 @@
 import { insideRun, type Appliance } from '../appliance/appliance.ts';
 import { closeGate, type Gate } from '../appliance/gate.ts';
-import { isWorker, runningServices, startOrder, startService } from '../appliance/services.ts';
+import { isWorker, startOrder, startService } from '../appliance/services.ts';
 import { HoldfastError, InterruptedError, messageOf, NotRestoredError } from '../lib/errors.ts';
 import type { Signals } from '../lib/signals.ts';
 import { SnapshotDraft } from '../snapshot/draft.ts';
 import type { SnapshotKind, VerifiedManifest } from '../snapshot/manifest.ts';
-import type { Driver, DriverTask, Listener } from './events.ts';
+import type { Driver, Listener } from './events.ts';
 import { phaseOf, type RunKind, type RunOutcome, type StepName } from './journal-entries.ts';
 import { openToAll, recoverRun, startAndVerify, type RecoveryReport } from './recovery.ts';
 import { beginRun, finishRun, type Run } from './run.ts';
 import type { Origin, Step, StepContext, Target } from './step.ts';
+import { tasksOf, type Clock } from './tasks.ts';
 
 export interface RunRequest {
   readonly appliance: Appliance;
@@ -57,7 +58,7 @@ export async function executeRun(request: RunRequest): Promise<RunResult> {
   });
   listener({ type: 'run', run: run.id, kind, from: origin.label, to: target.label });
   const appliance = insideRun(request.appliance, run.id, signals.abort.signal);
-  const clock = { closedAt: 0, outageMs: 0, step: 'preflight' as StepName };
+  const clock: Clock = { closedAt: 0, outageMs: 0, step: 'preflight' };
   const warnings: string[] = [];
   const warn = (message: string) => {
     warnings.push(message);
@@ -77,10 +78,7 @@ export async function executeRun(request: RunRequest): Promise<RunResult> {
     };
   };
   try {
-    await request.driver.drive([
-      ...prepareTasks(request, context, run, clock),
-      ...applyTasks(request, context, run, clock),
-    ]);
+    await request.driver.drive(tasksOf(request, context, run, clock));
     if (kind === 'backup') {
       signals.shield();
       await startAgain(request.appliance, run);
@@ -160,100 +158,6 @@ function makeContext(
     output: (line) => request.listener({ type: 'output', line }),
     warn,
   };
-}
-
-type Clock = { closedAt: number; outageMs: number; step: StepName };
-
-function prepareTasks(
-  { steps, listener, signals }: RunRequest,
-  context: StepContext,
-  run: Run,
-  clock: Clock,
-): DriverTask[] {
-  return steps.flatMap((step) => {
-    const { prepare } = step;
-    if (!prepare) return [];
-    const task: DriverTask = {
-      title: step.prepareTitle ?? step.title,
-      run: async (show) =>
-        await runHalf(step, 'prepare', prepare, context, { run, clock, listener, signals, show }),
-    };
-    return [task];
-  });
-}
-
-function applyTasks(request: RunRequest, context: StepContext, run: Run, clock: Clock): DriverTask[] {
-  const { steps, listener, signals, appliance } = request;
-  let opened = false;
-  return steps.flatMap((step) => {
-    const { apply } = step;
-    if (!apply) return [];
-    const task: DriverTask = {
-      title: step.title,
-      run: async (show) => {
-        if (!opened) {
-          opened = true;
-          run.journal.append({ type: 'prepared' });
-          clock.closedAt = performance.now();
-          run.journal.append({
-            type: 'window-opened',
-            services: runningServices(appliance, appliance.config),
-          });
-        }
-        return await runHalf(step, 'apply', apply, context, { run, clock, listener, signals, show });
-      },
-    };
-    return [task];
-  });
-}
-
-/** One half of a step: announced in the journal, done, noted as done. Resolves to why it was skipped. */
-async function runHalf(
-  step: Step,
-  half: 'prepare' | 'apply',
-  work: (context: StepContext) => Promise<void>,
-  context: StepContext,
-  {
-    run,
-    clock,
-    listener,
-    signals,
-    show,
-  }: { run: Run; clock: Clock; listener: Listener; signals: Signals; show: (line: string) => void },
-): Promise<string | undefined> {
-  clock.step = step.name;
-  signals.abort.signal.throwIfAborted();
-  const note = (message: string) => {
-    show(message);
-    listener({ type: 'note', message });
-  };
-  const skipped = (await step.skip?.({ ...context, note })) ?? false;
-  if (skipped !== false) {
-    listener({ type: 'step', step: step.name, half, state: 'skipped', message: skipped });
-    return skipped;
-  }
-  run.journal.append({ type: 'step-started', step: step.name, half });
-  listener({ type: 'step', step: step.name, half, state: 'started' });
-  const startedAt = performance.now();
-  try {
-    await work({ ...context, note });
-    // A step that ended well just as the signal came must not be followed by the next one.
-    if (step.name !== 'commit') signals.abort.signal.throwIfAborted();
-  } catch (error) {
-    listener({
-      type: 'step',
-      step: step.name,
-      half,
-      state: 'failed',
-      message: messageOf(error),
-      ms: performance.now() - startedAt,
-    });
-    throw error;
-  }
-  const ms = Math.round(performance.now() - startedAt);
-  run.journal.append({ type: 'step-finished', step: step.name, half, ms });
-  listener({ type: 'step', step: step.name, half, state: 'finished', ms });
-  return undefined;
 }
 
 /** The journal may be what failed (a full disk): recovery does not need this record. */

@@ -1,0 +1,79 @@
+import { randomBytes } from 'node:crypto';
+import { chownSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { writeFileAtomic } from '../lib/atomic-file.ts';
+import { freePort } from '../lib/ports.ts';
+import { directoryDescriptor, type Runtime } from '../runtime/runtime.ts';
+import { serverUser } from './binaries.ts';
+
+/** What is known of an embedded cluster: written last when it is made, so that a half-made one has none. */
+export interface Credentials {
+  readonly port: number;
+  readonly adminPassword: string;
+  readonly appPassword: string;
+}
+
+/** The superuser of an embedded cluster. */
+export const administrator = 'holdfast';
+
+const credentialsPath = (folder: string) => join(folder, 'credentials.json');
+
+export function isInitialised(folder: string): boolean {
+  return existsSync(credentialsPath(folder));
+}
+
+export function readCredentials(folder: string): Credentials {
+  return JSON.parse(readFileSync(credentialsPath(folder), 'utf8')) as Credentials;
+}
+
+/** Makes a cluster with generated passwords on a free port. A half-made one of a killed start is thrown away. */
+export async function initialiseCluster(runtime: Runtime, bin: string, folder: string): Promise<void> {
+  const cluster = join(folder, 'cluster');
+  const user = serverUser();
+  rmSync(cluster, { recursive: true, force: true });
+  for (const one of [folder, cluster, join(cluster, 'data'), join(cluster, 'socket')]) {
+    mkdirSync(one, { recursive: true, mode: 0o700 });
+    if (user && one !== folder) chownSync(one, user.uid, user.gid);
+  }
+  const credentials: Credentials = {
+    port: await freePort(),
+    adminPassword: randomBytes(24).toString('base64url'),
+    appPassword: randomBytes(24).toString('base64url'),
+  };
+  writeOwned(join(cluster, 'password'), credentials.adminPassword);
+  await runtime.run({
+    file: join(bin, 'initdb'),
+    args: [
+      `--pgdata=${directoryDescriptor}/data`,
+      `--username=${administrator}`,
+      `--pwfile=${directoryDescriptor}/password`,
+      '--auth=scram-sha-256',
+      '--encoding=UTF8',
+      '--locale=C.UTF-8',
+    ],
+    cwd: '/',
+    openDirectory: cluster,
+    timeoutMs: 120_000,
+    ...(user ? { user: user.name } : {}),
+  });
+  rmSync(join(cluster, 'password'));
+  writeAccessFile(folder, 'open');
+  writeFileAtomic(credentialsPath(folder), `${JSON.stringify(credentials)}\n`);
+}
+
+/** Who may connect: over the socket always whoever has a password, over TCP only while no window is open. */
+export function writeAccessFile(folder: string, mode: 'open' | 'fenced'): void {
+  const rule = mode === 'open' ? 'scram-sha-256' : 'reject';
+  const lines = [
+    '# Written by Holdfast; changes are lost.',
+    'local all all scram-sha-256',
+    `host all all 127.0.0.1/32 ${rule}`,
+    `host all all ::1/128 ${rule}`,
+  ];
+  writeOwned(join(folder, 'cluster', 'data', 'pg_hba.conf'), `${lines.join('\n')}\n`);
+}
+
+/** Into the cluster's folder, belonging to the server's user from the start: a crash leaves none that it cannot read. */
+function writeOwned(path: string, text: string): void {
+  writeFileAtomic(path, text, 0o600, serverUser());
+}

@@ -1,0 +1,28 @@
+import { createHash } from 'node:crypto';
+import { lstatSync, readlinkSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Refusal } from '../lib/errors.ts';
+
+/** A socket's path is limited to 107 bytes by the kernel; the socket's own name takes some of them. */
+const longestFolder = 80;
+
+/**
+ * A path by which clients reach the folder of a socket: its own, or where that is too long a link in the temporary
+ * folder that leads to it.
+ *
+ * @throws Refusal if somebody else made that link
+ */
+export function reachableSocketFolder(folder: string): string {
+  if (Buffer.byteLength(folder) <= longestFolder) return folder;
+  const hash = createHash('sha256').update(folder).digest('hex').slice(0, 16);
+  const link = join(tmpdir(), `holdfast-${process.getuid?.()}-${hash}`);
+  try {
+    symlinkSync(folder, link);
+  } catch {
+    const stat = lstatSync(link);
+    const isOurs = stat.isSymbolicLink() && stat.uid === process.getuid?.() && readlinkSync(link) === folder;
+    if (!isOurs) throw new Refusal(`cannot use ${link}: somebody else made it`, `remove ${link}`);
+  }
+  return link;
+}

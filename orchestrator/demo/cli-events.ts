@@ -1,0 +1,50 @@
+import { formatDuration } from '../lib/units.ts';
+import { stepTitles } from '../pipeline/step-titles.ts';
+import type { Paint } from '../ui/ui.ts';
+
+/** One line of `--json`, as a program that knows nothing of our types would read it. */
+export interface CliEvent {
+  readonly type: string;
+  readonly [key: string]: unknown;
+}
+
+/** A line of NDJSON with a type, or undefined for anything else, such as a warning of Node's. */
+export function parseEventLine(line: string): CliEvent | undefined {
+  if (!line.startsWith('{')) return undefined;
+  try {
+    const value: unknown = JSON.parse(line);
+    return typeof value === 'object' && value !== null && 'type' in value && typeof value.type === 'string'
+      ? (value as CliEvent)
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** True once the services have stopped: between the writes before and those after lies this. */
+export function isServicesStopped(event: CliEvent): boolean {
+  return event.type === 'step' && event['step'] === 'stop-services' && event['state'] === 'finished';
+}
+
+/** What the operator reads of an event; undefined for what is not worth a line. */
+export function describeEvent(event: CliEvent, paint: Paint): string | undefined {
+  const { type, state, message } = event;
+  if (type === 'warning') return `${paint.yellow('!')} ${String(message)}`;
+  if (type === 'restore' && state === 'finished')
+    return `${paint.yellow('↺')} restored: ${String(event['phase'])}`;
+  if (type !== 'step') return undefined;
+  const name = String(event['step']);
+  const half = event['half'] === 'prepare' && name !== 'preflight' ? ' (prepared)' : '';
+  const title = `${(stepTitles as Record<string, string>)[name] ?? name}${half}`;
+  const took = typeof event['ms'] === 'number' ? paint.dim(` ${formatDuration(event['ms'])}`) : '';
+  switch (state) {
+    case 'finished':
+      return `${paint.green('✔')} ${title}${took}`;
+    case 'failed':
+      return `${paint.red('✖')} ${title}${took}: ${String(message).split('\n')[0]}`;
+    case 'skipped':
+      return paint.dim(`- ${title}: ${String(message)}`);
+    default:
+      return undefined;
+  }
+}
