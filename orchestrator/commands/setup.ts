@@ -1,5 +1,9 @@
 import type { Register } from '../main.ts';
+import type { Appliance } from '../appliance/appliance.ts';
+import { exitCodes, HoldfastError, messageOf } from '../lib/errors.ts';
+import type { Signals } from '../lib/signals.ts';
 import { setUp } from '../pipeline/setup.ts';
+import type { Session } from './session.ts';
 import { locked } from './locked.ts';
 import { addresses } from './addresses.ts';
 
@@ -13,11 +17,7 @@ export const registerSetup: Register = (program, act) => {
       act(
         async (session) =>
           await locked(session, 'setup', async ({ appliance, signals }) => {
-            await setUp(appliance, {
-              driver: session.ui.driver,
-              listener: session.ui.listener,
-              signal: signals.abort.signal,
-            });
+            await setUpOrTell(session, appliance, signals);
             const where = addresses(appliance.config);
             session.ui.result(
               { type: 'result', ok: true, exitCode: 0, outcome: 'set-up', addresses: where },
@@ -28,3 +28,18 @@ export const registerSetup: Register = (program, act) => {
       ),
     );
 };
+
+/** Sets up. What fails in it is mostly the appliance's own build: told as such, with what to do. Throws HoldfastError. */
+export async function setUpOrTell(session: Session, appliance: Appliance, signals: Signals): Promise<void> {
+  const { driver, listener } = session.ui;
+  try {
+    await setUp(appliance, { driver, listener, signal: signals.abort.signal });
+  } catch (error) {
+    if (error instanceof HoldfastError) throw error;
+    throw new HoldfastError(`cannot set up: ${messageOf(error)}`, {
+      exitCode: exitCodes.internal,
+      next: 'mend what it says, then ./run.sh setup goes on where it stopped',
+      cause: error,
+    });
+  }
+}

@@ -3,13 +3,13 @@ import type { Appliance } from '../appliance/appliance.ts';
 import { exitCodes } from '../lib/errors.ts';
 import type { Register } from '../main.ts';
 import { pendingDataMigrationsInCheckout } from '../pipeline/data-pending.ts';
-import { setUp } from '../pipeline/setup.ts';
 import { updateSteps } from '../pipeline/steps.ts';
 import { findDestination, type Destination } from '../pipeline/target.ts';
 import { findPending } from '../steps/migrate-schema.ts';
 import { locked, type Locked } from './locked.ts';
 import { exitCodeAfter } from './recovering.ts';
 import { runAndTell } from './run-and-tell.ts';
+import { setUpOrTell } from './setup.ts';
 import type { Session } from './session.ts';
 import { showPlan } from './update-plan.ts';
 
@@ -60,7 +60,7 @@ async function update(
   }
   if (!appliance.state.isInstalled()) {
     ui.say('This checkout was never set up: setting it up first.');
-    await setUp(appliance, { driver: ui.driver, listener: ui.listener, signal: signals.abort.signal });
+    await setUpOrTell(session, appliance, signals);
   }
   const destination = await findDestination(appliance, options.to);
   if (destination.relation !== 'newer' && !(await hasPendingWork(appliance)))

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
+import { delimiter, dirname, join } from 'node:path';
 import { parseEnv } from 'node:util';
 import { hasCode, messageOf, Refusal } from '../lib/errors.ts';
 import type { Secrets } from '../lib/secrets.ts';
@@ -48,8 +48,24 @@ export function baseEnvironment(nodePath: string): Record<string, string> {
   for (const [name, value] of Object.entries(process.env)) {
     if (value !== undefined && !notInherited.test(name)) kept[name] = value;
   }
-  kept['PATH'] = `${dirname(nodePath)}:${process.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin'}`;
+  const path = process.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin';
+  const settings = npmSettingsOfMachine(path);
+  if (settings !== undefined) kept['NPM_CONFIG_GLOBALCONFIG'] ??= settings;
+  kept['PATH'] = `${dirname(nodePath)}:${path}`;
   return kept;
+}
+
+/**
+ * npm looks for the machine's settings (registry, certificates, proxy) beside the Node that runs it. Ours lies
+ * elsewhere, and would lose them.
+ */
+function npmSettingsOfMachine(path: string): string | undefined {
+  const node = path
+    .split(delimiter)
+    .map((folder) => join(folder, 'node'))
+    .find((file) => existsSync(file));
+  const settings = node && join(dirname(dirname(realpathSync(node))), 'etc', 'npmrc');
+  return settings !== undefined && existsSync(settings) ? settings : undefined;
 }
 
 /** What `{port}`, `{commit}`, `{tag}` and `{env.X}` stand for. */

@@ -1,4 +1,5 @@
 import { HoldfastError, messageOf } from '../lib/errors.ts';
+import { CommandError } from '../runtime/runtime.ts';
 import type { Paint } from './ui.ts';
 
 /** An error as the operator reads it: what, why, next. Stack traces only when asked for, or for a bug. */
@@ -7,7 +8,7 @@ export function describeError(error: unknown, options: { verbose: boolean; paint
   const lines = [`${paint.red('✖')} ${messageOf(error)}`];
   if (error instanceof HoldfastError) {
     if (error.next !== undefined) lines.push(`  ${paint.bold('Next:')} ${error.next}`);
-  } else {
+  } else if (!(error instanceof CommandError)) {
     lines.push('  This is a bug in Holdfast. Please report it with the lines above; --verbose shows more.');
   }
   if (verbose) lines.push(...causes(error).map((cause) => paint.dim(cause)));
