@@ -40,7 +40,7 @@ if (file && existsSync(file)) {
       return emit.call(this, event, ...args);
     }
     const headers = event === 'stream' ? args[1] : args[0].headers;
-    if (headers['holdfast-gate'] === token) return emit.call(this, event, ...args);
+    if (token && headers['holdfast-gate'] === token) return emit.call(this, event, ...args);
     refuse(event, args[0], args[1]);
     return true;
   };

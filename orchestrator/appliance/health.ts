@@ -75,7 +75,10 @@ export async function waitUntilHealthy(
     const now = performance.now();
     if (problem === undefined) {
       healthySince ??= now;
-      if (now - healthySince >= health.stableFor) return;
+      if (now - healthySince >= health.stableFor) {
+        options.note?.(`${name} is healthy`);
+        return;
+      }
     } else {
       healthySince = undefined;
       options.note?.(`waiting for ${name}: ${problem}`);

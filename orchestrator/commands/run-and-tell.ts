@@ -1,11 +1,13 @@
+import type { Appliance } from '../appliance/appliance.ts';
 import { newRunId } from '../appliance/state.ts';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf, NotRestoredError } from '../lib/errors.ts';
 import { collectAfterRun } from '../pipeline/after-run.ts';
 import { notifyAll, type Notification } from '../pipeline/notify.ts';
+import type { Listener } from '../pipeline/events.ts';
 import { executeRun, type RunRequest, type RunResult } from '../pipeline/pipeline.ts';
-import { describeOutcome, exitCodeOf, resultEvent } from '../ui/outcome.ts';
+import { describeNotRestored, describeOutcome, exitCodeOf, resultEvent } from '../ui/outcome.ts';
 import { both, logListener } from '../ui/run-log.ts';
 import type { Session } from './session.ts';
 
@@ -52,15 +54,56 @@ export async function runAndTell(
     });
   } catch (error) {
     await tell('not-restored', messageOf(error), 0);
-    throw error instanceof NotRestoredError
-      ? error
-      : new NotRestoredError(messageOf(error), { next: './run.sh recover', cause: error });
+    return tellNotRestored(session, id, error);
   }
+  if (result.outcome === 'updated' || result.outcome === 'rolled-back')
+    await readyTheDoor(request.appliance, listener);
   const event = resultEvent(result, origin, target, more);
   log(event);
   await tell(eventOf(result), describeOutcome(result, origin, target, plain), result.outageMs);
   session.ui.result(event, describeOutcome(result, origin, target, session.ui.paint));
   return exitCodeOf(result);
+}
+
+/** Exit 11: services are down, and the data is safe in the snapshot. Both causes and the next command are told. */
+function tellNotRestored(session: Session, run: string, error: unknown): number {
+  const told =
+    error instanceof NotRestoredError
+      ? error
+      : new NotRestoredError(messageOf(error), { next: './run.sh recover', cause: error });
+  const next = told.next ?? './run.sh recover';
+  session.ui.result(
+    {
+      type: 'result',
+      ok: false,
+      exitCode: told.exitCode,
+      outcome: 'not-restored',
+      run,
+      error: told.message,
+      next,
+    },
+    describeNotRestored(told.message, run, next, session.ui.paint),
+  );
+  return told.exitCode;
+}
+
+/**
+ * The version that is in place now has a Holdfast of its own, perhaps with other packages. They are fetched now, while
+ * somebody looks, and not when a rollback is needed with the network down. What fails is a warning: the run stands.
+ */
+async function readyTheDoor({ program, directory, runtime }: Appliance, listener: Listener): Promise<void> {
+  const door = join(program.home, 'run.sh');
+  if (program.home !== directory || !existsSync(door)) return;
+  try {
+    await runtime.run({
+      file: 'bash',
+      args: [door, '--version'],
+      timeoutMs: 600_000,
+      label: './run.sh --version',
+    });
+  } catch (error) {
+    listener({ type: 'warning', message: `this version's own Holdfast does not start: ${messageOf(error)}` });
+  }
 }
 
 function eventOf({ outcome }: RunResult): Notification['event'] {

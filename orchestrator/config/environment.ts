@@ -79,9 +79,9 @@ export interface Substitutions {
 /** Fills the placeholders of a configured text. Throws Refusal for a placeholder that has no value here. */
 export function substitute(text: string, values: Substitutions): string {
   return text.replaceAll(/\{(port|commit|tag|env\.[A-Za-z_][A-Za-z0-9_]*)\}/g, (whole, key: string) => {
-    const value = key.startsWith('env.')
-      ? values.env[key.slice(4)]
-      : values[key as 'port' | 'commit' | 'tag'];
+    const name = key.slice(4);
+    const variable = Object.hasOwn(values.env, name) ? values.env[name] : undefined;
+    const value = key.startsWith('env.') ? variable : values[key as 'port' | 'commit' | 'tag'];
     if (value === undefined) throw new Refusal(`cannot fill ${whole} in "${text}": it has no value here`);
     return String(value);
   });

@@ -52,7 +52,14 @@ export function parseConfigText(text: string, where: string): Config {
     }));
     throw configurationError(where, problems);
   }
-  const parsed = parseConfig(document.toJS() ?? {});
+  let raw: unknown;
+  try {
+    raw = document.toJS();
+  } catch (error) {
+    // References to nothing, and those that would grow without end, are found only now.
+    throw configurationError(where, [{ path: '(the whole file)', message: messageOf(error) }]);
+  }
+  const parsed = parseConfig(raw ?? {});
   if (!parsed.ok) throw configurationError(where, parsed.problems);
   return parsed.config;
 }

@@ -42,6 +42,10 @@ function describeIssue(issue: z.core.$ZodIssue, raw: unknown): Problem[] {
     const expected = branches.flatMap((branch) => branch.map((inner) => trim(inner.message)));
     return [{ path, message: `${[...new Set(expected)].join(', or ')}; found ${found(raw, issue.path)}` }];
   }
+  if (issue.code === 'invalid_key') {
+    const why = trim(issue.issues[0]?.message ?? issue.message);
+    return [{ path, message: `${why}; found the key ${JSON.stringify(issue.path.at(-1))}` }];
+  }
   return [{ path, message: `${trim(issue.message)}; found ${found(raw, issue.path)}` }];
 }
 
@@ -57,14 +61,16 @@ function trim(message: string): string {
   return message
     .replace(/^Invalid input: /, '')
     .replace(/, received .*$/, '')
-    .replace(/^Invalid/, 'invalid');
+    .replace(/^Invalid/, 'invalid')
+    .replace(/^expected (record|object)$/, 'expected a mapping')
+    .replace(/^expected array$/, 'expected a list');
 }
 
 function formatPath(path: readonly PropertyKey[]): string {
   if (path.length === 0) return '(the whole file)';
   return path
     .map((part, index) =>
-      typeof part === 'number' ? `[${part}]` : index === 0 ? String(part) : `.${String(part)}`,
+      typeof part === 'number' ? `[${part}]` : `${index === 0 ? '' : '.'}${String(part) || '""'}`,
     )
     .join('');
 }
@@ -91,7 +97,7 @@ function crossCheck(config: Config): Problem[] {
   for (const [name, service] of services) {
     const at = `services.${name}`;
     for (const other of service.after) {
-      if (!(other in config.services))
+      if (!Object.hasOwn(config.services, other))
         problems.push({ path: `${at}.after`, message: `there is no service "${other}"` });
     }
     if (service.port !== undefined) {
@@ -101,7 +107,7 @@ function crossCheck(config: Config): Problem[] {
           path: `${at}.port`,
           message: `port ${service.port} belongs to service "${owner}" already`,
         });
-      portOwner.set(service.port, name);
+      else portOwner.set(service.port, name);
     }
     for (const [key, check] of [
       ['health', service.health],

@@ -12,7 +12,8 @@ const argv = z
   .union([z.string().trim().min(1), z.array(z.string()).min(1)])
   .meta({ description: 'A command: words separated by spaces, or a list of arguments. No shell reads it.' });
 const pointer = z.string().regex(/^(\/[^/]*)+$/, 'must be a JSON pointer such as /database');
-const environment = z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.coerce.string());
+const variable = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'must be the name of an environment variable');
+const environment = z.record(variable, z.union([z.string(), z.number(), z.boolean()]).transform(String));
 
 const health = z.strictObject({
   url: httpUrl.meta({ description: 'Asked until it answers 200; {port} is the port of the service.' }),
@@ -87,7 +88,6 @@ const prisma = z.strictObject({
   dataMigrations: dataMigrations.optional(),
 });
 
-const variable = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'must be the name of an environment variable');
 const embeddedDatabase = z.strictObject({ embedded: z.literal(true), name: identifier.optional() });
 const externalDatabase = z.strictObject({
   embedded: z.literal(false).optional(),

@@ -1,3 +1,4 @@
+import { posix } from 'node:path';
 import { z } from 'zod';
 
 /** Durations and sizes as people write them: a number and a unit, never a bare number. */
@@ -21,7 +22,7 @@ export const insidePath = z
   .refine((path) => !path.startsWith('/') && !path.split('/').includes('..'), {
     message: 'must be a path inside the checkout (relative, without "..")',
   })
-  .transform((path) => path.replace(/\/+$/, '') || '.');
+  .transform((path) => posix.normalize(path).replace(/\/+$/, ''));
 
 export const identifier = z
   .string()

@@ -32,13 +32,24 @@ export function parseConnection(url: string, variable: string): Connection {
   }
   const parameters = Object.fromEntries(parsed.searchParams);
   const { host, ...rest } = parameters;
-  const database = decodeURIComponent(parsed.pathname.slice(1));
+  const decode = (text: string) => {
+    try {
+      return decodeURIComponent(text);
+    } catch {
+      throw new Refusal(
+        `cannot use ${variable}: a "%" in it is not followed by two digits`,
+        'write "%25" for it',
+      );
+    }
+  };
+  const database = decode(parsed.pathname.slice(1));
   if (database === '') throw new Refusal(`cannot use ${variable}: it names no database`);
   return {
-    host: host ?? (decodeURIComponent(parsed.hostname) || 'localhost'),
+    // An IPv6 address stands in brackets in a URL, and without them everywhere else.
+    host: host ?? (decode(parsed.hostname).replace(/^\[(.*)\]$/, '$1') || 'localhost'),
     port: Number(parsed.port || '5432'),
-    user: decodeURIComponent(parsed.username) || 'postgres',
-    password: decodeURIComponent(parsed.password),
+    user: decode(parsed.username) || 'postgres',
+    password: decode(parsed.password),
     database,
     parameters: rest,
   };
@@ -51,7 +62,7 @@ export function formatConnection(connection: Connection): string {
   const query = new URLSearchParams({ ...(onSocket ? { host } : {}), ...parameters })
     .toString()
     .replaceAll('+', '%20');
-  const authority = `${encodeURIComponent(user)}:${encodeURIComponent(password)}@${onSocket ? 'localhost' : host}:${port}`;
+  const authority = `${encodeURIComponent(user)}:${encodeURIComponent(password)}@${onSocket ? 'localhost' : host.includes(':') ? `[${host}]` : host}:${port}`;
   return `postgresql://${authority}/${encodeURIComponent(database)}${query === '' ? '' : `?${query}`}`;
 }
 

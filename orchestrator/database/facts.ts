@@ -75,13 +75,17 @@ async function countRows(
 /** What differs between two descriptions, as lines for the operator; empty when they agree. */
 export function compareFacts(before: DatabaseFacts, after: DatabaseFacts): string[] {
   const differences: string[] = [];
-  const keys = ['owner', 'encoding', 'collate', 'ctype', 'tablespace', 'connectionLimit', 'comment'] as const;
+  const keys = [
+    ...(['owner', 'encoding', 'collate', 'ctype', 'localeProvider', 'locale', 'tablespace'] as const),
+    ...(['connectionLimit', 'comment'] as const),
+  ];
   for (const key of keys) {
     if (before[key] !== after[key])
       differences.push(`database ${key}: ${String(before[key])} became ${String(after[key])}`);
   }
   const text = (value: unknown) => JSON.stringify(value);
-  if (text([...(before.grants ?? [])].toSorted()) !== text([...(after.grants ?? [])].toSorted()))
+  // No grants at all (null) are PostgreSQL's defaults; an empty list is that everything was revoked.
+  if (text(before.grants?.toSorted() ?? null) !== text(after.grants?.toSorted() ?? null))
     differences.push('database grants differ');
   if (text(before.settings) !== text(after.settings)) differences.push('database settings differ');
   compareMaps(

@@ -44,7 +44,7 @@ async function readGit(directory: string, runtime: Runtime): Promise<string> {
     ['symbolic-ref', 'HEAD'],
     ['for-each-ref', 'refs/heads', 'refs/tags', 'refs/remotes'],
     ['ls-files', '--stage'],
-    ['status', '--porcelain', '--untracked-files=all', '--ignored'],
+    ['status', '--porcelain', '--untracked-files=all'],
   ]) {
     const { stdout } = await runtime.run({
       file: 'git',

@@ -21,6 +21,12 @@ export function parseEventLine(line: string): CliEvent | undefined {
   }
 }
 
+/** A text that an event carries; undefined where it carries none, or none that is a text. */
+export function textOf(event: CliEvent | undefined, key: string): string | undefined {
+  const value = event?.[key];
+  return typeof value === 'string' ? value : undefined;
+}
+
 /** True once the services have stopped: between the writes before and those after lies this. */
 export function isServicesStopped(event: CliEvent): boolean {
   return event.type === 'step' && event['step'] === 'stop-services' && event['state'] === 'finished';
@@ -28,12 +34,13 @@ export function isServicesStopped(event: CliEvent): boolean {
 
 /** What the operator reads of an event; undefined for what is not worth a line. */
 export function describeEvent(event: CliEvent, paint: Paint): string | undefined {
-  const { type, state, message } = event;
-  if (type === 'warning') return `${paint.yellow('!')} ${String(message)}`;
+  const { type, state } = event;
+  const message = textOf(event, 'message') ?? '';
+  if (type === 'warning') return `${paint.yellow('!')} ${message}`;
   if (type === 'restore' && state === 'finished')
-    return `${paint.yellow('↺')} restored: ${String(event['phase'])}`;
+    return `${paint.yellow('↺')} restored: ${textOf(event, 'phase')}`;
   if (type !== 'step') return undefined;
-  const name = String(event['step']);
+  const name = textOf(event, 'step') ?? '';
   const half = event['half'] === 'prepare' && name !== 'preflight' ? ' (prepared)' : '';
   const title = `${(stepTitles as Record<string, string>)[name] ?? name}${half}`;
   const took = typeof event['ms'] === 'number' ? paint.dim(` ${formatDuration(event['ms'])}`) : '';
@@ -41,9 +48,9 @@ export function describeEvent(event: CliEvent, paint: Paint): string | undefined
     case 'finished':
       return `${paint.green('✔')} ${title}${took}`;
     case 'failed':
-      return `${paint.red('✖')} ${title}${took}: ${String(message).split('\n')[0]}`;
+      return `${paint.red('✖')} ${title}${took}: ${message.split('\n')[0]}`;
     case 'skipped':
-      return paint.dim(`- ${title}: ${String(message)}`);
+      return paint.dim(`- ${title}: ${message}`);
     default:
       return undefined;
   }

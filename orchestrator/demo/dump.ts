@@ -15,7 +15,7 @@ export interface Table {
 /** How COPY writes NULL. */
 export const nullCell = String.raw`\N`;
 
-const copyStart = /^COPY (\S+) \((.*)\) FROM stdin;$/;
+const copyStart = /^COPY (.+?) \((.*)\) FROM stdin;$/;
 const setval = /^SELECT pg_catalog\.setval\('([^']+)', (\d+), \w+\);$/;
 
 /**

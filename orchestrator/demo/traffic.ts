@@ -112,7 +112,7 @@ class Writer {
     };
     const era = this.#era;
     const answer = await this.#send(old?.id, content);
-    if (typeof answer === 'object' && answer.status >= 200 && answer.status < 300) {
+    if (!(answer instanceof Error) && answer.status >= 200 && answer.status < 300) {
       this.#ledger.acknowledge(content, era);
       this.acknowledged += 1;
       if (era === this.#era) this.#remember(old?.id ?? idIn(answer), content);
@@ -122,7 +122,7 @@ class Writer {
     // Nothing is known of what happened to it, or everything is different now: start anew with rows of one's own.
     this.#mine = [];
     if (!isClearlyRefused(answer)) this.#ledger.doubt(content, era);
-    if (typeof answer === 'object' && answer.status < 500) {
+    if (!(answer instanceof Error) && answer.status < 500) {
       this.oddities.add(`a write was answered ${answer.status}: ${answer.body.slice(0, 200)}`);
     }
   }

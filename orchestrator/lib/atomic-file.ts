@@ -47,13 +47,18 @@ export function writeFileAtomic(
     throw error;
   }
   closeSync(descriptor);
-  renameDurably(temporary, path);
+  try {
+    renameDurably(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
+  }
 }
 
 /** Renames and makes the change durable on both sides. Throws what rename throws (EXDEV across file systems). */
-export function renameDurably(from: string | Buffer, to: string | Buffer): void {
+export function renameDurably(from: string, to: string): void {
   renameSync(from, to);
-  const [fromFolder, toFolder] = [dirname(String(from)), dirname(String(to))];
+  const [fromFolder, toFolder] = [dirname(from), dirname(to)];
   fsyncDirectory(toFolder);
   if (fromFolder !== toFolder) fsyncDirectory(fromFolder);
 }

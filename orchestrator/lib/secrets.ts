@@ -7,6 +7,9 @@ export class Secrets {
 
   /** Short values would mask half of every text: fewer than 6 characters are left alone. */
   add(value: string): void {
+    // Programs print a key of several lines line by line.
+    const lines = value.split(/\r?\n/);
+    if (lines.length > 1) for (const line of lines) this.add(line);
     if (value.length < 6) return;
     this.#values.add(value);
     // The same secret stands percent-encoded in a URL.
@@ -26,5 +29,15 @@ export class Secrets {
 
 /** Hides the password of every URL in a text, known to us or not. */
 export function maskUrls(text: string): string {
-  return text.replaceAll(/(\b[a-z][a-z0-9+.-]*:\/\/[^\s:/@]*:)[^\s@]+@/gi, '$1***@');
+  return text.replaceAll(/(\b[a-z][a-z0-9+.-]*:\/\/[^\s:/@]*:)[^\s@]+@(?:[^\s/@]*@)*/gi, '$1***@');
+}
+
+/** Words of ours that programs read. A secret that happens to be one of them must not blot it out. */
+const ownWords = new Set(['type', 'step', 'half', 'state', 'kind', 'phase', 'outcome', 'level', 'time']);
+
+/** JSON with every text in it cleaned: cleaning the finished line could eat its quotation marks, or a number. */
+export function stringifyMasked(value: unknown, clean: (text: string) => string): string {
+  return JSON.stringify(value, (key, inner: unknown) =>
+    typeof inner === 'string' && !ownWords.has(key) ? clean(inner) : inner,
+  );
 }

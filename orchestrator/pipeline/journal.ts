@@ -50,10 +50,10 @@ export class Journal {
     const bytes = readFileSync(path);
     const contents = parseJournal(bytes, path);
     const descriptor = openSync(path, 'r+');
-    const journal = new Journal(path, descriptor, contents, contents.validBytes);
-    ftruncateSync(descriptor, contents.validBytes);
-    journal.#allocate();
-    return journal;
+    // Overwritten with zeros instead of truncated: the room must not go back to a disk that may be full by now.
+    writeFully(descriptor, Buffer.alloc(bytes.length - contents.validBytes), contents.validBytes);
+    fsyncSync(descriptor);
+    return new Journal(path, descriptor, contents, bytes.length);
   }
 
   get records(): readonly JournalRecord[] {
@@ -138,7 +138,7 @@ export function parseJournal(bytes: Buffer, path: string): JournalContents {
     } else if (record === undefined && bad === undefined) {
       bad = records.length + 1;
     }
-    if (bad !== undefined && decodeRecord(line.toString(), undefined)) {
+    if (bad !== undefined && holdsRecord(line.toString())) {
       throw new NotRestoredError(
         `the journal ${path} is damaged at record ${bad}: good records follow a bad one`,
         {
@@ -149,6 +149,12 @@ export function parseJournal(bytes: Buffer, path: string): JournalContents {
     offset = end + 1;
   }
   return { records, validBytes };
+}
+
+/** True for a line that is a good record, or ends with one: a damaged newline glues two lines together. */
+function holdsRecord(line: string): boolean {
+  const start = line.lastIndexOf('{"seq":');
+  return start !== -1 && decodeRecord(line.slice(start), undefined) !== undefined;
 }
 
 function decodeRecord(line: string, expectedSeq: number | undefined): JournalRecord | undefined {

@@ -43,7 +43,12 @@ export async function runLocally(command: Command, options: RunOptions = {}): Pr
   let stopped: Error | undefined;
   const stop = (reason: unknown) => {
     stopped ??= reason instanceof Error ? reason : new Error(`${label} was stopped`);
-    if (child.pid !== undefined) void endGroup(child.pid);
+    // What left the group may live on with our pipes in its hands: we do not wait for it to close them.
+    if (child.pid !== undefined)
+      void endGroup(child.pid).then(() => {
+        child.stdout.destroy();
+        child.stderr.destroy();
+      });
   };
   const timer =
     command.timeoutMs === undefined

@@ -1,5 +1,5 @@
 import { existsSync, statSync } from 'node:fs';
-import { isAbsolute } from 'node:path';
+import { resolve } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
 
 /**
@@ -12,7 +12,7 @@ export async function barrier(appliance: Appliance): Promise<void> {
     appliance.directory,
     appliance.state.path,
     appliance.backupsDirectory,
-    ...appliance.config.data.map(({ path }) => path).filter((path) => isAbsolute(path)),
+    ...appliance.config.data.map(({ path }) => resolve(appliance.directory, path)),
   ];
   const byDevice = new Map<number, string>();
   for (const path of candidates) if (existsSync(path)) byDevice.set(statSync(path).dev, path);

@@ -27,7 +27,13 @@ export async function compareTree(root: Root, inventory: readonly Entry[]): Prom
   const extra: Entry[] = [];
   let covered: string | undefined;
   for (const entry of live.values()) {
-    if (known.has(entry.path) || (covered !== undefined && entry.path.startsWith(covered))) continue;
+    // An empty root is nothing that was added: it may be a mount point, which stays.
+    if (
+      entry.path === '' ||
+      known.has(entry.path) ||
+      (covered !== undefined && entry.path.startsWith(covered))
+    )
+      continue;
     extra.push(entry);
     covered = entry.type === 'directory' ? `${entry.path}/` : undefined;
   }

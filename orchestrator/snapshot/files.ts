@@ -1,5 +1,14 @@
-import { lstatSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
-import { isAbsolute, join, relative } from 'node:path';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
+import { join, relative, resolve } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
 import type { Config } from '../config/schema.ts';
 import { fsyncDirectory, writeFileAtomic } from '../lib/atomic-file.ts';
@@ -17,29 +26,46 @@ const workPattern = '.holdfast-restore-*';
 
 /** The trees that a snapshot of this configuration holds: the checkout, then every data path outside it. */
 export function describeRoots(appliance: Appliance, config: Config): { name: string; root: Root }[] {
-  const inCheckout = (path: string) => {
-    const inside = relative(appliance.directory, path);
-    return inside !== '' && !inside.startsWith('..') && !isAbsolute(inside) ? inside : undefined;
-  };
-  const exclude = ['.git', ...productPaths(config), ...config.exclude];
-  for (const own of [appliance.state.path, appliance.backupsDirectory]) {
-    const inside = inCheckout(own);
-    if (inside !== undefined) exclude.push(inside);
-  }
+  const { directory } = appliance;
+  const ownInside = (root: string) =>
+    [appliance.state.path, appliance.backupsDirectory].flatMap((path) => insideOf(root, path) ?? []);
+  const exclude = ['.git', ...productPaths(config), ...config.exclude, ...ownInside(directory)];
   // The link that run.sh keeps to Holdfast's own dependencies belongs to Holdfast, not to the appliance.
-  if (appliance.program.home === appliance.directory) exclude.push('node_modules');
+  if (appliance.program.home === directory) exclude.push('node_modules');
   const patterns: string[] = [workPattern];
   const outside: { name: string; root: Root }[] = [];
   for (const { path, exclude: without } of config.data) {
-    const inside = isAbsolute(path) ? inCheckout(path) : path.replace(/^\.\//, '');
-    if (inside === undefined)
-      outside.push({
-        name: `data-${outside.length + 1}`,
-        root: { path, exclude: [], patterns: [workPattern, ...without] },
-      });
-    else patterns.push(...without.map((pattern) => `${inside}/${pattern}`));
+    const { real, inside } = locate(directory, path);
+    if (inside !== undefined && isOnSameFileSystem(directory, real)) {
+      patterns.push(...without.map((pattern) => join(inside, pattern)));
+      continue;
+    }
+    if (inside !== undefined) exclude.push(inside);
+    outside.push({
+      name: `data-${outside.length + 1}`,
+      root: { path: real, exclude: ownInside(real), patterns: [workPattern, ...without] },
+    });
   }
-  return [{ name: 'files', root: { path: appliance.directory, exclude, patterns } }, ...outside];
+  return [{ name: 'files', root: { path: directory, exclude, patterns } }, ...outside];
+}
+
+/** Where data really lie: an archive of the checkout would hold a symbolic link to them and not what is behind it. */
+function locate(directory: string, path: string): { real: string; inside: string | undefined } {
+  const full = resolve(directory, path);
+  if (!existsSync(full)) return { real: full, inside: insideOf(directory, full) };
+  const real = realpathSync(full);
+  return { real, inside: insideOf(realpathSync(directory), real) };
+}
+
+/** The relative path of what lies in a folder or is it; undefined for what lies elsewhere. */
+function insideOf(folder: string, path: string): string | undefined {
+  const inside = relative(folder, path);
+  return inside === '..' || inside.startsWith('../') ? undefined : inside;
+}
+
+/** A mount point in the checkout is a tree of its own: no rename leads from one file system to another. */
+function isOnSameFileSystem(one: string, other: string): boolean {
+  return !existsSync(other) || statSync(one).dev === statSync(other).dev;
 }
 
 export interface FilesBackup {

@@ -28,6 +28,7 @@ export interface Entry {
   readonly ctimeNs: bigint;
   readonly device: bigint;
   readonly inode: bigint;
+  /** Names of it in this tree. */
   readonly links: number;
   readonly target?: string;
   readonly sha256?: string;
@@ -66,7 +67,19 @@ export function scan(root: Root): Entry[] {
   if (top?.type !== 'directory') return [];
   entries.push(top);
   visit('' as RawPath);
-  return entries;
+  return withOwnLinks(entries);
+}
+
+/** Names outside the tree (a backup by hard links, say) come and go, and no restore of the tree brings them back. */
+function withOwnLinks(entries: Entry[]): Entry[] {
+  const names = new Map<string, number>();
+  const identity = ({ device, inode }: Entry) => `${device}:${inode}`;
+  for (const entry of entries)
+    if (entry.links > 1) names.set(identity(entry), (names.get(identity(entry)) ?? 0) + 1);
+  if (names.size === 0) return entries;
+  return entries.map((entry) =>
+    entry.links > 1 ? { ...entry, links: names.get(identity(entry)) ?? 1 } : entry,
+  );
 }
 
 function readNames(folder: Buffer): RawPath[] {
@@ -100,7 +113,7 @@ export function look(root: string, path: RawPath): Entry | undefined {
     ctimeNs: stat.ctimeNs,
     device: stat.dev,
     inode: stat.ino,
-    links: type === 'file' ? Number(stat.nlink) : 1,
+    links: type === 'directory' ? 1 : Number(stat.nlink),
     ...(type === 'symlink' ? { target: readlinkSync(full, { encoding: 'buffer' }).toString('latin1') } : {}),
   };
 }

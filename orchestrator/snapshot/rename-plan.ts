@@ -127,16 +127,17 @@ function verifyNothingInTheWay(directory: string, changes: readonly PathChange[]
   const inTheWay = new Set<string>();
   for (const { path, kind } of changes) {
     if (kind !== 'add') continue;
-    for (const above of ancestorsOf(path)) {
-      const stat = lstatSync(under(directory, above), { throwIfNoEntry: false });
-      if (stat && !stat.isDirectory() && !leaving.has(above)) inTheWay.add(displayPath(above));
+    // From the top: below what is no folder there is nothing, or (below a link) something that is not ours.
+    const blocking = ancestorsOf(path)
+      .toReversed()
+      .find(
+        (above) => lstatSync(under(directory, above), { throwIfNoEntry: false })?.isDirectory() === false,
+      );
+    if (blocking !== undefined) {
+      if (!leaving.has(blocking)) inTheWay.add(displayPath(blocking));
+      continue;
     }
-    let stat;
-    try {
-      stat = lstatSync(under(directory, path), { throwIfNoEntry: false });
-    } catch (error) {
-      if (!hasCode(error, 'ENOTDIR')) throw error;
-    }
+    const stat = lstatSync(under(directory, path), { throwIfNoEntry: false });
     const becomesEmpty = stat?.isDirectory() === true && [...leaving].some((p) => p.startsWith(`${path}/`));
     if (stat && !becomesEmpty) inTheWay.add(displayPath(path));
   }
@@ -162,9 +163,11 @@ export async function carryOutPlan(
   for (const { path, kind } of plan.changes) {
     if (kind !== 'add') move(directory, area.aside, path, touched);
   }
-  const emptied = plan.changes.flatMap(({ path }) => ancestorsOf(path));
-  for (const folder of [...new Set(emptied)].toSorted((a, b) => b.length - a.length))
-    removeIfEmpty(directory, folder);
+  removeEmptied(
+    directory,
+    plan.changes,
+    plan.changes.filter(({ kind }) => kind !== 'delete'),
+  );
   for (const { path, kind } of plan.changes) {
     if (kind !== 'delete') move(area.staged, directory, path, touched);
   }
@@ -194,9 +197,11 @@ export function invertPlan(directory: string, area: CodeArea, plan: RenamePlan):
     const isNew = kind === 'add' || exists(under(area.aside, path));
     if (movedIn && isNew && exists(under(directory, path))) move(directory, area.failed, path, touched);
   }
-  const made = plan.changes.flatMap(({ path }) => ancestorsOf(path));
-  for (const folder of [...new Set(made)].toSorted((a, b) => b.length - a.length))
-    removeIfEmpty(directory, folder);
+  removeEmptied(
+    directory,
+    plan.changes,
+    plan.changes.filter(({ path }) => exists(under(area.aside, path))),
+  );
   for (const { path, kind } of plan.changes) {
     if (kind === 'add' || !exists(under(area.aside, path))) continue;
     if (exists(under(directory, path))) move(directory, area.failed, path, touched);
@@ -219,6 +224,18 @@ function syncFolders(folders: ReadonlySet<string>): void {
     const path = Buffer.from(folder, 'latin1');
     if (exists(path)) fsyncDirectory(path);
   }
+}
+
+/** Removes the folders that changes left empty. One that is needed again at once stays, or its mode would be lost. */
+function removeEmptied(
+  directory: string,
+  changes: readonly PathChange[],
+  coming: readonly PathChange[],
+): void {
+  const needed = new Set(coming.flatMap(({ path }) => ancestorsOf(path)));
+  const folders = new Set(changes.flatMap(({ path }) => ancestorsOf(path)));
+  for (const folder of [...folders].toSorted((a, b) => b.length - a.length))
+    if (!needed.has(folder)) removeIfEmpty(directory, folder);
 }
 
 function removeIfEmpty(directory: string, folder: RawPath): void {

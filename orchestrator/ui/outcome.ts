@@ -76,13 +76,24 @@ export function describeOutcome(result: RunResult, origin: Origin, target: Targe
           : 'nothing to do now; send that log to the vendor. Retrying fails the same way.';
       return `${how}\n${paint.green(`RESTORED to ${origin.label}.`)} No data was lost. ${offline}\n  ${paint.bold('Why:')}  ./run.sh logs ${result.run}\n${next(advice)}`;
     }
+    case 'not-restored':
+      return `${paint.red('NOT RESTORED.')} The services stay down; the data is safe in the snapshot.\n${next('./run.sh recover')}`;
     case 'refused':
     case 'interrupted':
-    case 'failed-unchanged':
-    case 'not-restored': {
+    case 'failed-unchanged': {
       const advice =
         result.error instanceof HoldfastError ? result.error.next : `./run.sh logs ${result.run} shows more`;
       return `Nothing was changed: ${origin.label} was never stopped.${advice === undefined ? '' : `\n${next(advice)}`}`;
     }
   }
+}
+
+/** Exit 11, for somebody frightened: what is so, what is safe, what to type. */
+export function describeNotRestored(message: string, run: string, next: string, paint: Paint): string {
+  return [
+    `${paint.red('NOT RESTORED.')} The services stay down; the data is safe in the snapshot.`,
+    `  ${message.replaceAll('\n', '\n  ')}`,
+    `  ${paint.bold('Why:')}  ./run.sh logs ${run}`,
+    `  ${paint.bold('Next:')} ${next}`,
+  ].join('\n');
 }

@@ -1,7 +1,7 @@
 import { mkdirSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { maskUrls, type Secrets } from '../lib/secrets.ts';
+import { maskUrls, stringifyMasked, type Secrets } from '../lib/secrets.ts';
 import type { Listener } from '../pipeline/events.ts';
 
 /** Where everything of a run is written. */
@@ -14,6 +14,7 @@ export const logPath = (runFolder: string) => join(runFolder, 'run.log');
 export function logListener(runFolder: string, secrets: Secrets): Listener {
   mkdirSync(runFolder, { recursive: true, mode: 0o700 });
   const descriptor = openSync(logPath(runFolder), 'a', 0o600);
+  const clean = (text: string) => maskUrls(secrets.mask(text));
   const log = pino(
     {
       base: null,
@@ -23,7 +24,7 @@ export function logListener(runFolder: string, secrets: Secrets): Listener {
     {
       write: (line: string) => {
         try {
-          writeSync(descriptor, maskUrls(secrets.mask(line)));
+          writeSync(descriptor, `${stringifyMasked(JSON.parse(line), clean)}\n`);
         } catch {
           // The journal tells the same in short, and recovery does not read logs.
         }

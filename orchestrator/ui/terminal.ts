@@ -2,7 +2,7 @@ import { createInterface } from 'node:readline/promises';
 import { styleText } from 'node:util';
 import { Listr, type ListrTask } from 'listr2';
 import { UsageError } from '../lib/errors.ts';
-import { maskUrls, type Secrets } from '../lib/secrets.ts';
+import { maskUrls, stringifyMasked, type Secrets } from '../lib/secrets.ts';
 import { formatDuration } from '../lib/units.ts';
 import { stepTitles } from '../pipeline/step-titles.ts';
 import type { Driver, DriverTask, Event, ResultEvent } from '../pipeline/events.ts';
@@ -19,6 +19,7 @@ export interface UiOptions {
 export function makeUi(options: UiOptions): Ui {
   const clean = (text: string) => maskUrls(options.secrets.mask(text));
   const out = (text: string) => void process.stdout.write(`${clean(text)}\n`);
+  const outJson = (event: object) => void process.stdout.write(`${stringifyMasked(event, clean)}\n`);
   const aside = (text: string) => void process.stderr.write(`${clean(text)}\n`);
   const interactive = process.stdout.isTTY && !options.json;
   const paint = makePaint(options.color && interactive);
@@ -27,11 +28,11 @@ export function makeUi(options: UiOptions): Ui {
     paint,
     driver: options.json ? silentDriver : interactive ? listrDriver(clean) : plainDriver(out),
     listener: options.json
-      ? (event) => (event.type === 'output' ? undefined : out(JSON.stringify(roundTimes(event))))
+      ? (event) => (event.type === 'output' ? undefined : outJson(roundTimes(event)))
       : (event) => tell(event, aside, paint),
     print: (text) => (options.json ? undefined : out(text)),
     say: (line) => (options.json ? undefined : aside(line)),
-    result: (event, text) => out(options.json ? JSON.stringify(event) : text),
+    result: (event, text) => (options.json ? outJson(event) : out(text)),
     confirm: async (question) => await confirm(question, options),
   };
 }

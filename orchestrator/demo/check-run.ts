@@ -1,0 +1,104 @@
+import { compareCaptures, type Capture } from './capture.ts';
+import { textOf } from './cli-events.ts';
+import { compareAfterUpdate } from './compare-dumps.ts';
+import { countRows, pick, withoutSerials, type Dump } from './dump.ts';
+import { judge, type Content, type Judgement, type LedgerRow } from './ledger.ts';
+import { clientMark, type RunUnderTraffic } from './run-under-traffic.ts';
+import type { RunReport } from './stage.ts';
+
+/** What a run has to come to. */
+export interface Expected {
+  readonly title: string;
+  readonly outcome: 'updated' | 'restored' | 'rolled-back';
+  readonly exitCode: number;
+  readonly failedStep?: string;
+}
+
+const machines = 'public.machines';
+
+/** Exit code, outcome, failed step, and a client who could work before and after. */
+export function checkEnd({ ended, traffic }: RunUnderTraffic, expected: Expected): string[] {
+  const { exitCode, result } = ended;
+  const problems = traffic.oddities.map((oddity) => `the client: ${oddity}`);
+  const outcome = textOf(result, 'outcome');
+  const failedStep = textOf(result, 'failedStep');
+  if (exitCode !== expected.exitCode || outcome !== expected.outcome) {
+    const why = textOf(result, 'error') ?? ended.aside.slice(-5).join(' ');
+    problems.push(
+      `${expected.title} ended with "${outcome ?? 'no result'}" (exit ${exitCode}) instead of "${expected.outcome}" (exit ${expected.exitCode}): ${why}`,
+    );
+  }
+  if (failedStep !== expected.failedStep)
+    problems.push(
+      `${expected.title}: the failed step is ${failedStep ?? 'none'} instead of ${expected.failedStep ?? 'none'}`,
+    );
+  if (traffic.outageMs === 0) problems.push(`${expected.title}: no outage was seen, so nothing was stopped`);
+  return problems;
+}
+
+/** Every row that was there holds what it held, the new columns are filled, and the new version answers with its page. */
+export function checkUpdated(before: Capture, after: Capture, prefix: string): string[] {
+  const differences = compareAfterUpdate(
+    withoutSerials(before.dump, prefix),
+    withoutSerials(after.dump, prefix),
+    { table: machines, columns: ['asset_tag', 'zone'] },
+  );
+  for (const part of ['"release":"2.0.0"', 'Inventory 2'])
+    if (!after.answers.includes(part)) differences.push(`the new version does not answer: ${after.answers}`);
+  return differences;
+}
+
+/** The same comparison after a restore and after a rollback. */
+export const checkIdentical = compareCaptures;
+
+/** Looks the client's writes up in a database. */
+export function findWrites(rows: readonly LedgerRow[], dump: Dump): Judgement {
+  const all = pick(dump.tables.get(machines), ['serial', 'name', 'location', 'status']);
+  const found = new Map<string, Content>();
+  for (const { serial = '', name = '', location = '', status = '' } of all)
+    if (serial.startsWith(clientMark)) found.set(serial, { serial, name, location, status });
+  return judge(rows, found);
+}
+
+/** What is wrong with the client's writes, for people. */
+export function describeJudgement(judgement: Judgement, where: string): string[] {
+  const { lostWrites, strangers } = judgement;
+  return [
+    ...(lostWrites === 0 ? [] : [`${lostWrites} acknowledged writes are not in ${where}`]),
+    ...(strangers.length === 0
+      ? []
+      : [`${strangers.length} rows in ${where} were never written there, such as ${strangers[0]}`]),
+  ];
+}
+
+/** Puts a report together. `identical` only where something was restored. */
+export function reportRun(
+  { ended, traffic }: RunUnderTraffic,
+  expected: Expected,
+  found: {
+    readonly lostWrites: number;
+    readonly after: Dump;
+    readonly moreRows?: number;
+    readonly differences?: readonly string[];
+    readonly setAside?: number;
+    readonly problems: readonly string[];
+  },
+): RunReport {
+  const { differences, setAside, problems } = found;
+  const failedStep = textOf(ended.result, 'failedStep');
+  return {
+    title: expected.title,
+    outcome: textOf(ended.result, 'outcome') ?? 'failed',
+    ...(failedStep === undefined ? {} : { failedStep }),
+    totalMs: Math.round(ended.totalMs),
+    outageMs: Math.round(traffic.outageMs),
+    lostWrites: found.lostWrites,
+    ...(differences === undefined ? {} : { identical: differences.length === 0 }),
+    rowsChecked: countRows(found.after) + (found.moreRows ?? 0),
+    ...(setAside === undefined ? {} : { setAside }),
+    problems: [
+      ...problems,
+      ...(differences ?? []).map((difference) => `${expected.title}: not identical: ${difference}`),
+    ],
+  };
+}

@@ -1,0 +1,135 @@
+import { listSnapshots } from '../snapshot/store.ts';
+import { capture, type Capture } from './capture.ts';
+import {
+  checkEnd,
+  checkIdentical,
+  checkUpdated,
+  describeJudgement,
+  findWrites,
+  reportRun,
+  type Expected,
+} from './check-run.ts';
+import { textOf } from './cli-events.ts';
+import { fillData, fillDatabase } from './fill.ts';
+import { countWrites } from './ledger.ts';
+import { release2 } from './releases/release-2.ts';
+import { release3 } from './releases/release-3.ts';
+import { runUnderTraffic, type RunUnderTraffic } from './run-under-traffic.ts';
+import type { RunReport, Stage } from './stage.ts';
+import { publish } from './vendor.ts';
+
+const look = async ({ sandbox, ports, runtime, database }: Stage): Promise<Capture> =>
+  await capture(sandbox, ports, runtime, database);
+
+/** Release 1, as an operator sets it up, with something in it. Throws if it cannot be set up. */
+export async function installRelease1(stage: Stage): Promise<void> {
+  const { cli, ports, sandbox, signal, tell } = stage;
+  const { exitCode, aside } = await cli.run(['setup', '--no-color'], undefined, (line) => tell.line(line));
+  if (exitCode !== 0)
+    throw new Error(`release 1 could not be set up (exit ${exitCode}): ${aside.slice(-5).join('\n')}`);
+  const rows = await fillDatabase(ports.backend, signal);
+  fillData(sandbox.appliance);
+  tell.line(`${rows} rows put in through its API, and some files`);
+}
+
+/** A good release. `snapshot` is the one that a rollback will take. */
+export async function updateToRelease2(
+  stage: Stage,
+): Promise<{ report: RunReport; before: Capture; snapshot: string }> {
+  const { ledger, runtime, sandbox } = stage;
+  const expected: Expected = { title: `update to ${release2.tag}`, outcome: 'updated', exitCode: 0 };
+  await publish(runtime, sandbox, release2);
+  const before = await look(stage);
+  const run = await runUnderTraffic(stage, 0, ['update']);
+  const problems = checkEnd(run, expected);
+  tellTraffic(stage, run);
+  const after = await look(stage);
+  problems.push(...checkUpdated(before, after, run.prefix).map((text) => `${expected.title}: ${text}`));
+  const live = findWrites(
+    ledger.rows(() => true),
+    after.dump,
+  );
+  problems.push(...describeJudgement(live, 'the database'));
+  const report = reportRun(run, expected, { lostWrites: live.lostWrites, after: after.dump, problems });
+  return { report, before, snapshot: textOf(run.ended.result, 'run') ?? '' };
+}
+
+/** A release whose data migration throws half-way: everything is to be as it was right before. */
+export async function failToUpdateToRelease3(stage: Stage): Promise<RunReport> {
+  const { ledger, runtime, sandbox } = stage;
+  const expected: Expected = {
+    title: `update to ${release3.tag}`,
+    outcome: 'restored',
+    exitCode: 10,
+    failedStep: 'migrate-data',
+  };
+  await publish(runtime, sandbox, release3);
+  const before = await look(stage);
+  const run = await runUnderTraffic(stage, 1, ['update']);
+  const problems = checkEnd(run, expected);
+  tellTraffic(stage, run);
+  const after = await look(stage);
+  const live = findWrites(
+    ledger.rows(() => true),
+    after.dump,
+  );
+  problems.push(...describeJudgement(live, 'the database'));
+  return reportRun(run, expected, {
+    lostWrites: live.lostWrites,
+    after: after.dump,
+    differences: checkIdentical(before, after, run.prefix),
+    problems,
+  });
+}
+
+/**
+ * Back to release 1 as the snapshot of the first update has it. The tree, git and what answers are held against what was
+ * taken down before that update; the data against the snapshot's own dump, since the client wrote until it was made. What
+ * the client wrote later (eras 1 and 2) must be in the snapshot that the rollback makes first.
+ */
+export async function rollBackToRelease1(
+  stage: Stage,
+  first: { before: Capture; snapshot: string },
+): Promise<RunReport> {
+  const { database, ledger, sandbox } = stage;
+  const expected: Expected = { title: 'rollback to v1.0.0', outcome: 'rolled-back', exitCode: 0 };
+  const run = await runUnderTraffic(stage, 2, ['rollback', '--yes']);
+  const problems = checkEnd(run, expected);
+  tellTraffic(stage, run);
+  const after = await look(stage);
+  const wanted = { ...first.before, dump: await database.snapshot(first.snapshot) };
+  const live = findWrites(
+    ledger.rows((era) => era === 0 || era === 3),
+    after.dump,
+  );
+  const safety = await database.snapshot(findSafetySnapshot(sandbox.backups));
+  const aside = ledger.rows((era) => era === 1 || era === 2);
+  const kept = findWrites(
+    ledger.rows((era) => era < 3),
+    safety,
+  );
+  problems.push(
+    ...describeJudgement(live, 'the database'),
+    ...describeJudgement(kept, 'the safety snapshot'),
+  );
+  return reportRun(run, expected, {
+    lostWrites: live.lostWrites + kept.lostWrites,
+    after: after.dump,
+    moreRows: kept.rows,
+    differences: checkIdentical(wanted, after, run.prefix),
+    setAside: countWrites(aside),
+    problems,
+  });
+}
+
+function findSafetySnapshot(backups: string): string {
+  const found = listSnapshots(backups).find(({ manifest }) => manifest?.kind === 'before-rollback');
+  if (!found) throw new Error('the rollback made no safety snapshot');
+  return found.id;
+}
+
+function tellTraffic({ tell }: Stage, { traffic }: RunUnderTraffic): void {
+  tell.line(
+    `the client: ${traffic.acknowledged} writes acknowledged, ${traffic.refused} refused while the appliance was away`,
+  );
+}
