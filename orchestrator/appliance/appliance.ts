@@ -69,21 +69,29 @@ function openDatabase(base: Omit<Appliance, 'database'>): Database | undefined {
       : new ExternalServer({
           variables: database.url,
           adminVariable: database.adminUrl,
+          fence: database.fence,
           environment: () => readApplianceEnvironment(config, base.directory, secrets),
           secrets,
         });
-  return new PostgresDatabase(server, runtime);
+  return new PostgresDatabase(server, runtime, join(state.path, 'fence.json'));
 }
 
 /**
- * The same appliance inside a run: every command carries the run's id, by which recovery finds what a killed run
+ * What the processes of a run carry as HOLDFAST_RUN. The folder and not the id: ids come from the clock, and another
+ * appliance of this machine may have begun a run in the same second, whose processes are not ours to end.
+ */
+export const runMark = (appliance: Pick<Appliance, 'state'>, runId: string) => appliance.state.run(runId);
+
+/**
+ * The same appliance inside a run: every command carries the run's mark, by which recovery finds what a killed run
  * left behind, and is ended when the signal fires.
  */
 export function insideRun(appliance: Appliance, runId: string, signal?: AbortSignal): Appliance {
   const { runtime } = appliance;
+  const mark = runMark(appliance, runId);
   const scoped: Runtime = {
     ...runtime,
-    run: async (command, options) => await runtime.run(command, { signal, runId, ...options }),
+    run: async (command, options) => await runtime.run(command, { signal, runId: mark, ...options }),
   };
   return openAppliance(appliance, {
     program: appliance.program,

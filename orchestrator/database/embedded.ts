@@ -14,7 +14,7 @@ import {
   writeAccessFile,
   type Credentials,
 } from './cluster.ts';
-import { quoteIdentifier, quoteLiteral, type Connection } from './connection.ts';
+import { formatConnection, quoteIdentifier, quoteLiteral, type Connection } from './connection.ts';
 import type { PostgresServer } from './server.ts';
 import { reachableSocketFolder } from './socket-folder.ts';
 
@@ -26,7 +26,7 @@ const stopPolicy = { signal: 'SIGINT', timeoutMs: 60_000, kill: 'process' } as c
  * to it through a closed folder such as /root, so it is handed the folder open (`directoryDescriptor`).
  */
 export class EmbeddedServer implements PostgresServer {
-  readonly variables = ['DATABASE_URL'];
+  readonly fenceBy = 'server';
   readonly #folder: string;
   readonly #runtime: Runtime;
   readonly #database: string;
@@ -94,14 +94,19 @@ export class EmbeddedServer implements PostgresServer {
     };
   }
 
+  async variables(side: 'service' | 'window'): Promise<Record<string, string>> {
+    return {
+      DATABASE_URL: formatConnection(side === 'service' ? await this.service() : await this.window()),
+    };
+  }
+
   async admin(): Promise<Connection> {
     return { ...(await this.window()), user: administrator, password: this.#credentials().adminPassword };
   }
 
   /** The server leaves TCP: new connections are rejected by its own access file, and those there are ended. */
-  async fence(): Promise<string | undefined> {
+  async fence(): Promise<void> {
     await this.#access('fenced');
-    return undefined;
   }
 
   async unfence(): Promise<void> {

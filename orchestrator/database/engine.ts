@@ -32,7 +32,10 @@ export interface Database {
   proveWayBack(scratchFile: string): Promise<void>;
 
   /** Keeps everybody else out from now on, and ends who is in. What it cannot keep out is returned as a warning. */
-  fence(): Promise<string | undefined>;
+  fence(runId: string): Promise<string | undefined>;
+
+  /** Lets the services of the new version reach it; outsiders only where the two cannot be told apart. May be run twice. */
+  admitServices(): Promise<void>;
 
   /** Lets everybody in again. May be run twice. */
   unfence(): Promise<void>;
@@ -45,6 +48,9 @@ export interface Database {
    * run twice. Resolves to who is who, to be written to the journal before the swap.
    */
   prepareReplacement(file: string, facts: DatabaseFacts, runId: string): Promise<Replacement>;
+
+  /** Whether a replacement that was announced is still there; if not, another one is to be made. */
+  hasReplacement(replacement: Replacement): Promise<boolean>;
 
   /**
    * Puts the replacement into the live one's place, in one transaction, with all that belongs to a database but is

@@ -1,12 +1,13 @@
 import { Refusal } from '../lib/errors.ts';
 import type { Secrets } from '../lib/secrets.ts';
 import { findPostgresBinaries } from './binaries.ts';
-import { parseConnection, type Connection } from './connection.ts';
+import { formatConnection, parseConnection, type Connection } from './connection.ts';
 import type { PostgresServer } from './server.ts';
 
 /** A database on a server that somebody else runs; where it is stands in the appliance's environment. */
 export class ExternalServer implements PostgresServer {
-  readonly variables: readonly string[];
+  readonly fenceBy: 'name' | 'nothing';
+  readonly #variables: readonly string[];
   readonly #adminVariable: string | undefined;
   readonly #environment: () => Record<string, string>;
   readonly #secrets: Secrets;
@@ -14,10 +15,12 @@ export class ExternalServer implements PostgresServer {
   constructor(options: {
     variables: readonly string[];
     adminVariable: string | undefined;
+    fence: 'auto' | 'none';
     environment: () => Record<string, string>;
     secrets: Secrets;
   }) {
-    this.variables = options.variables;
+    this.fenceBy = options.fence === 'auto' ? 'name' : 'nothing';
+    this.#variables = options.variables;
     this.#adminVariable = options.adminVariable;
     this.#environment = options.environment;
     this.#secrets = options.secrets;
@@ -40,7 +43,7 @@ export class ExternalServer implements PostgresServer {
   async stop(): Promise<void> {}
 
   async service(): Promise<Connection> {
-    return await Promise.resolve(this.#read(this.variables[0] ?? 'DATABASE_URL'));
+    return await Promise.resolve(this.#read(this.#variables[0] ?? 'DATABASE_URL'));
   }
 
   async window(): Promise<Connection> {
@@ -54,15 +57,29 @@ export class ExternalServer implements PostgresServer {
       : { ...this.#read(this.#adminVariable), database: service.database };
   }
 
-  async fence(): Promise<string | undefined> {
-    return await Promise.resolve(
-      'the database is on a server of its own and is not fenced: stop cron jobs and other programs that write to it during an update',
-    );
+  /** Each URL as it stands in the environment, the database's name replaced where it has another for the window. */
+  async variables(
+    _side: 'service' | 'window',
+    database: string | undefined,
+  ): Promise<Record<string, string>> {
+    const urls = this.#variables.map((name): [string, string] => {
+      const connection = this.#read(name);
+      return [name, database === undefined ? this.#url(name) : formatConnection({ ...connection, database })];
+    });
+    return await Promise.resolve(Object.fromEntries(urls));
   }
+
+  async fence(): Promise<void> {}
 
   async unfence(): Promise<void> {}
 
   #read(variable: string): Connection {
+    const connection = parseConnection(this.#url(variable), variable);
+    this.#secrets.add(connection.password);
+    return connection;
+  }
+
+  #url(variable: string): string {
     const url = this.#environment()[variable] ?? process.env[variable];
     if (url === undefined || url === '') {
       throw new Refusal(
@@ -71,8 +88,6 @@ export class ExternalServer implements PostgresServer {
       );
     }
     this.#secrets.add(url);
-    const connection = parseConnection(url, variable);
-    this.#secrets.add(connection.password);
-    return connection;
+    return url;
   }
 }

@@ -47,9 +47,13 @@ export async function readProperties(client: PostgresClient): Promise<DatabaseFa
   return { ...properties, tables: [], sequences: [] };
 }
 
-/** Everything a manifest says of the database that the client is connected to. */
-export async function readFacts(client: PostgresClient): Promise<DatabaseFacts> {
-  const properties = await readProperties(client);
+/**
+ * Everything a manifest says of the database that the client is connected to.
+ *
+ * @param name the one that it has outside the window
+ */
+export async function readFacts(client: PostgresClient, name: string): Promise<DatabaseFacts> {
+  const properties = { ...(await readProperties(client)), name };
   const relations = await client.query<{ tables: [string, string][]; sequences: DatabaseFacts['sequences'] }>(
     `${relationsSql};`,
   );

@@ -1,12 +1,29 @@
+import { existsSync } from 'node:fs';
+import { removeDurably } from '../lib/atomic-file.ts';
 import { HoldfastError, messageOf, NotRestoredError, Refusal } from '../lib/errors.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { parseMajorVersion } from '../tools/postgres.ts';
 import { PostgresClient } from './client.ts';
-import { formatConnection, quoteLiteral, type Connection } from './connection.ts';
 import type { AppliedMigration, Database, DatabaseFacts, Replacement } from './engine.ts';
 import { readFacts } from './facts.ts';
+import {
+  announcedName,
+  announceFence,
+  databaseExists,
+  endSessions,
+  renameDatabase,
+  windowName,
+} from './fence.ts';
 import type { PostgresServer } from './server.ts';
-import { createReplacement, dropSetAside, reopen, replacementName, swapDatabases } from './swap.ts';
+import {
+  createReplacement,
+  dropSetAside,
+  findNames,
+  markOf,
+  reopen,
+  replacementName,
+  swapDatabases,
+} from './swap.ts';
 import { proveWayBack } from './way-back.ts';
 
 /** PostgreSQL behind the `Database` interface, on a server of our own or somebody else's. */
@@ -14,8 +31,11 @@ export class PostgresDatabase implements Database {
   readonly engine = 'postgresql';
   readonly #server: PostgresServer;
   readonly #runtime: Runtime;
+  readonly #fenceFile: string;
 
-  constructor(server: PostgresServer, runtime: Runtime) {
+  /** @param fenceFile where a fence by name is announced */
+  constructor(server: PostgresServer, runtime: Runtime, fenceFile: string) {
+    this.#fenceFile = fenceFile;
     this.#server = server;
     this.#runtime = runtime;
   }
@@ -52,20 +72,17 @@ export class PostgresDatabase implements Database {
   }
 
   async environment(): Promise<Record<string, string>> {
-    return this.#variables(await this.#server.service());
+    return await this.#server.variables('service', undefined);
   }
 
   async windowEnvironment(runId: string): Promise<Record<string, string>> {
-    return { ...this.#variables(await this.#server.window()), PGAPPNAME: `holdfast:${runId}` };
-  }
-
-  #variables(connection: Connection): Record<string, string> {
-    const url = formatConnection(connection);
-    return Object.fromEntries(this.#server.variables.map((name) => [name, url]));
+    const [name, configured] = [await this.#liveName(), await this.#name()];
+    const variables = await this.#server.variables('window', name === configured ? undefined : name);
+    return { ...variables, PGAPPNAME: `holdfast:${runId}` };
   }
 
   async describe(): Promise<DatabaseFacts> {
-    return await readFacts(await this.#live());
+    return await readFacts(await this.#live(), await this.#name());
   }
 
   async sizeBytes(): Promise<number> {
@@ -76,18 +93,33 @@ export class PostgresDatabase implements Database {
     await proveWayBack(await this.#maintenance(), await this.#live(), await this.#name(), scratchFile);
   }
 
-  async fence(): Promise<string | undefined> {
-    const warning = await this.#server.fence();
+  async fence(runId: string): Promise<string | undefined> {
+    const name = await this.#name();
     const client = await this.#maintenance();
-    await client.execute(
-      `select pg_terminate_backend(pid) from pg_stat_activity where datname = ${quoteLiteral(await this.#name())} and pid <> pg_backend_pid();`,
-    );
-    return warning;
+    await this.#server.fence();
+    if (this.#server.fenceBy === 'name') {
+      const other = windowName(markOf(name, runId));
+      announceFence(this.#fenceFile, other);
+      await renameDatabase(client, name, other);
+    } else {
+      await endSessions(client, name);
+    }
+    return this.#server.fenceBy === 'nothing'
+      ? 'the database is not fenced (database.fence: none): what other programs write during an update is lost if it fails'
+      : undefined;
+  }
+
+  async admitServices(): Promise<void> {
+    if (this.#server.fenceBy === 'name') await this.unfence();
   }
 
   async unfence(): Promise<void> {
     await this.#server.unfence();
-    await reopen(await this.#maintenance(), await this.#name());
+    const [name, now] = [await this.#name(), await this.#liveName()];
+    const client = await this.#maintenance();
+    if (now !== name) await renameDatabase(client, now, name);
+    await reopen(client, name);
+    if (existsSync(this.#fenceFile)) removeDurably(this.#fenceFile);
   }
 
   async dump(file: string, signal?: AbortSignal): Promise<void> {
@@ -107,19 +139,34 @@ export class PostgresDatabase implements Database {
         },
       );
     }
-    const pair = await createReplacement(client, facts, runId);
-    await client.restore(file, replacementName(runId));
+    const pair = await createReplacement(client, facts, markOf(facts.name, runId));
+    const name = replacementName(markOf(facts.name, runId));
+    await client.restore(file, name);
     // Statistics are not in a dump; without them the restored version would be slow for minutes.
-    await client.execute('analyze;', { database: replacementName(runId), timeoutMs: 600_000 });
+    await client.execute('analyze;', { database: name, timeoutMs: 600_000 });
     return pair;
   }
 
+  async hasReplacement(replacement: Replacement): Promise<boolean> {
+    const { replacement: name } = await findNames(await this.#maintenance(), replacement, await this.#name());
+    return name !== null;
+  }
+
   async swap(replacement: Replacement, facts: DatabaseFacts, runId: string): Promise<void> {
-    await swapDatabases(await this.#maintenance(), replacement, facts, runId);
+    const standIn = await this.#liveName();
+    await swapDatabases(
+      await this.#maintenance(),
+      replacement,
+      facts,
+      markOf(facts.name, runId),
+      standIn === facts.name ? undefined : standIn,
+    );
   }
 
   async dropSetAside(keepRuns: readonly string[]): Promise<void> {
-    await dropSetAside(await this.#maintenance(), keepRuns);
+    const name = await this.#name();
+    const marks = keepRuns.map((run) => markOf(name, run));
+    await dropSetAside(await this.#maintenance(), name, marks);
   }
 
   async appliedMigrations(): Promise<AppliedMigration[]> {
@@ -136,8 +183,19 @@ export class PostgresDatabase implements Database {
     return (await this.#server.service()).database;
   }
 
+  /** The name that the live database goes by now: another one inside the window, where that is the fence. */
+  async #liveName(): Promise<string> {
+    const name = await this.#name();
+    const other = announcedName(this.#fenceFile);
+    if (other === undefined) return name;
+    const client = await this.#maintenance();
+    // The rename was announced; whether it happened, or a restore has put a database under the name, is seen here.
+    return (await databaseExists(client, name)) || !(await databaseExists(client, other)) ? name : other;
+  }
+
   async #live(): Promise<PostgresClient> {
-    return new PostgresClient(this.#runtime, await this.#server.bin(), await this.#server.admin());
+    const connection = { ...(await this.#server.admin()), database: await this.#liveName() };
+    return new PostgresClient(this.#runtime, await this.#server.bin(), connection);
   }
 
   async #maintenance(): Promise<PostgresClient> {

@@ -12,9 +12,18 @@ export interface PostgresServer {
   window(): Promise<Connection>;
   /** With the rights to create and rename databases. */
   admin(): Promise<Connection>;
-  /** The variables under which services expect the URL. */
-  readonly variables: readonly string[];
-  /** Keeps outsiders out, or resolves to a warning that says that it cannot. */
-  fence(): Promise<string | undefined>;
+  /**
+   * The variables with which programs reach the database: services, or the run's own commands inside the window.
+   *
+   * @param database another name for it, where it has one for the window
+   */
+  variables(side: 'service' | 'window', database: string | undefined): Promise<Record<string, string>>;
+  /**
+   * How outsiders are kept out inside the window: the server closes its TCP side, the database goes by another name,
+   * or not at all.
+   */
+  readonly fenceBy: 'server' | 'name' | 'nothing';
+  /** With `fenceBy: 'server'`: closes and opens it. Nothing otherwise. */
+  fence(): Promise<void>;
   unfence(): Promise<void>;
 }

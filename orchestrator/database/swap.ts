@@ -1,4 +1,5 @@
-import { HoldfastError, NotRestoredError } from '../lib/errors.ts';
+import { createHash } from 'node:crypto';
+import { HoldfastError } from '../lib/errors.ts';
 import type { PostgresClient } from './client.ts';
 import { quoteIdentifier, quoteLiteral } from './connection.ts';
 import type { DatabaseFacts, Replacement } from './engine.ts';
@@ -12,16 +13,31 @@ import type { DatabaseFacts, Replacement } from './engine.ts';
 const setAsidePrefix = 'hf_old_';
 const newPrefix = 'hf_new_';
 
-/** Names that we give; a run's id has digits and hyphens only. */
-export const setAsideName = (runId: string) => `${setAsidePrefix}${runId.replaceAll('-', '_')}`;
-export const replacementName = (runId: string) => `${newPrefix}${runId.replaceAll('-', '_')}`;
+/**
+ * What tells the databases of a run from those of another appliance on the same server.
+ *
+ * @param runId digits and hyphens only
+ */
+export function markOf(database: string, runId: string): string {
+  return `${createHash('sha256').update(database).digest('hex').slice(0, 6)}-${runId}`;
+}
+
+/** Names that we give. */
+export const setAsideName = (mark: string) => `${setAsidePrefix}${mark.replaceAll('-', '_')}`;
+export const replacementName = (mark: string) => `${newPrefix}${mark.replaceAll('-', '_')}`;
 
 /** Drops databases that restores set aside, all but those of the runs to keep. */
-export async function dropSetAside(client: PostgresClient, keepRuns: readonly string[]): Promise<void> {
-  const kept = keepRuns.map(setAsideName);
+export async function dropSetAside(
+  client: PostgresClient,
+  liveName: string,
+  keepMarks: readonly string[],
+): Promise<void> {
+  const kept = keepMarks.map(setAsideName);
   const names = await client.query<string[]>(
     `select coalesce(json_agg(datname), '[]') from pg_database
-     where datname like 'hf\\_old\\_%' and shobj_description(oid, 'pg_database') like 'holdfast:%';`,
+     where datname like 'hf\\_old\\_%'
+       and shobj_description(oid, 'pg_database') like 'holdfast:old:%'
+       and split_part(shobj_description(oid, 'pg_database'), ':', 4) = ${quoteLiteral(liveName)};`,
   );
   for (const name of names) {
     // A run may have set two aside: a rollback that failed and was taken back.
@@ -48,13 +64,13 @@ function localeClauses(facts: DatabaseFacts): string {
 export async function createReplacement(
   client: PostgresClient,
   facts: DatabaseFacts,
-  runId: string,
+  mark: string,
 ): Promise<Replacement> {
-  const name = replacementName(runId);
+  const name = replacementName(mark);
   await client.execute(
     `drop database if exists ${quoteIdentifier(name)} with (force);
      create database ${quoteIdentifier(name)} template template0 ${localeClauses(facts)};
-     comment on database ${quoteIdentifier(name)} is ${quoteLiteral(`holdfast:new:${runId}`)};`,
+     comment on database ${quoteIdentifier(name)} is ${quoteLiteral(`holdfast:new:${mark}`)};`,
     { timeoutMs: 600_000 },
   );
   const oids = await client.query<{ live: number | null; replacement: number }>(
@@ -70,38 +86,37 @@ export async function createReplacement(
  * Swaps by OID. Done already is no error; a database that is not the one we knew under the live name is moved aside,
  * not adopted.
  *
- * @throws NotRestoredError if the replacement is gone
+ * @param standIn the name that the live database goes by inside the window, where that is the fence
  */
 export async function swapDatabases(
   client: PostgresClient,
   pair: Replacement,
   facts: DatabaseFacts,
-  runId: string,
+  mark: string,
+  standIn: string | undefined,
 ): Promise<void> {
-  const now = await client.query<{ replacement: string | null; holder: number | null }>(
-    `select json_build_object(
-       'replacement', (select datname from pg_database where oid = ${pair.replacement}),
-       'holder', (select oid::bigint from pg_database where datname = ${quoteLiteral(facts.name)}));`,
-  );
-  if (now.replacement === null) {
-    throw new NotRestoredError('the restored copy of the database is gone from the server', {
-      next: './run.sh recover restores it once more from the snapshot',
-    });
+  const now = await findNames(client, pair, facts.name);
+  if (now.replacement === null) throw new Error('the restored copy of the database is gone from the server');
+  if (now.holder === pair.replacement) {
+    await reopen(client, facts.name);
+    return;
   }
-  if (now.holder === pair.replacement) return;
+  const label = quoteLiteral(`holdfast:old:${mark}:${facts.name}`);
   const statements: string[] = ['begin;'];
   if (now.holder !== null) {
-    const aside = now.holder === pair.live ? setAsideName(runId) : `hf_unknown_${now.holder}`;
+    const aside = quoteIdentifier(now.holder === pair.live ? setAsideName(mark) : `hf_unknown_${now.holder}`);
     await closeToClients(client, facts.name);
-    statements.push(
-      `alter database ${quoteIdentifier(facts.name)} rename to ${quoteIdentifier(aside)};`,
-      `comment on database ${quoteIdentifier(aside)} is ${quoteLiteral(`holdfast:old:${runId}:${facts.name}`)};`,
-    );
+    statements.push(`alter database ${quoteIdentifier(facts.name)} rename to ${aside};`);
+    statements.push(`comment on database ${aside} is ${label};`);
   }
+  if (standIn !== undefined) statements.push(`comment on database ${quoteIdentifier(standIn)} is ${label};`);
+  const name = quoteIdentifier(facts.name);
+  statements.push(`alter database ${quoteIdentifier(now.replacement)} rename to ${name};`);
   statements.push(
-    `alter database ${quoteIdentifier(now.replacement)} rename to ${quoteIdentifier(facts.name)};`,
+    ...propertyStatements(facts),
+    `alter database ${name} with allow_connections true;`,
+    'commit;',
   );
-  statements.push(...propertyStatements(facts), 'commit;');
   await closeToClients(client, now.replacement);
   try {
     await client.execute(statements.join('\n'));
@@ -109,7 +124,19 @@ export async function swapDatabases(
     await reopen(client, facts.name);
     throw error;
   }
-  await reopen(client, facts.name);
+}
+
+/** Under which name the replacement is, and which database has the live name; null for none. */
+export async function findNames(
+  client: PostgresClient,
+  pair: Replacement,
+  liveName: string,
+): Promise<{ replacement: string | null; holder: number | null }> {
+  return await client.query(
+    `select json_build_object(
+       'replacement', (select datname from pg_database where oid = ${pair.replacement}),
+       'holder', (select oid::bigint from pg_database where datname = ${quoteLiteral(liveName)}));`,
+  );
 }
 
 /** Nobody gets in any more, and who is in is ended: a rename wants no session on the database. */

@@ -3,7 +3,7 @@ import { messageOf, Refusal } from '../lib/errors.ts';
 import type { PostgresClient } from './client.ts';
 import { quoteIdentifier } from './connection.ts';
 import { readProperties } from './facts.ts';
-import { createReplacement, propertyStatements, replacementName, setAsideName } from './swap.ts';
+import { createReplacement, markOf, propertyStatements, replacementName, setAsideName } from './swap.ts';
 
 interface Obstacles {
   readonly mayCreate: boolean;
@@ -88,7 +88,7 @@ async function rehearse(
   scratchFile: string,
 ): Promise<void> {
   const facts = await readProperties(inDatabase);
-  const mark = `try-${process.pid}`;
+  const mark = markOf(facts.name, `try-${process.pid}`);
   const [name, renamed] = [replacementName(mark), setAsideName(mark)];
   const drop = [name, renamed]
     .map((one) => `drop database if exists ${quoteIdentifier(one)} with (force);`)

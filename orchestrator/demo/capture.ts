@@ -12,8 +12,8 @@ import { compareTrees, readTree, type Tree } from './tree.ts';
 /** All that an appliance is, as seen by somebody who does not trust its updater. */
 export interface Capture {
   readonly tree: Tree;
-  /** Commit, branch, other refs, index and status. */
-  readonly git: string;
+  /** Commit, branch, other refs, index and status, each by the command that tells it. */
+  readonly git: ReadonlyMap<string, string>;
   readonly registry: string | undefined;
   /** What its public ports answer: version, schema, the page's title. */
   readonly answers: string;
@@ -37,8 +37,8 @@ export async function capture(
   };
 }
 
-async function readGit(directory: string, runtime: Runtime): Promise<string> {
-  const texts: string[] = [];
+async function readGit(directory: string, runtime: Runtime): Promise<ReadonlyMap<string, string>> {
+  const facts = new Map<string, string>();
   for (const args of [
     ['rev-parse', 'HEAD'],
     ['symbolic-ref', 'HEAD'],
@@ -54,9 +54,9 @@ async function readGit(directory: string, runtime: Runtime): Promise<string> {
       addEnv: { GIT_OPTIONAL_LOCKS: '0' },
       label: `git ${args[0]}`,
     });
-    texts.push(stdout);
+    facts.set(args.join(' '), stdout);
   }
-  return texts.join('\n');
+  return facts;
 }
 
 async function readAnswers(ports: Ports): Promise<string> {
@@ -74,7 +74,9 @@ async function readAnswers(ports: Ports): Promise<string> {
 export function compareCaptures(before: Capture, after: Capture, client: string): string[] {
   return [
     ...compareTrees(before.tree, after.tree),
-    ...(before.git === after.git ? [] : ['git: commit, refs, index or status differ']),
+    ...[...before.git]
+      .filter(([command, told]) => after.git.get(command) !== told)
+      .map(([command]) => `git ${command} tells something else`),
     ...(before.registry === after.registry ? [] : ['registry.json differs']),
     ...(before.answers === after.answers
       ? []

@@ -1,7 +1,7 @@
-import { compareCaptures, type Capture } from './capture.ts';
+import type { Capture } from './capture.ts';
 import { textOf } from './cli-events.ts';
 import { compareAfterUpdate } from './compare-dumps.ts';
-import { countRows, pick, withoutSerials, type Dump } from './dump.ts';
+import { pick, withoutSerials, type Dump } from './dump.ts';
 import { judge, type Content, type Judgement, type LedgerRow } from './ledger.ts';
 import { clientMark, type RunUnderTraffic } from './run-under-traffic.ts';
 import type { RunReport } from './stage.ts';
@@ -48,9 +48,6 @@ export function checkUpdated(before: Capture, after: Capture, prefix: string): s
   return differences;
 }
 
-/** The same comparison after a restore and after a rollback. */
-export const checkIdentical = compareCaptures;
-
 /** Looks the client's writes up in a database. */
 export function findWrites(rows: readonly LedgerRow[], dump: Dump): Judgement {
   const all = pick(dump.tables.get(machines), ['serial', 'name', 'location', 'status']);
@@ -71,34 +68,37 @@ export function describeJudgement(judgement: Judgement, where: string): string[]
   ];
 }
 
+/** What was found when the result of a run was looked into. */
+export interface Findings {
+  readonly lostWrites: number;
+  /** How many rows were held against what they should be. */
+  readonly rows: number;
+  /** Where something was restored: what is not as it was. */
+  readonly differences?: readonly string[];
+  readonly setAside?: number;
+  readonly problems: readonly string[];
+}
+
 /** Puts a report together. `identical` only where something was restored. */
 export function reportRun(
   { ended, traffic }: RunUnderTraffic,
-  expected: Expected,
-  found: {
-    readonly lostWrites: number;
-    readonly after: Dump;
-    readonly moreRows?: number;
-    readonly differences?: readonly string[];
-    readonly setAside?: number;
-    readonly problems: readonly string[];
-  },
+  { title }: Expected,
+  { lostWrites, rows, differences, setAside, problems }: Findings,
 ): RunReport {
-  const { differences, setAside, problems } = found;
   const failedStep = textOf(ended.result, 'failedStep');
   return {
-    title: expected.title,
+    title,
     outcome: textOf(ended.result, 'outcome') ?? 'failed',
     ...(failedStep === undefined ? {} : { failedStep }),
     totalMs: Math.round(ended.totalMs),
     outageMs: Math.round(traffic.outageMs),
-    lostWrites: found.lostWrites,
+    lostWrites,
     ...(differences === undefined ? {} : { identical: differences.length === 0 }),
-    rowsChecked: countRows(found.after) + (found.moreRows ?? 0),
+    rowsChecked: rows,
     ...(setAside === undefined ? {} : { setAside }),
     problems: [
       ...problems,
-      ...(differences ?? []).map((difference) => `${expected.title}: not identical: ${difference}`),
+      ...(differences ?? []).map((difference) => `${title}: not identical: ${difference}`),
     ],
   };
 }

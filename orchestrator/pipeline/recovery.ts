@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { Appliance } from '../appliance/appliance.ts';
+import { runMark, type Appliance } from '../appliance/appliance.ts';
 import { openGate } from '../appliance/gate.ts';
 import { verifyRelease, waitUntilHealthy } from '../appliance/health.ts';
 import { isWorker, startOrder, startService, stopServices } from '../appliance/services.ts';
@@ -43,7 +43,7 @@ export async function recoverRun(
   const phase = run.started.kind === 'backup' && reached === 'sealed' ? 'window' : reached;
   const startedAt = performance.now();
   const note = (message: string) => listener({ type: 'note', message });
-  await appliance.runtime.endRun(run.id);
+  await appliance.runtime.endRun(runMark(appliance, run.id));
   const report = (state: RecoveryReport['state'], compared = ''): RecoveryReport => ({
     phase,
     state,

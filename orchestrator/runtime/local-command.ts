@@ -1,4 +1,5 @@
 import { closeSync, openSync } from 'node:fs';
+import type { Readable } from 'node:stream';
 import { execa } from 'execa';
 import { findByGroup, signalProcess } from '../lib/processes.ts';
 import { formatDuration } from '../lib/units.ts';
@@ -43,12 +44,7 @@ export async function runLocally(command: Command, options: RunOptions = {}): Pr
   let stopped: Error | undefined;
   const stop = (reason: unknown) => {
     stopped ??= reason instanceof Error ? reason : new Error(`${label} was stopped`);
-    // What left the group may live on with our pipes in its hands: we do not wait for it to close them.
-    if (child.pid !== undefined)
-      void endGroup(child.pid).then(() => {
-        child.stdout.destroy();
-        child.stderr.destroy();
-      });
+    if (child.pid !== undefined) void endWithPipes(child.pid, child);
   };
   const timer =
     command.timeoutMs === undefined
@@ -88,6 +84,16 @@ export async function runLocally(command: Command, options: RunOptions = {}): Pr
     clearTimeout(timer);
     options.signal?.removeEventListener('abort', onAbort);
   }
+}
+
+/** Ends a group. What left it may live on with our pipes in its hands: we do not wait for it to close them. */
+async function endWithPipes(
+  group: number,
+  { stdout, stderr }: Record<'stdout' | 'stderr', Readable>,
+): Promise<void> {
+  await endGroup(group);
+  stdout.destroy();
+  stderr.destroy();
 }
 
 /** SIGTERM to the whole group, SIGKILL to what is left of it. Returns when it is empty. */

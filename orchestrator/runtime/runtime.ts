@@ -68,7 +68,7 @@ export interface RunOptions {
   readonly onLine?: ((line: string) => void) | undefined;
   /** Resolve, instead of throwing, when it exits non-zero. */
   readonly allowFailure?: boolean;
-  /** The run it belongs to: recovery ends what carries its id. */
+  /** The mark of the run it belongs to (`runMark`): recovery ends what carries it. */
   readonly runId?: string | undefined;
 }
 

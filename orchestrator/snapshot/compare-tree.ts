@@ -9,6 +9,11 @@ export interface TreeDifference {
   readonly folders: readonly { readonly entry: Entry; readonly what: string }[];
   /** What is there now and was not; of a new folder only the folder. */
   readonly extra: readonly Entry[];
+  /**
+   * Entries of the inventory, folders among them, that look as they were but that something happened to: an extended
+   * attribute, an ACL, a capability may be another one, which only an archive knows.
+   */
+  readonly touched: readonly Entry[];
 }
 
 /**
@@ -19,9 +24,12 @@ export async function compareTree(root: Root, inventory: readonly Entry[]): Prom
   const live = new Map(scan(root).map((entry) => [entry.path, entry]));
   const damaged: { entry: Entry; what: string }[] = [];
   const folders: { entry: Entry; what: string }[] = [];
+  const touched: Entry[] = [];
   for (const entry of inventory) {
-    const what = await differenceOf(root.path, entry, live.get(entry.path));
+    const now = live.get(entry.path);
+    const what = await differenceOf(root.path, entry, now);
     if (what !== undefined) (entry.type === 'directory' ? folders : damaged).push({ entry, what });
+    else if (now && entry.type !== 'special' && !isUntouched(entry, now)) touched.push(entry);
   }
   const known = new Set(inventory.map((entry) => entry.path));
   const extra: Entry[] = [];
@@ -37,7 +45,7 @@ export async function compareTree(root: Root, inventory: readonly Entry[]): Prom
     extra.push(entry);
     covered = entry.type === 'directory' ? `${entry.path}/` : undefined;
   }
-  return { damaged: wholeLinkGroups(inventory, damaged), folders, extra };
+  return { damaged: wholeLinkGroups(inventory, damaged), folders, extra, touched };
 }
 
 async function differenceOf(
@@ -56,7 +64,7 @@ async function differenceOf(
 }
 
 /** Names of one file come back together, or they would be copies afterwards. */
-function wholeLinkGroups(
+export function wholeLinkGroups(
   inventory: readonly Entry[],
   damaged: readonly { entry: Entry; what: string }[],
 ): { entry: Entry; what: string }[] {

@@ -1,10 +1,12 @@
 import {
+  chmodSync,
   existsSync,
   lstatSync,
   mkdirSync,
   readFileSync,
   realpathSync,
   renameSync,
+  rmdirSync,
   rmSync,
   statSync,
 } from 'node:fs';
@@ -16,7 +18,7 @@ import { hasCode } from '../lib/errors.ts';
 import { ancestorsOf, parentOf, under, type RawPath } from '../lib/raw-path.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { createArchive, extractArchive } from '../tools/tar.ts';
-import { compareTree } from './compare-tree.ts';
+import { compareTree, wholeLinkGroups } from './compare-tree.ts';
 import { decodeEntry, encodeEntry, scan, withChecksums, type Entry, type Root } from './inventory.ts';
 import type { SnapshotRoot } from './manifest.ts';
 import { freeName, productPaths } from './products.ts';
@@ -150,7 +152,12 @@ export async function restoreRoot(
   mkdirSync(root.path, { recursive: true });
   const { work, failed } = placesFor(root, places);
   const difference = await compareTree(root, inventory);
-  const damaged = difference.damaged.map(({ entry }) => entry);
+  // What only looks as it was comes from the archive as well: attributes and ACLs cannot be compared from here.
+  const touched = difference.touched.filter((entry) => entry.type !== 'directory');
+  const damaged = wholeLinkGroups(inventory, [
+    ...difference.damaged,
+    ...touched.map((entry) => ({ entry, what: 'was touched' })),
+  ]).map(({ entry }) => entry);
   const wanted = [
     ...damaged.map((entry) => entry.path),
     ...difference.folders.map(({ entry }) => entry.path),
@@ -163,6 +170,7 @@ export async function restoreRoot(
   }
   for (const { entry } of difference.folders) {
     if (entry.path !== '' && isNoFolder(root.path, entry.path)) moveAside(root.path, failed, entry.path);
+    makeWritable(root.path, parentOf(entry.path));
     mkdirSync(under(root.path, entry.path), { recursive: true });
   }
   if (damaged.length > 0) {
@@ -172,13 +180,18 @@ export async function restoreRoot(
     for (const { path } of damaged) {
       moveAside(root.path, failed, path);
       mkdirSync(under(root.path, parentOf(path)), { recursive: true });
+      makeWritable(root.path, parentOf(path));
       renameSync(under(work, path), under(root.path, path));
       fsyncDirectory(under(root.path, parentOf(path)));
     }
     rmSync(work, { recursive: true, force: true });
   }
   // Every rename above changed the time of a folder: so folders are compared once more, and come last.
-  const folders = (await compareTree(root, inventory)).folders.map(({ entry }) => entry);
+  const last = await compareTree(root, inventory);
+  const folders = [
+    ...last.folders.map(({ entry }) => entry),
+    ...last.touched.filter((entry) => entry.type === 'directory'),
+  ];
   if (folders.length > 0)
     await runtime.run(extractArchive({ archive, into: root.path, entries: nameList(folders) }));
 }
@@ -196,9 +209,16 @@ function placesFor(
 
 function moveAllAside(root: SnapshotRoot, places: { work: string; failed: string }): void {
   const top = scan(root).filter((entry) => entry.path !== '' && parentOf(entry.path) === '');
-  if (top.length === 0) return;
-  const { failed } = placesFor(root, places);
-  for (const entry of top) moveAside(root.path, failed, entry.path);
+  if (top.length > 0) {
+    const { failed } = placesFor(root, places);
+    for (const entry of top) moveAside(root.path, failed, entry.path);
+  }
+  try {
+    rmdirSync(root.path);
+  } catch (error) {
+    // A mount point stays, and so does what does not count.
+    if (!hasCode(error, 'ENOENT', 'ENOTDIR', 'ENOTEMPTY', 'EEXIST', 'EBUSY', 'EACCES', 'EPERM')) throw error;
+  }
 }
 
 function isNoFolder(root: string, path: RawPath): boolean {
@@ -220,10 +240,26 @@ function moveAside(root: string, failed: string, path: RawPath): void {
     if (!hasCode(error, 'ENOTDIR')) throw error;
   }
   if (!there) return;
-  const target = freeName(under(failed, path).toString('latin1'), 'latin1');
+  // An earlier attempt may have kept a file where a folder is needed now: then this goes beside it all.
+  let base = failed;
+  for (let number = 2; ancestorsOf(path).some((above) => isNoFolder(base, above)); number += 1)
+    base = `${failed}~${number}`;
+  const target = freeName(under(base, path).toString('latin1'), 'latin1');
   mkdirSync(Buffer.from(target.slice(0, target.lastIndexOf('/')), 'latin1'), {
     recursive: true,
     mode: 0o700,
   });
+  makeWritable(root, parentOf(path));
+  if (there.isDirectory()) makeWritable(root, path);
   renameSync(under(root, path), Buffer.from(target, 'latin1'));
+}
+
+/**
+ * Lets an ordinary user rename what lies in a folder of his that is read-only, or the folder itself. It gets its
+ * mode back with the other folders, at the end.
+ */
+function makeWritable(root: string, path: RawPath): void {
+  const stat = lstatSync(under(root, path), { throwIfNoEntry: false });
+  if (!stat?.isDirectory() || process.getuid?.() !== stat.uid || stat.uid === 0) return;
+  if ((stat.mode & 0o300) !== 0o300) chmodSync(under(root, path), (stat.mode & 0o7777) | 0o300);
 }

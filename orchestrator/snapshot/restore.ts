@@ -122,7 +122,7 @@ async function restoreDatabase(options: RestoreOptions): Promise<void> {
   if (!database || !manifest.database) return;
   await database.ensureRunning();
   let pair = options.replacement;
-  if (pair === undefined) {
+  if (pair === undefined || !(await database.hasReplacement(pair))) {
     options.note?.(`restoring the database ${manifest.database.name}`);
     pair = await database.prepareReplacement(join(folder, 'database.dump'), manifest.database, mark);
     options.announceReplacement(pair);

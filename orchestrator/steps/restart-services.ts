@@ -6,6 +6,7 @@ export const restartServices: Step = {
   name: 'restart-services',
   title: 'Restart the services',
   async apply({ appliance, target, runId, gate, signal, note }) {
+    await appliance.database?.admitServices();
     const database = (await appliance.database?.windowEnvironment(runId)) ?? {};
     const { config, commit } = target;
     const needed = new Set(Object.values(config.services).flatMap((service) => service.after));

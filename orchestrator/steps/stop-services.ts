@@ -6,11 +6,11 @@ import { changedFiles, readHead } from '../tools/git-facts.ts';
 export const stopServices: Step = {
   name: 'stop-services',
   title: 'Stop the services',
-  async apply({ appliance, origin, note, warn }) {
+  async apply({ appliance, origin, runId, note, warn }) {
     await stopAll(appliance, appliance.config, note);
     if (appliance.database) {
       note('keeping others out of the database');
-      const warning = await appliance.database.fence();
+      const warning = await appliance.database.fence(runId);
       if (warning !== undefined) warn(warning);
     }
     // Minutes may have passed since the preflight: somebody may have worked in the checkout meanwhile.

@@ -36,6 +36,8 @@ export function fetchAll(directory: string, remote: string): Command {
         '--no-write-fetch-head',
         '--no-auto-maintenance',
         '--no-recurse-submodules',
+        // Or git moves refs/remotes/* as well, by the remote's own configuration.
+        '--refmap=',
       ],
       ...[remote, '+refs/heads/*:refs/holdfast/remote/heads/*', '+refs/tags/*:refs/holdfast/remote/tags/*'],
     ],
