@@ -50,7 +50,7 @@ async function start(session: Session, { appliance }: Locked): Promise<number> {
   const before = runningServices(appliance, appliance.config).length;
   const { commit } = await readOrigin(appliance);
   await openToAll(appliance);
-  await startAndVerify(appliance, appliance.config, commit, { note: (line) => session.ui.say(line) });
+  await startAndVerify(appliance, appliance.config, commit, { note: sayOnce(session) });
   const started = Object.keys(appliance.config.services).length - before;
   session.ui.result(
     { type: 'result', ok: true, exitCode: 0, outcome: 'started', started },
@@ -62,4 +62,13 @@ async function start(session: Session, { appliance }: Locked): Promise<number> {
 async function stop(session: Session, { appliance }: Locked, database: boolean): Promise<void> {
   await stopServices(appliance, appliance.config, (line) => session.ui.say(line));
   if (database) await appliance.database?.stop();
+}
+
+/** Says a line, unless it says the same as the one before: waiting is told once. */
+function sayOnce(session: Session): (line: string) => void {
+  let last = '';
+  return (line) => {
+    if (line !== last) session.ui.say(line);
+    last = line;
+  };
 }

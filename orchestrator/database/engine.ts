@@ -20,6 +20,9 @@ export interface Database {
   /** Everything a manifest says of it. Slow on big tables: it counts rows. */
   describe(): Promise<DatabaseFacts>;
 
+  /** The same without what is in it: quick, and true while others write. */
+  describeProperties(): Promise<DatabaseFacts>;
+
   /** Its size on disk, for space checks, in bytes. */
   sizeBytes(): Promise<number>;
 
@@ -44,8 +47,9 @@ export interface Database {
   dump(file: string, signal?: AbortSignal): Promise<void>;
 
   /**
-   * Makes a new database from a dump, beside the live one. A half-made one of the same run is dropped first: may be
-   * run twice. Resolves to who is who, to be written to the journal before the swap.
+   * Makes a new database from a dump, beside the live one, and compares what is in it with the facts while nobody else
+   * knows it. A half-made one of the same run is dropped first: may be run twice. Resolves to who is who, to be written
+   * to the journal before the swap.
    */
   prepareReplacement(file: string, facts: DatabaseFacts, runId: string): Promise<Replacement>;
 

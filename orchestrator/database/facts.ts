@@ -78,6 +78,11 @@ async function countRows(
 
 /** What differs between two descriptions, as lines for the operator; empty when they agree. */
 export function compareFacts(before: DatabaseFacts, after: DatabaseFacts): string[] {
+  return [...compareProperties(before, after), ...compareContents(before, after)];
+}
+
+/** What belongs to the database itself. */
+export function compareProperties(before: DatabaseFacts, after: DatabaseFacts): string[] {
   const differences: string[] = [];
   const keys = [
     ...(['owner', 'encoding', 'collate', 'ctype', 'localeProvider', 'locale', 'tablespace'] as const),
@@ -92,6 +97,12 @@ export function compareFacts(before: DatabaseFacts, after: DatabaseFacts): strin
   if (text(before.grants?.toSorted() ?? null) !== text(after.grants?.toSorted() ?? null))
     differences.push('database grants differ');
   if (text(before.settings) !== text(after.settings)) differences.push('database settings differ');
+  return differences;
+}
+
+/** What is in it: tables with their rows, sequences. */
+export function compareContents(before: DatabaseFacts, after: DatabaseFacts): string[] {
+  const differences: string[] = [];
   compareMaps(
     'table',
     new Map(before.tables.map((t) => [t.name, `${t.rows} rows`])),

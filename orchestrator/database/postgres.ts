@@ -5,7 +5,7 @@ import type { Runtime } from '../runtime/runtime.ts';
 import { parseMajorVersion } from '../tools/postgres.ts';
 import { PostgresClient } from './client.ts';
 import type { AppliedMigration, Database, DatabaseFacts, Replacement } from './engine.ts';
-import { readFacts } from './facts.ts';
+import { compareContents, readFacts, readProperties } from './facts.ts';
 import {
   announcedName,
   announceFence,
@@ -85,6 +85,10 @@ export class PostgresDatabase implements Database {
     return await readFacts(await this.#live(), await this.#name());
   }
 
+  async describeProperties(): Promise<DatabaseFacts> {
+    return { ...(await readProperties(await this.#live())), name: await this.#name() };
+  }
+
   async sizeBytes(): Promise<number> {
     return await (await this.#live()).query<number>('select pg_database_size(current_database());');
   }
@@ -144,6 +148,13 @@ export class PostgresDatabase implements Database {
     await client.restore(file, name);
     // Statistics are not in a dump; without them the restored version would be slow for minutes.
     await client.execute('analyze;', { database: name, timeoutMs: 600_000 });
+    const inside = new PostgresClient(this.#runtime, await this.#server.bin(), {
+      ...(await this.#server.admin()),
+      database: name,
+    });
+    const differences = compareContents(facts, await readFacts(inside, facts.name));
+    if (differences.length > 0)
+      throw new Error(`the dump did not bring everything back: ${differences.join('; ')}`);
     return pair;
   }
 
