@@ -8,8 +8,8 @@ import { buildServer } from './server.ts';
 const DRAIN_MS = 8_000;
 
 /**
- * Starts the API. There is no background work here: a worker that is added must not start while HOLDFAST_GATE is "1",
- * because until the update is committed everything written may still be rolled back. Refusing outside requests in that
+ * Starts the API. There is no background work here: a worker that is added must not run while the file exists that
+ * HOLDFAST_GATE_FILE names, because until the update is committed everything written may still be rolled back. Refusing outside requests in that
  * time is the updater's part.
  */
 async function start(): Promise<void> {

@@ -6,7 +6,7 @@ import { removeDurably, writeFileAtomic } from '../lib/atomic-file.ts';
 import { programFile, type Appliance } from './appliance.ts';
 
 /*
- * The gate (DESIGN §6): between its start and the commit a new version must not take a request from outside, or a
+ * The gate: between its start and the commit a new version must not take a request from outside, or a
  * restore would lose what it acknowledged. A file says that the gate is closed; the service's process looks for it
  * (gate-preload.cjs, in any Node service, or the service itself). Its removal is the opening: one durable act that
  * recovery can do as well as we.
@@ -36,11 +36,16 @@ export function openGate(appliance: Appliance): void {
   for (const name of readdirSync(folder)) removeDurably(join(folder, name));
 }
 
-/** What a gated service finds in its environment. */
+/**
+ * What a gated service finds in its environment.
+ *
+ * @param nodeOptions those that it has anyway
+ */
 export function gateEnvironment(
   appliance: Appliance,
   service: ServiceConfig,
   gate: Gate | undefined,
+  nodeOptions: string | undefined,
 ): Record<string, string> {
   if (!gate || service.gate === 'none') return {};
   const base = { HOLDFAST_GATE: '1', HOLDFAST_GATE_FILE: gate.file, HOLDFAST_GATE_TOKEN: gate.token };
@@ -48,5 +53,5 @@ export function gateEnvironment(
   const preload = programFile(appliance.program, 'gate-preload.cjs')
     .replaceAll('\\', '\\\\')
     .replaceAll('"', '\\"');
-  return { ...base, NODE_OPTIONS: `${service.env['NODE_OPTIONS'] ?? ''} --require "${preload}"`.trim() };
+  return { ...base, NODE_OPTIONS: `${nodeOptions ?? ''} --require "${preload}"`.trim() };
 }

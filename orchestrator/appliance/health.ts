@@ -1,6 +1,5 @@
 import { readFileSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { substitute } from '../config/environment.ts';
 import type { ServiceConfig } from '../config/schema.ts';
 import { messageOf } from '../lib/errors.ts';
 import { formatDuration } from '../lib/units.ts';
@@ -8,7 +7,7 @@ import { lastLines } from '../runtime/runtime.ts';
 import type { Appliance } from './appliance.ts';
 import type { Gate } from './gate.ts';
 import { ask, atPointer } from './http.ts';
-import { serviceHandle, serviceLog } from './services.ts';
+import { serviceHandle, serviceLog, serviceUrl } from './services.ts';
 
 const requestTimeoutMs = 5000;
 
@@ -60,7 +59,7 @@ export async function waitUntilHealthy(
       throw new Error(`service ${name} ended at its start${tail(appliance, name, logStart)}`);
     return;
   }
-  const url = substitute(health.url, { port: service.port, env: {} });
+  const url = serviceUrl(appliance, service, health.url);
   const deadline = performance.now() + health.timeout;
   let healthySince: number | undefined;
   let problem: string | undefined;
@@ -98,13 +97,14 @@ export async function waitUntilHealthy(
  * @throws Error if another one answers
  */
 export async function verifyRelease(
+  appliance: Appliance,
   name: string,
   service: ServiceConfig,
   commit: string,
   gate: Gate | undefined,
 ): Promise<void> {
   if (!service.release) return;
-  const url = substitute(service.release.url, { port: service.port, env: {} });
+  const url = serviceUrl(appliance, service, service.release.url);
   const answer = await ask(url, {
     timeoutMs: requestTimeoutMs,
     headers: gate ? { 'holdfast-gate': gate.token } : {},
@@ -129,10 +129,10 @@ export async function verifyRelease(
  *
  * @throws Error that says how to declare it
  */
-export async function verifyGate(name: string, service: ServiceConfig): Promise<void> {
+export async function verifyGate(appliance: Appliance, name: string, service: ServiceConfig): Promise<void> {
   // With "flag" the service decides what it answers; a health check is harmless.
   if (service.gate !== 'preload' || !service.health) return;
-  const url = substitute(service.health.url, { port: service.port, env: {} });
+  const url = serviceUrl(appliance, service, service.health.url);
   const answer = await ask(url, { timeoutMs: requestTimeoutMs });
   if (answer.status === 503) return;
   throw new Error(

@@ -41,6 +41,8 @@ export function isWorker(service: ServiceConfig): boolean {
 export interface StartOptions {
   readonly config: Config;
   readonly commit: string;
+  /** The commit's tag, or its short id where it has none: what {tag} stands for. */
+  readonly label: string;
   readonly gate?: Gate | undefined;
   /** How to reach the database. */
   readonly database: Readonly<Record<string, string>>;
@@ -53,23 +55,30 @@ export async function startService(appliance: Appliance, name: string, options: 
   const handle = serviceHandle(appliance, name);
   if (appliance.runtime.serviceState(handle).running) return;
   const variables = readApplianceEnvironment(options.config, appliance.directory, appliance.secrets);
+  const { database } = options.config;
+  // The administrator's way in is ours alone.
+  if (database !== 'none' && database.embedded !== true && database.adminUrl !== undefined)
+    delete variables[database.adminUrl];
   const fill = (text: string) =>
-    substitute(text, { port: service.port, commit: options.commit, env: variables });
+    substitute(text, { port: service.port, commit: options.commit, tag: options.label, env: variables });
   const own = Object.fromEntries(Object.entries(service.env).map(([key, value]) => [key, fill(value)]));
+  const environment: Record<string, string> = {
+    ...baseEnvironment(appliance.node),
+    NODE_ENV: 'production',
+    ...(service.port === undefined ? {} : { PORT: String(service.port) }),
+    HOLDFAST_COMMIT: options.commit,
+    ...variables,
+    ...options.database,
+    ...own,
+  };
   await appliance.runtime.startService({
     ...handle,
     argv: toArgv(service.start).map(fill),
     cwd: join(appliance.directory, service.dir),
     logFile: serviceLog(appliance, name),
     env: {
-      ...baseEnvironment(appliance.node),
-      NODE_ENV: 'production',
-      ...(service.port === undefined ? {} : { PORT: String(service.port) }),
-      HOLDFAST_COMMIT: options.commit,
-      ...variables,
-      ...options.database,
-      ...own,
-      ...gateEnvironment(appliance, service, options.gate),
+      ...environment,
+      ...gateEnvironment(appliance, service, options.gate, environment['NODE_OPTIONS']),
     },
   });
 }
@@ -111,4 +120,13 @@ export async function verifyPortsAreOurs(appliance: Appliance, config: Config): 
       );
     }
   }
+}
+
+/** A configured URL of a service, filled. */
+export function serviceUrl(appliance: Appliance, service: ServiceConfig, url: string): string {
+  const needsEnvironment = url.includes('{env.');
+  const env = needsEnvironment
+    ? readApplianceEnvironment(appliance.config, appliance.directory, appliance.secrets)
+    : {};
+  return substitute(url, { port: service.port, env });
 }

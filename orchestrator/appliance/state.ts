@@ -1,9 +1,10 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { removeDurably, writeFileAtomic } from '../lib/atomic-file.ts';
+import { keepFromGitClean } from '../lib/own-repository.ts';
 import { hasCode } from '../lib/errors.ts';
 
-/** Where the state of an appliance lies (DESIGN §2). Every folder 0700, every file 0600, whatever the umask. */
+/** Where the state of an appliance lies. Every folder 0700, every file 0600, whatever the umask. */
 export class StateDirectory {
   readonly path: string;
 
@@ -50,6 +51,7 @@ export class StateDirectory {
     for (const folder of [this.path, this.runs, this.products, this.services, this.logs]) {
       mkdirSync(folder, { recursive: true, mode: 0o700 });
     }
+    keepFromGitClean(this.path);
   }
 
   /** The id of the run that has not come to its end, if there is one. */

@@ -1,8 +1,7 @@
 import { join } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
 import { findHealthProblem } from '../appliance/health.ts';
-import { runningServices, verifyPortsAreOurs } from '../appliance/services.ts';
-import { substitute } from '../config/environment.ts';
+import { runningServices, serviceUrl, verifyPortsAreOurs } from '../appliance/services.ts';
 import { exitCodes, HoldfastError, messageOf, Refusal } from '../lib/errors.ts';
 import type { Register } from '../main.ts';
 import { verifyNoFailedMigration } from '../schema-migrations/pending.ts';
@@ -107,7 +106,7 @@ function checks(appliance: Appliance): Check[] {
           const service = config.services[name];
           if (!service?.health) continue;
           const problem = await findHealthProblem(
-            substitute(service.health.url, { port: service.port, env: {} }),
+            serviceUrl(appliance, service, service.health.url),
             service.health.expect,
             undefined,
           );

@@ -69,12 +69,12 @@ async function print(
 /** A log's JSON line as a person reads it. */
 function formatLine(line: string): string {
   try {
-    const { time, level, msg, type, outcome, step, state } = JSON.parse(line) as Record<
+    const { time, level, msg, type, outcome, step, phase, state, run } = JSON.parse(line) as Record<
       string,
       string | undefined
     >;
     const clock = time?.slice(11, 23) ?? '';
-    const text = msg ?? outcome ?? [step, state].filter(Boolean).join(' ');
+    const text = msg ?? outcome ?? ([step, phase, state].filter(Boolean).join(' ') || (run ?? ''));
     return `${clock} ${(level === 'info' ? (type ?? '') : (level ?? '')).padEnd(8)} ${text}`;
   } catch {
     return line;

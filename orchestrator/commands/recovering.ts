@@ -4,6 +4,8 @@ import type { Appliance, Program } from '../appliance/appliance.ts';
 import { exitCodes, HoldfastError, messageOf } from '../lib/errors.ts';
 import { formatDuration } from '../lib/units.ts';
 import { recoverRun, type RecoveryReport } from '../pipeline/recovery.ts';
+import type { RunOutcome } from '../pipeline/journal-entries.ts';
+import { tellOthers } from '../pipeline/notify.ts';
 import { finishRun, hasJournal, reopenRun, type Run } from '../pipeline/run.ts';
 import { collectAfterRun } from '../pipeline/after-run.ts';
 import { handOver } from '../runtime/hand-over.ts';
@@ -46,11 +48,6 @@ export async function recoverIfUnfinished(
   });
   const listener = both(session.ui.listener, logListener(run.folder, session.secrets));
   const report = await recoverRun(then, run, 'the run was interrupted', listener);
-  const outcomes = {
-    unchanged: 'interrupted',
-    before: 'restored',
-    after: run.started.kind === 'rollback' ? 'rolled-back' : 'updated',
-  } as const;
   if (report.state !== 'unchanged') {
     try {
       await collectAfterRun(then, run, report.state === 'after' ? 'done' : 'restored');
@@ -58,14 +55,22 @@ export async function recoverIfUnfinished(
       listener({ type: 'warning', message: messageOf(error) });
     }
   }
-  finishRun(then, run, {
-    outcome:
-      run.started.kind === 'backup' && report.state === 'before'
-        ? 'failed-unchanged'
-        : outcomes[report.state],
-  });
+  if (report.phase === 'finished') then.state.clearUnfinished();
+  else finishRun(then, run, { outcome: outcomeOf(run, report) });
+  if (report.phase !== 'finished') {
+    await tellOthers(then, run, outcomeOf(run, report), describeRecovery(run, report), (message) =>
+      listener({ type: 'warning', message }),
+    );
+  }
   session.ui.say(describeRecovery(run, report));
   return { run, report };
+}
+
+/** What the journal says of a run that was recovered. */
+function outcomeOf(run: Run, { state }: RecoveryReport): RunOutcome {
+  if (state === 'unchanged') return 'interrupted';
+  if (state === 'after') return run.started.kind === 'rollback' ? 'rolled-back' : 'updated';
+  return run.started.kind === 'backup' ? 'failed-unchanged' : 'restored';
 }
 
 /** What a recovery did, as the operator reads it. */

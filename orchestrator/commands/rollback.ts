@@ -1,13 +1,13 @@
 import { join } from 'node:path';
 import { Refusal } from '../lib/errors.ts';
 import type { Register } from '../main.ts';
-import { wasCommitted } from '../pipeline/after-run.ts';
+import { readChoice } from '../pipeline/after-run.ts';
 import { describeSetAside, measureSetAside } from '../pipeline/set-aside.ts';
 import { rollbackSteps } from '../pipeline/steps.ts';
 import { readOrigin } from '../pipeline/target.ts';
-import { chooseByName, chooseForRollback, chooseForUndo, type Choice } from '../snapshot/choose.ts';
+import { chooseByName, chooseForRollback, chooseForUndo } from '../snapshot/choose.ts';
 import { missingProducts } from '../snapshot/products.ts';
-import { listSnapshots, verifySnapshot } from '../snapshot/store.ts';
+import { verifySnapshot } from '../snapshot/store.ts';
 import { locked, type Locked } from './locked.ts';
 import { runAndTell } from './run-and-tell.ts';
 import type { Session } from './session.ts';
@@ -46,11 +46,7 @@ async function rollback(
 ): Promise<number> {
   const { ui } = session;
   const origin = await readOrigin(appliance);
-  const choice: Choice = {
-    listings: listSnapshots(appliance.backupsDirectory),
-    commit: origin.commit,
-    committed: (run) => wasCommitted(appliance, run),
-  };
+  const choice = await readChoice(appliance);
   const chosen =
     name !== undefined
       ? chooseByName(choice, name)

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf, NotRestoredError } from '../lib/errors.ts';
 import { collectAfterRun } from '../pipeline/after-run.ts';
-import { notifyAll, type Notification } from '../pipeline/notify.ts';
+import { eventOf, notifyAll, type Notification } from '../pipeline/notify.ts';
 import type { Listener } from '../pipeline/events.ts';
 import { executeRun, type RunRequest, type RunResult } from '../pipeline/pipeline.ts';
 import { describeNotRestored, describeOutcome, exitCodeOf, resultEvent } from '../ui/outcome.ts';
@@ -53,6 +53,8 @@ export async function runAndTell(
       cleanUp: async ({ appliance: after, run, end }) => await collectAfterRun(after, run, end),
     });
   } catch (error) {
+    // It did not even begin: nothing was touched.
+    if (!(error instanceof NotRestoredError) && state.unfinishedRun() !== id) throw error;
     await tell('not-restored', messageOf(error), 0);
     return tellNotRestored(session, id, error);
   }
@@ -60,7 +62,7 @@ export async function runAndTell(
     await readyTheDoor(request.appliance, listener);
   const event = resultEvent(result, origin, target, more);
   log(event);
-  await tell(eventOf(result), describeOutcome(result, origin, target, plain), result.outageMs);
+  await tell(eventOf(result.outcome), describeOutcome(result, origin, target, plain), result.outageMs);
   session.ui.result(event, describeOutcome(result, origin, target, session.ui.paint));
   return exitCodeOf(result);
 }
@@ -103,23 +105,6 @@ async function readyTheDoor({ program, directory, runtime }: Appliance, listener
     });
   } catch (error) {
     listener({ type: 'warning', message: `this version's own Holdfast does not start: ${messageOf(error)}` });
-  }
-}
-
-function eventOf({ outcome }: RunResult): Notification['event'] {
-  switch (outcome) {
-    case 'updated':
-    case 'rolled-back':
-    case 'restored':
-      return outcome;
-    case 'backed-up':
-      return 'backup';
-    case 'not-restored':
-      return 'not-restored';
-    case 'refused':
-    case 'interrupted':
-    case 'failed-unchanged':
-      return 'refused';
   }
 }
 

@@ -48,9 +48,9 @@ export const registerServices: Register = (program, act) => {
 async function start(session: Session, { appliance }: Locked): Promise<number> {
   await verifyPortsAreOurs(appliance, appliance.config);
   const before = runningServices(appliance, appliance.config).length;
-  const { commit } = await readOrigin(appliance);
+  const origin = await readOrigin(appliance);
   await openToAll(appliance);
-  await startAndVerify(appliance, appliance.config, commit, { note: sayOnce(session) });
+  await startAndVerify(appliance, appliance.config, origin, { note: sayOnce(session) });
   const started = Object.keys(appliance.config.services).length - before;
   session.ui.result(
     { type: 'result', ok: true, exitCode: 0, outcome: 'started', started },

@@ -2,8 +2,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Appliance } from '../appliance/appliance.ts';
 import { findHealthProblem } from '../appliance/health.ts';
-import { serviceHandle } from '../appliance/services.ts';
-import { substitute } from '../config/environment.ts';
+import { serviceHandle, serviceUrl } from '../appliance/services.ts';
 import { exitCodes } from '../lib/errors.ts';
 import { formatDuration } from '../lib/units.ts';
 import type { Register } from '../main.ts';
@@ -95,7 +94,7 @@ async function lookAt(
   if (!service?.health) return { name, ok: true, running: true, text: `runs${at} (pid ${state.pid})` };
   const signal = AbortSignal.timeout(1000);
   const problem = await findHealthProblem(
-    substitute(service.health.url, { port: service.port, env: {} }),
+    serviceUrl(appliance, service, service.health.url),
     service.health.expect,
     undefined,
     signal,

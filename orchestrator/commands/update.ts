@@ -1,8 +1,9 @@
 import { runningServices } from '../appliance/services.ts';
 import type { Appliance } from '../appliance/appliance.ts';
-import { exitCodes } from '../lib/errors.ts';
+import { exitCodes, HoldfastError } from '../lib/errors.ts';
 import type { Register } from '../main.ts';
 import { pendingDataMigrationsInCheckout } from '../pipeline/data-pending.ts';
+import { notifyAll } from '../pipeline/notify.ts';
 import { updateSteps } from '../pipeline/steps.ts';
 import { findDestination, type Destination } from '../pipeline/target.ts';
 import { findPending } from '../steps/migrate-schema.ts';
@@ -31,7 +32,12 @@ export const registerUpdate: Register = (program, act) => {
     .action(
       act(async (session, options: UpdateOptions) => {
         if (options.dryRun) return await showPlan(session, options.to);
-        return await locked(session, 'update', async (state) => await update(session, state, options));
+        return await locked(
+          session,
+          'update',
+          async (state) =>
+            await tellingRefusals(session, state, async () => await update(session, state, options)),
+        );
       }),
     );
 };
@@ -101,4 +107,24 @@ function tellCurrent(session: Session, appliance: Appliance, { origin, relation 
     `Already current: ${origin.label}${ahead}. Nothing was stopped.${hint}`,
   );
   return exitCodes.ok;
+}
+
+/** An update that a timer began and that was refused: nobody reads its output, so those who want to know are told. */
+async function tellingRefusals(
+  session: Session,
+  { appliance }: Locked,
+  work: () => Promise<number>,
+): Promise<number> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof HoldfastError) {
+      const message = session.secrets.mask(`update refused: ${error.message}`);
+      const about = { appliance: appliance.config.name, run: '', from: '', to: '', outageMs: 0 };
+      await notifyAll(appliance, { event: 'refused', message, ...about }, (warning) =>
+        session.ui.say(warning),
+      );
+    }
+    throw error;
+  }
 }

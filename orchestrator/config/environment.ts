@@ -40,7 +40,7 @@ export function readApplianceEnvironment(
 
 /** What must not leak from the operator's shell into the appliance, or would change what its tools do. */
 const notInherited =
-  /^(HOLDFAST_|npm_|NPM_CONFIG_(PREFIX|LOCAL_PREFIX)|PG|DATABASE_URL$|NODE_OPTIONS$|NODE_ENV$|NODE_PATH$|GIT_|VITEST|INIT_CWD$|PORT$|HOST$|OLDPWD$|BASH_ENV$|ENV$)/;
+  /^(HOLDFAST_|npm_|NPM_CONFIG_(PREFIX|LOCAL_PREFIX)|PG|DATABASE_URL$|NODE_OPTIONS$|NODE_ENV$|NODE_PATH$|NODE_COMPILE_CACHE$|GIT_|VITEST|INIT_CWD$|PORT$|HOST$|OLDPWD$|BASH_ENV$|ENV$)/;
 
 /** The operator's environment without what does not belong into the appliance's processes; Node's folder first on PATH. */
 export function baseEnvironment(nodePath: string): Record<string, string> {

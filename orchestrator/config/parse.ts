@@ -116,6 +116,9 @@ function crossCheck(config: Config): Problem[] {
       if (check?.url.includes('{port}') && service.port === undefined) {
         problems.push({ path: `${at}.${key}.url`, message: 'uses {port}, but the service has no port' });
       }
+      if (/\{(commit|tag)\}/.test(check?.url ?? '')) {
+        problems.push({ path: `${at}.${key}.url`, message: 'can hold {port} and {env.NAME} only' });
+      }
     }
   }
   if (hasCycle(config)) problems.push({ path: 'services', message: '"after" goes round in a circle' });

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { duration, identifier, insidePath, notYet } from './units.ts';
 
 /*
- * appliance.yaml, as DESIGN §7 has it: one schema, from which come the check, the defaults, the types and the JSON
+ * appliance.yaml: one schema, from which come the check, the defaults, the types and the JSON
  * Schema for editors. What is written by hand below as "not yet" is known, and refused by name.
  */
 
@@ -16,7 +16,7 @@ const variable = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'must be the name 
 const environment = z.record(variable, z.union([z.string(), z.number(), z.boolean()]).transform(String));
 
 const health = z.strictObject({
-  url: httpUrl.meta({ description: 'Asked until it answers 200; {port} is the port of the service.' }),
+  url: httpUrl.meta({ description: 'Asked until it answers 2xx; {port} is the port of the service.' }),
   expect: z.record(pointer, z.union([z.string(), z.number(), z.boolean(), z.null()])).default({}),
   timeout: duration.default(120_000),
   stableFor: duration.default(3_000),

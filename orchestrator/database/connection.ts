@@ -66,6 +66,25 @@ export function formatConnection(connection: Connection): string {
   return `postgresql://${authority}/${encodeURIComponent(database)}${query === '' ? '' : `?${query}`}`;
 }
 
+/**
+ * The URLs among these variables without their password, which goes into PGPASSWORD: for programs that put a URL on a
+ * command line of their own, where everybody on the machine can read it, and that fall back to libpq's variables.
+ */
+export function hidePassword(variables: Readonly<Record<string, string>>): Record<string, string> {
+  const hidden: Record<string, string> = {};
+  for (const [name, value] of Object.entries(variables)) {
+    if (!/^postgres(ql)?:\/\//.test(value)) {
+      hidden[name] = value;
+      continue;
+    }
+    const url = new URL(value);
+    if (url.password !== '') hidden['PGPASSWORD'] ??= decodeURIComponent(url.password);
+    url.password = '';
+    hidden[name] = url.href;
+  }
+  return hidden;
+}
+
 /** The same as variables of libpq, which keep the password out of the process list. */
 export function libpqEnvironment(connection: Connection, applicationName: string): Record<string, string> {
   const { parameters } = connection;

@@ -54,7 +54,7 @@ export class ExternalServer implements PostgresServer {
     const service = await this.service();
     return this.#adminVariable === undefined
       ? service
-      : { ...this.#read(this.#adminVariable), database: service.database };
+      : { ...this.#read(this.#adminVariable), database: service.database, parameters: service.parameters };
   }
 
   /** Each URL as it stands in the environment, the database's name replaced where it has another for the window. */

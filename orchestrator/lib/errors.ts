@@ -1,5 +1,5 @@
 /**
- * The exit codes of DESIGN §8. Each tells the operator one thing: what state the appliance is in now.
+ * The exit codes. Each tells the operator one thing: what state the appliance is in now.
  */
 export const exitCodes = {
   ok: 0,

@@ -3,10 +3,10 @@ import type { Appliance } from '../appliance/appliance.ts';
 import { writeFileAtomic } from '../lib/atomic-file.ts';
 import { removeTree } from '../lib/remove-tree.ts';
 import { reservePath } from '../snapshot/restore.ts';
-import { findForRollback } from '../snapshot/choose.ts';
+import { findForRollback, type Choice } from '../snapshot/choose.ts';
 import { prune } from '../snapshot/retention.ts';
 import { listSnapshots } from '../snapshot/store.ts';
-import { readHead } from '../tools/git-facts.ts';
+import { isDescendant, readHead } from '../tools/git-facts.ts';
 import { readJournal } from './journal.ts';
 import type { Run } from './run.ts';
 
@@ -31,18 +31,30 @@ export async function pruneSnapshots(
   appliance: Appliance,
   options: { currentRun?: string; dryRun?: boolean },
 ): Promise<string[]> {
-  const { commit } = await readHead(appliance.runtime, appliance.directory);
-  const choice = {
-    listings: listSnapshots(appliance.backupsDirectory),
-    commit,
-    committed: (run: string) => wasCommitted(appliance, run),
-  };
+  const choice = await readChoice(appliance);
   const back = findForRollback(choice);
   return await prune(appliance, { ...options, protect: back ? [back.id] : [] });
 }
 
+/** What `rollback` chooses from: the snapshots, and which of their commits the installed one descends from. */
+export async function readChoice(appliance: Appliance): Promise<Choice> {
+  const { runtime, directory, backupsDirectory } = appliance;
+  const { commit } = await readHead(runtime, directory);
+  const listings = listSnapshots(backupsDirectory);
+  const older = new Set<string>();
+  for (const other of new Set(listings.flatMap(({ manifest }) => manifest?.commit ?? []))) {
+    if (await isDescendant(runtime, directory, other, commit)) older.add(other);
+  }
+  return {
+    listings,
+    commit,
+    committed: (run) => wasCommitted(appliance, run),
+    isOlder: (other) => older.has(other),
+  };
+}
+
 /** What the run's own journal says; undefined where it is not kept any more. */
-export function wasCommitted(appliance: Appliance, run: string): boolean | undefined {
+function wasCommitted(appliance: Appliance, run: string): boolean | undefined {
   const records = readJournal(join(appliance.state.run(run), 'journal.ndjson'));
   return records.length === 0 ? undefined : records.some(({ type }) => type === 'committed');
 }

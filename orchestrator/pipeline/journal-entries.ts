@@ -92,7 +92,7 @@ export type RunOutcome =
   | 'interrupted'
   | 'failed-unchanged';
 
-/** How far a run came, which alone decides what recovery does (DESIGN §4, the table). */
+/** How far a run came, which alone decides what recovery does (the table in lxd/UPDATE_SYSTEM_DESIGN.md). */
 export type RunPhase = 'prepared' | 'window' | 'sealed' | 'restored' | 'committed' | 'finished';
 
 /** The phase of a run by its records. */

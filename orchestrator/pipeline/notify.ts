@@ -4,6 +4,8 @@ import { toArgv } from '../appliance/services.ts';
 import { baseEnvironment } from '../config/environment.ts';
 import type { NotificationConfig } from '../config/schema.ts';
 import { messageOf } from '../lib/errors.ts';
+import type { RunOutcome } from './journal-entries.ts';
+import type { Run } from './run.ts';
 
 /** What a webhook or a command is told of a run. */
 export interface Notification {
@@ -67,4 +69,45 @@ async function notifyOne(
     },
     label: 'notify',
   });
+}
+
+/** Tells the outcome of a run to everybody who wants to know. */
+export async function tellOthers(
+  appliance: Appliance,
+  run: Run,
+  outcome: RunOutcome,
+  message: string,
+  warn: (message: string) => void,
+): Promise<void> {
+  const { id, started } = run;
+  await notifyAll(
+    appliance,
+    {
+      event: eventOf(outcome),
+      appliance: appliance.config.name,
+      run: id,
+      from: started.fromLabel,
+      to: started.toLabel,
+      message: appliance.secrets.mask(message),
+      outageMs: 0,
+    },
+    warn,
+  );
+}
+
+/** What an outcome is called in `notify.on`. */
+export function eventOf(outcome: RunOutcome): Notification['event'] {
+  switch (outcome) {
+    case 'updated':
+    case 'rolled-back':
+    case 'restored':
+    case 'not-restored':
+      return outcome;
+    case 'backed-up':
+      return 'backup';
+    case 'refused':
+    case 'interrupted':
+    case 'failed-unchanged':
+      return 'refused';
+  }
 }

@@ -67,7 +67,12 @@ export async function executeRun(request: RunRequest): Promise<RunResult> {
   const context = makeContext(request, appliance, run, warn);
   const end = (outcome: RunOutcome, more: Partial<RunResult> = {}): RunResult => {
     const failed = more.failedStep === undefined ? {} : { failedStep: more.failedStep };
-    finishRun(request.appliance, run, { outcome, ...failed, outageMs: Math.round(clock.outageMs) });
+    try {
+      finishRun(request.appliance, run, { outcome, ...failed, outageMs: Math.round(clock.outageMs) });
+    } catch (error) {
+      // The appliance is what the outcome says; only that the run is closed could not be written. The next command does.
+      warn(`the end of the run could not be written down: ${messageOf(error)}`);
+    }
     return {
       run: run.id,
       outcome,
@@ -97,7 +102,7 @@ export async function executeRun(request: RunRequest): Promise<RunResult> {
     } else {
       signals.shield();
       const failedStep = clock.step;
-      tryToNote(run, failedStep, error);
+      tryToNote(run, failedStep, request.appliance.secrets.mask(messageOf(error)));
       const opened = phase !== 'prepared';
       let recovery: RecoveryReport;
       try {
@@ -161,9 +166,9 @@ function makeContext(
 }
 
 /** The journal may be what failed (a full disk): recovery does not need this record. */
-function tryToNote(run: Run, step: StepName, error: unknown): void {
+function tryToNote(run: Run, step: StepName, message: string): void {
   try {
-    run.journal.append({ type: 'step-failed', step, message: messageOf(error) });
+    run.journal.append({ type: 'step-failed', step, message });
   } catch {
     // Told to the operator in any case.
   }
@@ -173,7 +178,8 @@ function tryToNote(run: Run, step: StepName, error: unknown): void {
 async function startAgain(appliance: Appliance, run: Run): Promise<void> {
   await openToAll(appliance);
   const only = new Set(run.journal.last('window-opened')?.services ?? []);
-  await startAndVerify(appliance, appliance.config, run.started.from, { only });
+  const { from: commit, fromLabel: label } = run.started;
+  await startAndVerify(appliance, appliance.config, { commit, label }, { only });
 }
 
 /** Services that nobody can ask run from the commit on. */
@@ -182,7 +188,12 @@ async function startWorkers(appliance: Appliance, target: Target): Promise<void>
   for (const name of startOrder(target.config)) {
     const service = target.config.services[name];
     if (service && isWorker(service))
-      await startService(appliance, name, { config: target.config, commit: target.commit, database });
+      await startService(appliance, name, {
+        config: target.config,
+        commit: target.commit,
+        label: target.label,
+        database,
+      });
   }
 }
 

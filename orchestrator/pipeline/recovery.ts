@@ -25,7 +25,7 @@ export interface RecoveryReport {
 }
 
 /**
- * Brings an appliance whose run did not come to its end back to one whole version (DESIGN §4, the table). The only
+ * Brings an appliance whose run did not come to its end back to one whole version (the table in lxd/UPDATE_SYSTEM_DESIGN.md). The only
  * recovery there is: a failing step, a signal and a new process after a kill all come here. It decides by the journal
  * and by what is on disk, never by how the run failed, and may be killed and run again at any instant.
  *
@@ -52,7 +52,7 @@ export async function recoverRun(
   });
   switch (phase) {
     case 'finished':
-      return report('after');
+      return report(endOf(run));
     case 'prepared':
       dropPrepared(run);
       return report('unchanged');
@@ -77,6 +77,19 @@ export async function recoverRun(
   }
 }
 
+/** A run that had come to its end, but died before it could say that it is no longer open. */
+function endOf({ journal }: Run): RecoveryReport['state'] {
+  switch (journal.last('finished')?.outcome) {
+    case 'updated':
+    case 'rolled-back':
+      return 'after';
+    case 'restored':
+      return 'before';
+    default:
+      return 'unchanged';
+  }
+}
+
 /** What was staged and set aside is worth nothing any more. */
 function dropPrepared(run: Run): void {
   removeTree(join(run.folder, 'code'));
@@ -93,7 +106,7 @@ async function restoreSealed(
   const sealed = journal.last('sealed');
   if (!sealed) throw new Error('no sealed snapshot in the journal');
   const folder = join(appliance.backupsDirectory, sealed.snapshot);
-  journal.append({ type: 'restore-started', because });
+  journal.append({ type: 'restore-started', because: appliance.secrets.mask(because) });
   try {
     const manifest = await verifySnapshot(folder);
     const mark = `${run.id}-back`;
@@ -149,7 +162,12 @@ async function startFormer(
       await appliance.database.unfence();
     }
     openGate(appliance);
-    await startAndVerify(appliance, config, run.started.from, { only: wanted, note });
+    await startAndVerify(
+      appliance,
+      config,
+      { commit: run.started.from, label: run.started.fromLabel },
+      { only: wanted, note },
+    );
   } catch (error) {
     throw new NotRestoredError(
       `everything is restored, but the version of before does not run: ${messageOf(error)}`,
@@ -166,7 +184,7 @@ async function finishCommitted(appliance: Appliance, run: Run, note: (line: stri
   await openToAll(appliance);
   try {
     const { config } = loadAppliance(appliance.file);
-    await startAndVerify(appliance, config, run.started.to, { note });
+    await startAndVerify(appliance, config, { commit: run.started.to, label: run.started.toLabel }, { note });
   } catch (error) {
     throw new NotRestoredError(`the new version is in place, but does not run: ${messageOf(error)}`, {
       next: './run.sh start, or ./run.sh rollback',
@@ -189,7 +207,7 @@ export async function openToAll(appliance: Appliance): Promise<void> {
 export async function startAndVerify(
   appliance: Appliance,
   config: Config,
-  commit: string,
+  version: { readonly commit: string; readonly label: string },
   options: { only?: ReadonlySet<string>; note?: (line: string) => void } = {},
 ): Promise<void> {
   const database = (await appliance.database?.environment()) ?? {};
@@ -198,8 +216,8 @@ export async function startAndVerify(
     const service = config.services[name];
     if (!service) continue;
     options.note?.(`starting ${name}`);
-    await startService(appliance, name, { config, commit, database });
+    await startService(appliance, name, { config, ...version, database });
     await waitUntilHealthy(appliance, name, service, options);
-    if (!isWorker(service)) await verifyRelease(name, service, commit, undefined);
+    if (!isWorker(service)) await verifyRelease(appliance, name, service, version.commit, undefined);
   }
 }

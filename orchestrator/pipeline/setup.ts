@@ -25,6 +25,7 @@ export async function setUp(
   const origin = await readOrigin(appliance);
   const target = { commit: origin.commit, label: origin.label, config };
   const base = {
+    databaseEnvironment: async () => (await database?.environment()) ?? {},
     appliance,
     target,
     signal: options.signal,
@@ -89,7 +90,7 @@ export async function setUp(
     }),
     task('Build the frontend', build('after-migrations')),
     task('Start the services', async (note) => {
-      await startAndVerify(appliance, config, origin.commit, { note });
+      await startAndVerify(appliance, config, origin, { note });
       return undefined;
     }),
   ]);

@@ -4,7 +4,7 @@ import type { Appliance } from '../appliance/appliance.ts';
 
 /**
  * Makes everything durable that a record is about to vouch for: git, npm and tar do not fsync, and a power cut after
- * "committed" left 20,000 of 20,000 files empty (FIELD-NOTES). One `sync -f` for each file system that holds tree,
+ * "committed" left 20,000 of 20,000 files empty (measured). One `sync -f` for each file system that holds tree,
  * state, backups or data. Throws if one fails: then the step fails.
  */
 export async function barrier(appliance: Appliance): Promise<void> {

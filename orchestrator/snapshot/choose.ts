@@ -8,6 +8,11 @@ export interface Choice {
   readonly commit: string;
   /** Whether the update that made this snapshot was committed; unknown (another host's, a pruned run) is undefined. */
   readonly committed: (run: string) => boolean | undefined;
+  /**
+   * Whether a commit is one that the checkout descends from. After a rollback to the oldest version the newest snapshot
+   * of another one is newer: `rollback` typed once more would go forward again.
+   */
+  readonly isOlder?: ((commit: string) => boolean) | undefined;
 }
 
 type Good = SnapshotListing & { readonly manifest: Manifest };
@@ -23,7 +28,7 @@ export function chooseForRollback(choice: Choice): Good {
   const found = findForRollback(choice);
   if (!found) {
     throw new Refusal(
-      'cannot roll back: there is no snapshot of another version that was updated from',
+      'cannot roll back: there is no snapshot of an older version that was updated from',
       './run.sh backup list shows what there is',
     );
   }
@@ -31,12 +36,13 @@ export function chooseForRollback(choice: Choice): Good {
 }
 
 /** The same, or undefined. */
-export function findForRollback({ listings, commit, committed }: Choice): Good | undefined {
+export function findForRollback({ listings, commit, committed, isOlder }: Choice): Good | undefined {
   return listings
     .filter(isGood)
     .find(
       ({ manifest }) =>
         manifest.commit !== commit &&
+        isOlder?.(manifest.commit) !== false &&
         manifest.kind !== 'before-rollback' &&
         (manifest.kind !== 'update' || committed(manifest.run) !== false),
     );

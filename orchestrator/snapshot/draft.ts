@@ -11,6 +11,7 @@ import {
 import { join } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
 import { fsyncDirectory, writeFileAtomic } from '../lib/atomic-file.ts';
+import { keepFromGitClean } from '../lib/own-repository.ts';
 import { removeTree } from '../lib/remove-tree.ts';
 import type { DatabaseFacts } from '../database/engine.ts';
 import { absoluteGitDirectory, labelOf, readHead } from '../tools/git-facts.ts';
@@ -144,10 +145,7 @@ export class SnapshotDraft {
 function ensureBackupsFolder(path: string): void {
   mkdirSync(path, { recursive: true, mode: 0o700 });
   chmodSync(path, 0o700);
-  if (existsSync(join(path, '.git'))) return;
-  for (const folder of ['.git', '.git/objects', '.git/refs'])
-    mkdirSync(join(path, folder), { recursive: true, mode: 0o700 });
-  writeFileAtomic(join(path, '.git', 'HEAD'), 'ref: refs/heads/main\n');
+  keepFromGitClean(path);
 }
 
 /** Throws away what was never sealed. May be run twice. */

@@ -1,11 +1,13 @@
-import { existsSync, lstatSync, mkdirSync, readFileSync, renameSync, rmdirSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fsyncDirectory, renameDurably, writeFileAtomic } from '../lib/atomic-file.ts';
 import { hasCode, HoldfastError, Refusal } from '../lib/errors.ts';
 import {
   ancestorsOf,
   displayPath,
+  joinRaw,
   parentOf,
+  rawFromBytes,
   rawFromJson,
   rawToJson,
   under,
@@ -15,7 +17,7 @@ import type { Runtime } from '../runtime/runtime.ts';
 import * as git from '../tools/git.ts';
 
 /*
- * How code changes (DESIGN §4): git never writes the live tree. The files of the target lie staged in a folder on the
+ * How code changes: git never writes the live tree. The files of the target lie staged in a folder on the
  * same file system; each path that differs is moved aside by a rename, and the staged one moved in by another. The
  * plan, and what is on disk, tell at every instant how to go back.
  */
@@ -138,8 +140,8 @@ function verifyNothingInTheWay(directory: string, changes: readonly PathChange[]
       continue;
     }
     const stat = lstatSync(under(directory, path), { throwIfNoEntry: false });
-    const becomesEmpty = stat?.isDirectory() === true && [...leaving].some((p) => p.startsWith(`${path}/`));
-    if (stat && !becomesEmpty) inTheWay.add(displayPath(path));
+    if (stat && !(stat.isDirectory() && everythingLeaves(directory, path, leaving)))
+      inTheWay.add(displayPath(path));
   }
   if (inTheWay.size > 0) {
     const names = [...inTheWay].toSorted();
@@ -149,6 +151,20 @@ function verifyNothingInTheWay(directory: string, changes: readonly PathChange[]
       `move ${names[0]} away, then try again`,
     );
   }
+}
+
+/** True for a folder that will be empty, and gone: a file of the operator in it would keep it in its place. */
+function everythingLeaves(directory: string, folder: RawPath, leaving: ReadonlySet<RawPath>): boolean {
+  const names = readdirSync(under(directory, folder), { encoding: 'buffer' });
+  return (
+    names.length > 0 &&
+    names.every((name) => {
+      const path = joinRaw(folder, rawFromBytes(name));
+      return lstatSync(under(directory, path)).isDirectory()
+        ? everythingLeaves(directory, path, leaving)
+        : leaving.has(path);
+    })
+  );
 }
 
 /** Carries the plan out. Killed in the middle, `invertPlan` finds on disk what is done. */

@@ -15,7 +15,8 @@ export function restoreGuide(manifest: Manifest): string {
 
 It was \`${name}\`, owned by \`${manifest.database.owner}\`, on PostgreSQL ${manifest.database.serverVersion}. Restore into a new database, look at it, then swap names:
 
-    createdb --template=template0 --encoding=${manifest.database.encoding} --owner=${manifest.database.owner} ${name}_restored
+    createdb --template=template0 --encoding=${manifest.database.encoding} --lc-collate=${manifest.database.collate} \\
+        --lc-ctype=${manifest.database.ctype} --owner=${manifest.database.owner} ${name}_restored
     pg_restore --exit-on-error --dbname=${name}_restored database.dump
     psql -d postgres -v ON_ERROR_STOP=1 -c 'BEGIN' \\
         -c 'ALTER DATABASE "${name}" RENAME TO "${name}_old"' -c 'ALTER DATABASE "${name}_restored" RENAME TO "${name}"' -c 'COMMIT'

@@ -1,5 +1,5 @@
 import type { Step } from '../pipeline/step.ts';
-import { buildsOf, compile, install, storeProducts } from './builds.ts';
+import { buildsOf, compile, inWindow, install, storeProducts } from './builds.ts';
 
 export const buildFrontend: Step = {
   name: 'build-frontend',
@@ -8,8 +8,8 @@ export const buildFrontend: Step = {
     const builds = buildsOf(context.target, 'after-migrations');
     storeProducts(context, builds);
     for (const [name, build] of builds) {
-      await install(context, name, build);
-      await compile(context, name, build);
+      await install(inWindow(context), name, build);
+      await compile(inWindow(context), name, build);
     }
   },
   skip: async ({ target }) =>

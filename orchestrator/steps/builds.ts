@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { programFile } from '../appliance/appliance.ts';
 import { toArgv } from '../appliance/services.ts';
 import { baseEnvironment, readApplianceEnvironment } from '../config/environment.ts';
-import type { Argv, BuildConfig } from '../config/schema.ts';
+import type { Argv, BuildConfig, Config } from '../config/schema.ts';
 import { databaseVariables } from '../database/engine.ts';
 import type { StepContext } from '../pipeline/step.ts';
 import type { Appliance } from '../appliance/appliance.ts';
@@ -16,6 +16,8 @@ export type BuildContext = Pick<StepContext, 'note' | 'output'> & {
   readonly appliance: Appliance;
   readonly target: Target;
   readonly signal?: AbortSignal;
+  /** How the database is reached now: inside a window another way than outside. */
+  readonly databaseEnvironment: () => Promise<Record<string, string>>;
 };
 
 export function buildsOf(target: Target, phase: BuildConfig['phase']): [string, BuildConfig][] {
@@ -34,6 +36,15 @@ export function storeProducts(
     builds.flatMap(([, build]) => build.products.map((product) => join(build.dir, product))),
   );
   for (const product of manifest.products) if (paths.has(product.path)) storeProduct(appliance, product);
+}
+
+/** A build inside the downtime window, which reaches the database past the fence. */
+export function inWindow(context: StepContext): BuildContext {
+  const { appliance, runId } = context;
+  return {
+    ...context,
+    databaseEnvironment: async () => (await appliance.database?.windowEnvironment(runId)) ?? {},
+  };
 }
 
 /** Installs a build's packages by its lockfile. */
@@ -82,22 +93,26 @@ async function run(
 
 /** What a build may know. The address of the database only if it says that it needs it: some builds migrate. */
 async function buildEnvironment(
-  { appliance, target }: BuildContext,
+  { appliance, target, databaseEnvironment }: BuildContext,
   build: BuildConfig,
 ): Promise<Record<string, string>> {
   const variables = readApplianceEnvironment(target.config, appliance.directory, appliance.secrets);
-  for (const name of databaseVariables) delete variables[name];
-  if (target.config.database !== 'none' && !target.config.database.embedded)
-    for (const name of target.config.database.url) delete variables[name];
+  for (const name of [...databaseVariables, ...ownVariables(target.config)]) delete variables[name];
   return {
     ...baseEnvironment(appliance.node),
     ...toolEnvironment(appliance),
     HUSKY: '0',
     HOLDFAST_COMMIT: target.commit,
     ...variables,
-    ...(build.database === 'available' ? await appliance.database?.environment() : {}),
+    ...(build.database === 'available' ? await databaseEnvironment() : {}),
     ...build.env,
   };
+}
+
+/** The variables by which this appliance names its database. */
+function ownVariables({ database }: Config): string[] {
+  if (database === 'none' || database.embedded === true) return [];
+  return [...database.url, ...(database.adminUrl === undefined ? [] : [database.adminUrl])];
 }
 
 /** Prisma's engine comes with us, so that no machine downloads one and all use the same. */

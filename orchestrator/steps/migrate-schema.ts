@@ -4,6 +4,7 @@ import type { Appliance } from '../appliance/appliance.ts';
 import { toArgv } from '../appliance/services.ts';
 import { baseEnvironment, readApplianceEnvironment } from '../config/environment.ts';
 import type { Argv, Config } from '../config/schema.ts';
+import { hidePassword } from '../database/connection.ts';
 import { plural } from '../lib/units.ts';
 import type { Step, StepContext } from '../pipeline/step.ts';
 import {
@@ -63,12 +64,12 @@ export async function deploy(
     ...context.environment,
   };
   const cwd = join(appliance.directory, prisma.dir);
-  const run = async (command: Argv) => {
+  const run = async (command: Argv, more: Readonly<Record<string, string>> = {}) => {
     const [file = '', ...args] = toArgv(command);
     const label = [file, ...args].join(' ');
     note(label);
     await appliance.runtime.run(
-      { file, args, cwd, env, timeoutMs: prisma.timeout, label },
+      { file, args, cwd, env: { ...env, ...more }, timeoutMs: prisma.timeout, label },
       { onLine: output },
     );
   };
@@ -78,7 +79,9 @@ export async function deploy(
     await run(prisma.deploy);
   } else if (pending.length > 0) {
     const program = join(cwd, 'node_modules', '.bin', 'prisma');
-    await run([existsSync(program) ? program : 'prisma', 'migrate', 'deploy']);
+    // Prisma hands its URL to the engine as an argument.
+    const command = [existsSync(program) ? program : 'prisma', 'migrate', 'deploy'];
+    await run(command, hidePassword(context.environment));
     if (appliance.database)
       verifyAllApplied(
         namesInCheckout(appliance, target.config),

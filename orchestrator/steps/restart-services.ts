@@ -7,14 +7,15 @@ export const restartServices: Step = {
   title: 'Restart the services',
   async apply({ appliance, target, runId, gate, signal, note }) {
     await appliance.database?.admitServices();
-    const database = (await appliance.database?.windowEnvironment(runId)) ?? {};
-    const { config, commit } = target;
+    // The mark of the run's own sessions does not belong on a service that outlives it.
+    const { PGAPPNAME: _, ...database } = (await appliance.database?.windowEnvironment(runId)) ?? {};
+    const { config, commit, label } = target;
     const needed = new Set(Object.values(config.services).flatMap((service) => service.after));
     for (const name of startOrder(config)) {
       const service = config.services[name];
       if (!service || isWorker(service)) continue;
       note(`starting ${name}`);
-      await startService(appliance, name, { config, commit, gate: gate(), database });
+      await startService(appliance, name, { config, commit, label, gate: gate(), database });
       if (needed.has(name)) {
         await waitUntilHealthy(
           appliance,

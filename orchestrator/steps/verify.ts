@@ -10,8 +10,8 @@ export const verify: Step = {
       const service = target.config.services[name];
       if (!service || isWorker(service)) continue;
       await waitUntilHealthy(appliance, name, service, { gate: gate(), signal, note });
-      await verifyRelease(name, service, target.commit, gate());
-      await verifyGate(name, service);
+      await verifyRelease(appliance, name, service, target.commit, gate());
+      await verifyGate(appliance, name, service);
     }
     note(`${target.label} answers`);
   },

@@ -42,7 +42,7 @@ export function resultEvent(
     to: target.commit,
     ...(result.failedStep === undefined ? {} : { failedStep: result.failedStep }),
     ...(result.error === undefined ? {} : { error: messageOf(result.error) }),
-    ...(result.outcome === 'restored' ? { identical: true } : {}),
+    ...(result.outcome === 'restored' ? { identical: (result.recovery?.compared ?? '') !== '' } : {}),
     totalMs: Math.round(result.totalMs),
     outageMs: Math.round(result.outageMs),
     warnings: result.warnings,

@@ -118,7 +118,7 @@ function plainDriver(out: (text: string) => void): Driver {
 
 /**
  * listr2 shows and drives the tasks. It owns neither signals nor recovery: its own SIGINT handling rolls back while a
- * step is still running, and its rollback knows the failing task only (FIELD-NOTES).
+ * step is still running, and its rollback knows the failing task only.
  */
 function listrDriver(clean: (text: string) => string): Driver {
   return {

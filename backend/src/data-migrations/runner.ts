@@ -88,7 +88,7 @@ function describeFailure(id: string, error: unknown): Refusal {
   const where = line === undefined ? '' : ` (${id}.ts:${line})`;
   return new Refusal(
     EXIT.failed,
-    `cannot apply data migration ${id}: ${describeError(error)}${where}. The earlier ones stay recorded; mend the cause, then run it again`,
+    `cannot apply data migration ${id}: ${describeError(error)}${where}${advice()}`,
     { cause: error },
   );
 }
@@ -99,4 +99,9 @@ function describeInterruption(id: string, reason: unknown): Refusal {
     `cannot finish data migration ${id}: ${describeError(reason)}. It is not recorded; the next run starts it afresh`,
     { cause: reason },
   );
+}
+
+/** Inside an update everything is restored after a failure, so there is nothing to run again. */
+function advice(): string {
+  return process.env['HOLDFAST_RUN'] ? '' : '. The earlier ones stay recorded; mend the cause, then run it again';
 }
