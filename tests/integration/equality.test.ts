@@ -1,0 +1,186 @@
+import {
+  chmodSync,
+  chownSync,
+  lchownSync,
+  lutimesSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  rmdirSync,
+  symlinkSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { execaSync } from 'execa';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { writeData } from '../support/odd-files.ts';
+import { differences, mismatches, noMismatch, type State } from '../support/state.ts';
+import { captureTree } from '../support/tree-state.ts';
+
+/*
+ * All other tests ask one question: is everything exactly as before? Here it is asked of trees that are not, so that
+ * the answer "yes" is worth something; of databases in equality-database.test.ts.
+ */
+
+const isRoot = process.getuid?.() === 0;
+
+describe('a tree is not as before', () => {
+  let folder: string;
+  let before: State;
+  const at = (path: string) => join(folder, path);
+
+  beforeEach(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'hold fast-equality-'));
+    mkdirSync(at('data'));
+    writeData(folder);
+    before = await captureTree(folder);
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  test('unless nothing was done to it', async () => {
+    readFileSync(at('data/key.pem'));
+
+    expect(differences(before, await captureTree(folder))).toEqual([]);
+  });
+
+  /** Changes in a folder whose own time does not move: only what is meant is seen. */
+  const keepingTimes = (change: () => void) => () => {
+    change();
+    utimesSync(at('data/uploads'), 1_600_000_000.123456, 1_600_000_000.123456);
+  };
+  const photo = 'data/uploads/photo.bin';
+
+  test.each<[string, () => void, string[]]>([
+    [
+      'other bytes of the same size and time',
+      () => {
+        writeFileSync(at('data/key.pem'), 'SECRET KEY\n');
+        utimesSync(at('data/key.pem'), 1_600_000_000.123456, 1_600_000_000.123456);
+      },
+      ['file data/key.pem: bytes was'],
+    ],
+    ['a mode', () => chmodSync(at('data/key.pem'), 0o640), ['file data/key.pem: mode was 600, is 640']],
+    ['a setuid bit', () => chmodSync(at('data/tool'), 0o755), ['file data/tool: mode was 4755, is 755']],
+    [
+      'a setgid bit of a folder',
+      () => chmodSync(at('data/empty'), 0o770),
+      ['directory data/empty: mode was 2770'],
+    ],
+    [
+      'a time, by a nanosecond',
+      () => execaSync('touch', ['-d', '@1600000000.123456002', at('data/key.pem')]),
+      ['file data/key.pem: modified was'],
+    ],
+    [
+      'the time of a folder',
+      () => utimesSync(at('data/empty'), 1, 1),
+      ['directory data/empty: modified was'],
+    ],
+    [
+      'the time of a symlink',
+      () => lutimesSync(at('data/dangling'), 1, 1),
+      ['symlink data/dangling: modified was'],
+    ],
+    [
+      'the target of a symlink',
+      keepingTimes(() => {
+        unlinkSync(at('data/uploads/latest'));
+        symlinkSync('same-photo.bin', at('data/uploads/latest'));
+      }),
+      [
+        'symlink data/uploads/latest: modified',
+        'symlink data/uploads/latest: target was photo.bin, is same-photo.bin',
+      ],
+    ],
+    [
+      'a hard link that became a copy',
+      keepingTimes(() => {
+        execaSync('cp', ['--preserve=all', at(photo), at('data/uploads/copy')]);
+        renameSync(at('data/uploads/copy'), at('data/uploads/same-photo.bin'));
+      }),
+      [`file ${photo}: links was 2`, 'file data/uploads/same-photo.bin: links was 2'],
+    ],
+    [
+      'something that was added',
+      keepingTimes(() => writeFileSync(at('data/uploads/new'), '')),
+      ['file data/uploads/new was added'],
+    ],
+    [
+      'a file that is gone',
+      keepingTimes(() => unlinkSync(at(photo))),
+      [`file ${photo} is gone`, 'file data/uploads/same-photo.bin: links'],
+    ],
+    [
+      'an empty folder that is gone',
+      () => rmdirSync(at('data/empty')),
+      ['directory data: modified', 'directory data/empty is gone'],
+    ],
+    [
+      'another type',
+      keepingTimes(() => {
+        unlinkSync(at('data/uploads/latest'));
+        mkdirSync(at('data/uploads/latest'));
+      }),
+      ['symlink data/uploads/latest is gone', 'directory data/uploads/latest was added'],
+    ],
+    [
+      'holes that were filled',
+      () => {
+        writeFileSync(at('data/holes.img'), Buffer.alloc(4 << 20));
+        // Until it is on disk, the file system has not decided what it takes.
+        execaSync('sync', [at('data/holes.img')]);
+      },
+      ['file data/holes.img: modified', 'file data/holes.img: sparse was yes, is no'],
+    ],
+  ])('when it has %s', async (_, change, expected) => {
+    change();
+
+    expect(mismatches(differences(before, await captureTree(folder)), expected)).toEqual(noMismatch);
+  });
+
+  test.runIf(isRoot)('when it has another owner, of a file or a symlink', async () => {
+    chownSync(at('data/tool'), 4242, 4343);
+    chmodSync(at('data/tool'), 0o4755);
+    lchownSync(at('data/dangling'), 4242, 4343);
+
+    expect(
+      mismatches(differences(before, await captureTree(folder)), [
+        'symlink data/dangling: owner was 0:0, is 4242:4343',
+        'file data/tool: owner was 0:0, is 4242:4343',
+      ]),
+    ).toEqual(noMismatch);
+  });
+
+  test.runIf(has('setfattr') && has('getfattr'))('when it has other extended attributes', async () => {
+    execaSync('setfattr', ['-n', 'user.origin', '-v', 'scanner', at(photo)]);
+
+    expect(
+      mismatches(differences(before, await captureTree(folder)), [
+        `file ${photo}: attributes was`,
+        'file data/uploads/same-photo.bin: attributes was',
+      ]),
+    ).toEqual(noMismatch);
+  });
+
+  test.runIf(has('setfacl') && has('getfattr'))(
+    'when it has another ACL, even one that gives the same mode',
+    async () => {
+      execaSync('setfacl', ['-m', 'u:12346:r', at('data/uploads/2024/ein Übertrag – März.txt')]);
+
+      expect(
+        mismatches(differences(before, await captureTree(folder)), [
+          'file data/uploads/2024/ein Übertrag – März.txt: attributes was',
+        ]),
+      ).toEqual(noMismatch);
+    },
+  );
+});
+
+function has(program: string): boolean {
+  return execaSync('which', [program], { reject: false }).exitCode === 0;
+}

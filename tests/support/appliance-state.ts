@@ -1,0 +1,79 @@
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Appliance } from '../../orchestrator/appliance/appliance.ts';
+import { ask } from '../../orchestrator/appliance/http.ts';
+import { serviceHandle } from '../../orchestrator/appliance/services.ts';
+import { productPaths } from '../../orchestrator/snapshot/products.ts';
+import { registryPath } from '../../orchestrator/snapshot/registry.ts';
+import { captureDatabase } from './database-state.ts';
+import type { Sandbox } from './sandbox.ts';
+import { joinStates, type State } from './state.ts';
+import { captureProduct, captureTree } from './tree-state.ts';
+
+/**
+ * A whole appliance: tree, products, git, database, registry, what runs and what it answers. `differences` of two of
+ * these is empty if, and only if, everything is exactly as before.
+ */
+export async function captureAppliance(
+  appliance: Appliance,
+  sandbox: Sandbox,
+  adminUrl: string,
+): Promise<State> {
+  const { directory } = appliance;
+  const products = productPaths(appliance.config);
+  return joinStates(
+    await captureTree(directory, ['.git', '.holdfast', 'backups', ...products]),
+    ...products.map((product) => captureProduct(directory, product)),
+    await captureGit(sandbox),
+    await captureDatabase(adminUrl),
+    captureRegistry(appliance),
+    await captureServices(appliance),
+  );
+}
+
+async function captureGit(sandbox: Sandbox): Promise<State> {
+  const git = async (...args: string[]) =>
+    await sandbox.git(sandbox.directory, '--no-optional-locks', '-c', 'core.quotePath=false', ...args);
+  const read = (name: string) => readFileSync(join(sandbox.directory, '.git', name));
+  return new Map([
+    [
+      'git',
+      {
+        commit: await git('rev-parse', 'HEAD'),
+        head: read('HEAD').toString(),
+        status: await git('status', '--porcelain', '--ignored'),
+        refs: await git('show-ref', '--heads', '--tags'),
+        config: read('config').toString(),
+        index: createHash('sha256').update(read('index')).digest('hex').slice(0, 16),
+        locks: existsSync(join(sandbox.directory, '.git/index.lock')) ? 'index.lock' : 'none',
+      },
+    ],
+  ]);
+}
+
+function captureRegistry({ config, directory }: Appliance): State {
+  const path = join(directory, registryPath(config) ?? '');
+  return new Map([['registry', { content: existsSync(path) ? readFileSync(path, 'utf8') : 'absent' }]]);
+}
+
+async function captureServices(appliance: Appliance): Promise<State> {
+  const state = new Map<string, Record<string, string>>();
+  for (const [name, service] of Object.entries(appliance.config.services)) {
+    const routes = name === 'api' ? ['/health', '/version', '/entries'] : ['/'];
+    const answers: Record<string, string> = {};
+    for (const route of routes) answers[route] = await answerOf(service.port ?? 0, route);
+    const { running } = appliance.runtime.serviceState(serviceHandle(appliance, name));
+    state.set(`service ${name}`, { running: running ? 'yes' : 'no', ...answers });
+  }
+  return state;
+}
+
+async function answerOf(port: number, route: string): Promise<string> {
+  try {
+    const { status, body } = await ask(`http://127.0.0.1:${port}${route}`, { timeoutMs: 5000 });
+    return `${status} ${body}`;
+  } catch (error) {
+    return `no answer: ${String(error)}`;
+  }
+}

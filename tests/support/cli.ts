@@ -1,0 +1,117 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { join } from 'node:path';
+import { waitFor } from '../../orchestrator/lib/wait.ts';
+import type { Event, ResultEvent } from '../../orchestrator/pipeline/events.ts';
+import type { RestorePhase, StepName } from '../../orchestrator/pipeline/journal-entries.ts';
+import type { Ledger } from './ledger.ts';
+
+export interface CliEnd {
+  readonly exitCode: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly result: ResultEvent | undefined;
+  readonly stderr: string;
+}
+
+const running = new Set<Cli>();
+
+/** The real command line in a process of its own, with --json: what it says can be waited for. */
+export class Cli {
+  readonly #child: ChildProcess;
+  readonly #events: Event[] = [];
+  #end: CliEnd | undefined;
+  readonly ended: Promise<CliEnd>;
+
+  private constructor(child: ChildProcess) {
+    this.#child = child;
+    let rest = '';
+    let stderr = '';
+    child.stdout?.setEncoding('utf8').on('data', (chunk: string) => {
+      const lines = (rest + chunk).split('\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines) this.#events.push(JSON.parse(line) as Event);
+    });
+    child.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
+      stderr += chunk;
+    });
+    this.ended = new Promise((resolve, reject) => {
+      child.once('error', reject);
+      child.once('close', (exitCode, signal) => {
+        const result = this.#events.findLast((event) => event.type === 'result');
+        this.#end = { exitCode, signal, result, stderr };
+        resolve(this.#end);
+      });
+    });
+  }
+
+  static start({ program, directory }: Ledger, ...argv: string[]): Cli {
+    const child = spawn(
+      program.node,
+      [join(program.runner, 'main.mjs'), '--appliance', directory, '--json', '--yes', ...argv],
+      {
+        env: { ...process.env, HOLDFAST_HOME: program.home },
+        stdio: ['ignore', 'pipe', 'pipe'],
+        detached: true,
+      },
+    );
+    const cli = new Cli(child);
+    running.add(cli);
+    void cli.ended.finally(() => running.delete(cli));
+    return cli;
+  }
+
+  /** Starts it and waits for its end. */
+  static async run(ledger: Ledger, ...argv: string[]): Promise<CliEnd> {
+    return await Cli.start(ledger, ...argv).ended;
+  }
+
+  /** Kills those that a failed test left running. */
+  static async endAll(): Promise<void> {
+    for (const cli of running) await cli.kill();
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.#child.kill(name);
+  }
+
+  /** Kills it at once, and waits until it is gone. */
+  async kill(): Promise<CliEnd> {
+    this.signal('SIGKILL');
+    return await this.ended;
+  }
+
+  /** Resolves as soon as a step has come there. Throws if the process ends without that. */
+  async reached(step: StepName, half: 'prepare' | 'apply', state: 'started' | 'finished'): Promise<void> {
+    await this.#seen(
+      `${step}, ${half}, ${state}`,
+      (event) => event.type === 'step' && event.step === step && event.half === half && event.state === state,
+    );
+  }
+
+  /** Resolves as soon as a restore has begun this phase. */
+  async restoring(phase: RestorePhase): Promise<void> {
+    await this.#seen(
+      `restore, ${phase}`,
+      (event) => event.type === 'restore' && event.phase === phase && event.state === 'started',
+    );
+  }
+
+  async #seen(what: string, isIt: (event: Event) => boolean): Promise<void> {
+    await this.until(what, () => this.#events.some(isIt));
+  }
+
+  /** Resolves as soon as this is so. Throws if the process ends before, or a minute has passed. */
+  async until(what: string, isSo: () => boolean): Promise<void> {
+    const found = await waitFor(() => isSo() || (this.#end ? false : undefined), {
+      timeoutMs: 60_000,
+      everyMs: 1,
+    });
+    if (found !== true)
+      throw new Error(
+        `never: ${what}; exit ${this.#end?.exitCode}, ${this.#end?.stderr} ${JSON.stringify(this.#end?.result ?? this.#events.at(-1))}`,
+      );
+  }
+}

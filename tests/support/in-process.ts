@@ -1,0 +1,90 @@
+import { Command } from 'commander';
+import { openAppliance, type Appliance, type Program } from '../../orchestrator/appliance/appliance.ts';
+import { registerBackup } from '../../orchestrator/commands/backup.ts';
+import { registerRecover } from '../../orchestrator/commands/recover.ts';
+import { registerRollback } from '../../orchestrator/commands/rollback.ts';
+import type { GlobalOptions, Session } from '../../orchestrator/commands/session.ts';
+import { registerSetup } from '../../orchestrator/commands/setup.ts';
+import { registerUpdate } from '../../orchestrator/commands/update.ts';
+import { loadAppliance } from '../../orchestrator/config/load.ts';
+import { HoldfastError, messageOf } from '../../orchestrator/lib/errors.ts';
+import { Secrets } from '../../orchestrator/lib/secrets.ts';
+import type { Act } from '../../orchestrator/main.ts';
+import type { Event, ResultEvent } from '../../orchestrator/pipeline/events.ts';
+import type { Runtime } from '../../orchestrator/runtime/runtime.ts';
+
+/** How a command ended, and what it said on the way. */
+export interface Outcome {
+  readonly exitCode: number;
+  readonly result: ResultEvent | undefined;
+  /** Why it failed or refused; empty when it did not. */
+  readonly error: string;
+  readonly next: string | undefined;
+  readonly events: readonly Event[];
+}
+
+const same = (text: string) => text;
+const paint = { bold: same, dim: same, red: same, green: same, yellow: same };
+
+/** Runs one of Holdfast's own commands in this process, silently, on a runtime that may be wrapped. */
+export async function runInProcess(
+  program: Program,
+  runtime: Runtime,
+  argv: readonly string[],
+  listen: (event: Event) => void = () => {},
+): Promise<Outcome> {
+  const events: Event[] = [];
+  let result: ResultEvent | undefined;
+  let exitCode = 0;
+  let failure: unknown;
+  const secrets = new Secrets();
+  const listener = (event: Event) => {
+    events.push(event);
+    listen(event);
+  };
+  const ui: Session['ui'] = {
+    isJson: true,
+    listener,
+    driver: { drive: driveSilently },
+    print: () => {},
+    say: (message) => listener({ type: 'say', message }),
+    result: (event) => {
+      result = event;
+    },
+    confirm: async () => await Promise.resolve(true),
+    paint,
+  };
+  const command = new Command().exitOverride().option('--appliance <path>').option('--json').option('--yes');
+  const act: Act =
+    (action) =>
+    async (...args) => {
+      const options = command.opts<GlobalOptions>();
+      const open = (): Appliance =>
+        openAppliance(loadAppliance(options.appliance ?? program.home), { program, runtime, secrets });
+      try {
+        exitCode = await action({ program, options, ui, secrets, argv, open }, ...args);
+      } catch (error) {
+        failure = error;
+        exitCode = error instanceof HoldfastError ? error.exitCode : 1;
+      }
+    };
+  for (const register of [registerUpdate, registerRollback, registerRecover, registerSetup, registerBackup])
+    register(command, act);
+  await command.parseAsync([...argv], { from: 'user' });
+  return {
+    exitCode,
+    result,
+    error: failure === undefined ? textOf(result?.['error']) : messageOf(failure),
+    next: failure instanceof HoldfastError ? failure.next : undefined,
+    events,
+  };
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}
+
+type Drive = Session['ui']['driver']['drive'];
+const driveSilently: Drive = async (tasks) => {
+  for (const task of tasks) await task.run(() => {});
+};

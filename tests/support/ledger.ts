@@ -1,0 +1,176 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Client } from 'pg';
+import { openAppliance, type Appliance, type Program } from '../../orchestrator/appliance/appliance.ts';
+import { ask } from '../../orchestrator/appliance/http.ts';
+import { serviceHandle } from '../../orchestrator/appliance/services.ts';
+import { loadAppliance } from '../../orchestrator/config/load.ts';
+import { formatConnection } from '../../orchestrator/database/connection.ts';
+import { localRuntime } from '../../orchestrator/runtime/local.ts';
+import { captureAppliance } from './appliance-state.ts';
+import { FaultPlan, type Fault } from './faults.ts';
+import { runInProcess, type Outcome } from './in-process.ts';
+import { builtRunner } from './runner.ts';
+import { Sandbox } from './sandbox.ts';
+import type { State } from './state.ts';
+
+/** The ledger, running in a sandbox, and everything that a test asks of it or does to it. */
+export class Ledger {
+  readonly sandbox: Sandbox;
+  readonly program: Program;
+  readonly #faults = new FaultPlan();
+
+  private constructor(sandbox: Sandbox, program: Program) {
+    this.sandbox = sandbox;
+    this.program = program;
+  }
+
+  /** A clone that was never set up. */
+  static async create(): Promise<Ledger> {
+    const runner = await builtRunner();
+    const sandbox = await Sandbox.create();
+    return new Ledger(sandbox, { version: 'test', home: sandbox.home, runner, node: process.execPath });
+  }
+
+  /** Set up, with three acknowledged entries, and a database whose own properties are not the usual ones. */
+  static async install(): Promise<Ledger> {
+    const ledger = await Ledger.create();
+    try {
+      await ledger.succeed('setup');
+      for (const [note, amount] of [
+        ['opening', 100],
+        ['coffee', -3],
+        ['rent', -70],
+        ['sale', 12],
+      ] as const)
+        await ledger.post(note, amount);
+      await ledger.sql(`
+        create role auditor;
+        comment on database ledger is 'the books';
+        alter database ledger set work_mem to '5MB';
+        alter role app in database ledger set search_path to public, pg_temp;
+        alter database ledger with connection limit 40;
+        grant connect, temporary on database ledger to auditor with grant option;
+        grant select on accounts to auditor;`);
+    } catch (error) {
+      await ledger.destroy();
+      throw error;
+    }
+    return ledger;
+  }
+
+  get directory(): string {
+    return this.sandbox.directory;
+  }
+
+  /** The appliance as the orchestrator sees it, on the real runtime. */
+  open(): Appliance {
+    return openAppliance(loadAppliance(this.directory), { program: this.program, runtime: localRuntime });
+  }
+
+  /** Runs a command in this process: `run('update', '--to', 'v2')`. */
+  async run(...argv: string[]): Promise<Outcome> {
+    return await runInProcess(
+      this.program,
+      this.#faults.wrap(localRuntime),
+      ['--appliance', this.directory, '--yes', ...argv],
+      this.#faults.listen,
+    );
+  }
+
+  /** The same where the test begins only after it. Throws if it fails. */
+  async succeed(...argv: string[]): Promise<void> {
+    const { exitCode, error } = await this.run(...argv);
+    if (exitCode !== 0) throw new Error(`${argv.join(' ')}: exit ${exitCode}, ${error}`);
+  }
+
+  /** A command in which one operation fails. Throws if that never came: then nothing was tested. */
+  async failing(fault: Fault, ...argv: string[]): Promise<Outcome> {
+    this.#faults.plan(fault);
+    try {
+      const outcome = await this.run(...argv);
+      if (!this.#faults.fired)
+        throw new Error(`the fault never came: ${fault.operation} in ${fault.step}; ${outcome.error}`);
+      return outcome;
+    } finally {
+      this.#faults.plan(undefined);
+    }
+  }
+
+  /** Everything that must be exactly as before after an update that failed. */
+  async capture(): Promise<State> {
+    return await captureAppliance(this.open(), this.sandbox, await this.#adminUrl());
+  }
+
+  /** Process ids of the services, by name: equal ones were never stopped. */
+  pids(): Record<string, number> {
+    const appliance = this.open();
+    return Object.fromEntries(
+      Object.keys(appliance.config.services).map((name) => {
+        const state = appliance.runtime.serviceState(serviceHandle(appliance, name));
+        return [name, state.running ? state.pid : 0];
+      }),
+    );
+  }
+
+  get apiPort(): number {
+    return this.open().config.services['api']?.port ?? 0;
+  }
+
+  /** The commit that answers. */
+  async answeringCommit(): Promise<unknown> {
+    const { body } = await ask(`http://127.0.0.1:${this.apiPort}/version`, { timeoutMs: 5000 });
+    return (JSON.parse(body) as { commit: unknown }).commit;
+  }
+
+  /** Writes an entry through the API. Resolves when it is acknowledged. */
+  async post(note: string, amount: number): Promise<void> {
+    const { status, body } = await ask(`http://127.0.0.1:${this.apiPort}/entries`, {
+      timeoutMs: 5000,
+      method: 'POST',
+      body: JSON.stringify({ note, amount }),
+    });
+    if (status !== 200) throw new Error(`the entry was not acknowledged: ${status} ${body}`);
+  }
+
+  /** The notes of all entries, in order. */
+  async notes(): Promise<string[]> {
+    const { body } = await ask(`http://127.0.0.1:${this.apiPort}/entries`, { timeoutMs: 5000 });
+    return (JSON.parse(body) as { note: string }[]).map(({ note }) => note);
+  }
+
+  /** Runs SQL as the administrator of the database. */
+  async sql(text: string): Promise<Record<string, unknown>[]> {
+    const client = new Client({ connectionString: await this.#adminUrl() });
+    await client.connect();
+    try {
+      return (await client.query<Record<string, unknown>>(text)).rows;
+    } finally {
+      await client.end();
+    }
+  }
+
+  async #adminUrl(): Promise<string> {
+    const { port, adminPassword } = JSON.parse(
+      readFileSync(join(this.open().state.postgres, 'credentials.json'), 'utf8'),
+    ) as { port: number; adminPassword: string };
+    return await Promise.resolve(
+      formatConnection({
+        host: '127.0.0.1',
+        port,
+        user: 'holdfast',
+        password: adminPassword,
+        database: 'ledger',
+        parameters: {},
+      }),
+    );
+  }
+
+  async destroy(): Promise<void> {
+    try {
+      if (existsSync(join(this.directory, 'appliance.yaml'))) await this.open().database?.stop();
+    } finally {
+      await this.sandbox.destroy();
+    }
+  }
+}

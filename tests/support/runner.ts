@@ -1,0 +1,44 @@
+import { createHash } from 'node:crypto';
+import { existsSync, globSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { execa } from 'execa';
+
+const root = join(import.meta.dirname, '..', '..');
+const prefix = `holdfast-test-runner-${process.getuid?.() ?? 0}-`;
+
+/**
+ * The folder of the real runner (main.mjs, the gate's preload, the schema engine), built once for the sources as they
+ * are and kept in the temporary folder; the builds of other days go. Several test files may ask at the same time.
+ */
+export async function builtRunner(): Promise<string> {
+  const folder = join(tmpdir(), prefix + hashOfSources());
+  if (!existsSync(join(folder, 'main.mjs'))) {
+    removeOldBuilds();
+    const temporary = mkdtempSync(join(tmpdir(), 'holdfast-test-building-'));
+    await execa(process.execPath, [join(root, 'orchestrator/build-runner.ts'), temporary, process.execPath]);
+    try {
+      renameSync(temporary, folder);
+    } catch (error) {
+      rmSync(temporary, { recursive: true, force: true });
+      if (!existsSync(join(folder, 'main.mjs'))) throw error;
+    }
+  }
+  return folder;
+}
+
+function hashOfSources(): string {
+  const hash = createHash('sha256').update(process.execPath);
+  const names = globSync(['orchestrator/**/*.ts', 'orchestrator/**/*.cjs', 'package-lock.json'], {
+    cwd: root,
+  });
+  for (const name of names.toSorted()) hash.update(name).update(readFileSync(join(root, name)));
+  return hash.digest('hex').slice(0, 16);
+}
+
+function removeOldBuilds(): void {
+  for (const name of globSync(`${prefix}*`, { cwd: tmpdir() })) {
+    const path = join(tmpdir(), name);
+    if (Date.now() - statSync(path).mtimeMs > 3_600_000) rmSync(path, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,339 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { parseConfig } from '../../../orchestrator/config/parse.ts';
+import { configOf, least } from '../support/an-appliance.ts';
+
+/** The problems as `path: message`, in their order. */
+function problemsOf(raw: unknown): string[] {
+  const parsed = parseConfig(raw);
+  return parsed.ok ? [] : parsed.problems.map(({ path, message }) => `${path}: ${message}`);
+}
+const withService = (service: unknown) => ({ ...least, services: { api: service } });
+
+describe('a configuration that says as little as it may', () => {
+  test('is filled up with the defaults of the design', () => {
+    const config = configOf({ services: { api: { start: 'node api.js' } } });
+    expect(config).toMatchObject({
+      runtime: 'local',
+      stateDirectory: '.holdfast',
+      sources: { app: { dir: '.', remote: 'origin', follow: { branch: 'main' } } },
+      database: 'none',
+      backups: { directory: 'backups', keep: 5 },
+    });
+    expect(config.services['api']).toMatchObject({
+      gate: 'preload',
+      stop: { signal: 'SIGTERM', timeout: 30_000, kill: 'group' },
+    });
+  });
+});
+
+describe('every problem is told at once', () => {
+  test('with its path and with what was found there', () => {
+    expect(
+      problemsOf({
+        version: 2,
+        name: 'Shop!',
+        packageManager: 'pnpm',
+        services: { api: { port: '80', health: { url: 'ftp://x', timeout: 5 }, stop: { signal: 'SIGFOO' } } },
+        builds: { web: { dir: '/abs', products: ['../out'] } },
+        data: [{ path: 'ok' }, { path: 1 }],
+        backups: { keep: 0 },
+      }),
+    ).toEqual([
+      'version: must be 1, the version of this format; found 2',
+      'name: must be lower-case letters, digits and hyphens, at most 40, starting with a letter; found "Shop!"',
+      'packageManager: only "npm" is supported yet; found "pnpm"',
+      'builds.web.dir: must be a path inside the checkout (relative, without ".."); found "/abs"',
+      'builds.web.products[0]: must be a path inside the checkout (relative, without ".."); found "../out"',
+      'services.api.start: expected string, or expected a list; found nothing',
+      'services.api.port: expected number; found "80"',
+      'services.api.stop.signal: invalid option: expected one of "SIGTERM"|"SIGINT"|"SIGQUIT"|"SIGHUP"|"SIGKILL"; found "SIGFOO"',
+      'services.api.health.url: must be an http:// or https:// URL; found "ftp://x"',
+      'services.api.health.timeout: expected string; found 5',
+      'data[1].path: expected string; found 1',
+      'backups.keep: Too small: expected number to be >=1; found 0',
+    ]);
+  });
+
+  test('when nothing, a list or a word is there instead of a mapping', () => {
+    expect(problemsOf(null)).toEqual(['(the whole file): expected a mapping; found an empty value']);
+    expect(problemsOf([])).toEqual(['(the whole file): expected a mapping; found a list']);
+    expect(problemsOf({ ...least, services: 'api' })).toEqual(['services: expected a mapping; found "api"']);
+    expect(problemsOf(withService(null))).toEqual(['services.api: expected a mapping; found an empty value']);
+  });
+
+  test('a long value is shown with its beginning only', () => {
+    const [problem = ''] = problemsOf({ ...least, name: 'X'.repeat(500) });
+    expect(problem).toMatch(/found "X{50,60}\.\.\."$/);
+  });
+});
+
+describe('an unknown key is told', () => {
+  test.each([
+    ['at the top', { ...least, servces: {} }, 'servces: unknown key'],
+    ['in a service', withService({ start: 'x', prot: 80 }), 'services.api.prot: unknown key'],
+    ['in "stop"', withService({ start: 'x', stop: { after: '1s' } }), 'services.api.stop.after: unknown key'],
+    [
+      'in "health"',
+      withService({ start: 'x', health: { url: 'http://x', retries: 3 } }),
+      'services.api.health.retries: unknown key',
+    ],
+    [
+      'in "release"',
+      withService({ start: 'x', release: { url: 'http://x', pointer: '/c', sha: 1 } }),
+      'services.api.release.sha: unknown key',
+    ],
+    ['in a build', { ...least, builds: { web: { output: 'dist' } } }, 'builds.web.output: unknown key'],
+    ['in a source', { ...least, sources: { app: { url: 'x' } } }, 'sources.app.url: unknown key'],
+    [
+      'in "follow"',
+      { ...least, sources: { app: { follow: { branch: 'a', tag: 'b' } } } },
+      'sources.app.follow.tag: unknown key',
+    ],
+    ['in "env"', { ...least, env: { file: '.env' } }, 'env.file: unknown key'],
+    ['in "requires"', { ...least, requires: { node: 24 } }, 'requires.node: unknown key'],
+    ['in "database"', { ...least, database: { embedded: true, url: 'X' } }, 'database.url: unknown key'],
+    [
+      'in "prisma"',
+      { ...least, database: { embedded: true }, prisma: { schema: 'x' } },
+      'prisma.schema: unknown key',
+    ],
+    [
+      'in "dataMigrations"',
+      { ...least, database: { embedded: true }, prisma: { dataMigrations: { dir: 'd', batch: 1 } } },
+      'prisma.dataMigrations.batch: unknown key',
+    ],
+    ['in "data"', { ...least, data: [{ path: 'd', include: [] }] }, 'data[0].include: unknown key'],
+    ['in "backups"', { ...least, backups: { keeep: 3 } }, 'backups.keeep: unknown key'],
+    ['in "notify"', { ...least, notify: [{ url: 'http://x', when: [] }] }, 'notify[0].when: unknown key'],
+  ])('%s', (_where, raw, problem) => {
+    expect(problemsOf(raw)).toEqual([problem]);
+  });
+});
+
+describe('what is not there yet is refused by name', () => {
+  test.each([
+    ['runtime', { runtime: 'lxd' }, 'runtime: "lxd" is not supported yet; found "lxd"'],
+    [
+      'stageDirectory',
+      { stageDirectory: '../s' },
+      'stageDirectory: stageDirectory is not supported yet; found "../s"',
+    ],
+    ['stage', { stage: { copy: [] } }, 'stage: stage is not supported yet; found a mapping'],
+    [
+      'a version of Node',
+      { node: '22' },
+      'node: must be "auto" or the path of a node program; a version is not supported yet; found "22"',
+    ],
+    [
+      'two sources',
+      { sources: { app: {}, plugins: {} } },
+      'sources: more than one source is not supported yet; found a mapping',
+    ],
+    [
+      'a source elsewhere',
+      { sources: { app: { dir: 'src' } } },
+      'sources.app.dir: a source in another folder than "." is not supported yet; found "src"',
+    ],
+    [
+      'a systemd unit',
+      { services: { api: { start: 'x', unit: 'api.service' } } },
+      'services.api.unit: a systemd unit as a service is not supported yet; found "api.service"',
+    ],
+    [
+      'a user',
+      { services: { api: { start: 'x', user: 'www' } } },
+      'services.api.user: a user of its own for a service is not supported yet; found "www"',
+    ],
+    [
+      'a restore in place',
+      { database: { url: 'DATABASE_URL', restore: 'in-place' } },
+      'database.restore: only "auto" and "swap" are supported yet; found "in-place"',
+    ],
+    [
+      'a shared database',
+      { database: { url: 'DATABASE_URL', shared: true } },
+      'database.shared: a shared database is not supported yet; found true',
+    ],
+    [
+      'data migrations after the start',
+      { database: { embedded: true }, prisma: { dataMigrations: { dir: 'd', when: 'after-start' } } },
+      'prisma.dataMigrations.when: "after-start" is not supported yet; found "after-start"',
+    ],
+  ])('%s', (_what, more, problem) => {
+    expect(problemsOf({ ...least, ...more })).toEqual([problem]);
+  });
+});
+
+describe('a duration', () => {
+  test.each([
+    ['500ms', 500],
+    ['30s', 30_000],
+    ['2m', 120_000],
+    ['1h', 3_600_000],
+    ['1.5s', 1500],
+    ['0s', 0],
+  ])('%s is %d ms', (text, ms) => {
+    expect(
+      configOf({ services: { api: { start: 'x', stop: { timeout: text } } } }).services['api']?.stop.timeout,
+    ).toBe(ms);
+  });
+
+  test.each(['30', '30 s', 's', '-1s', '1d', '1s2', '', ' 1s'])('"%s" is none', (text) => {
+    expect(problemsOf(withService({ start: 'x', stop: { timeout: text } }))).toEqual([
+      `services.api.stop.timeout: must be a duration such as 30s, 500ms or 2m; found "${text}"`,
+    ]);
+  });
+
+  test('is never a bare number, whose unit nobody knows', () => {
+    expect(problemsOf(withService({ start: 'x', stop: { timeout: 30 } }))).toEqual([
+      'services.api.stop.timeout: expected string; found 30',
+    ]);
+  });
+});
+
+describe('names and values', () => {
+  test('a name that will not do says why, with its path', () => {
+    expect(problemsOf({ ...least, services: { Api: { start: 'x' } } })).toEqual([
+      'services.Api: must be lower-case letters, digits and hyphens, at most 40, starting with a letter; found the key "Api"',
+    ]);
+    expect(problemsOf(withService({ start: 'x', env: { 'A-B': 'x' } }))).toEqual([
+      'services.api.env.A-B: must be the name of an environment variable; found the key "A-B"',
+    ]);
+  });
+
+  test('an environment takes texts, numbers and truths, and nothing that is none', () => {
+    expect(configOf({ env: { set: { A: 'x', B: 4000, C: true } } }).env.set).toEqual({
+      A: 'x',
+      B: '4000',
+      C: 'true',
+    });
+    expect(problemsOf({ ...least, env: { set: { A: null, B: { c: 1 } } } })).toEqual([
+      'env.set.A: expected string, or expected number, or expected boolean; found an empty value',
+      'env.set.B: expected string, or expected number, or expected boolean; found a mapping',
+    ]);
+  });
+
+  test.each([
+    ['./cache', 'cache'],
+    ['cache/', 'cache'],
+    ['a//b/./c', 'a/b/c'],
+    ['.', '.'],
+    ['./', '.'],
+  ])('the path %s is %s', (written, meant) => {
+    expect(configOf({ exclude: [written] }).exclude).toEqual([meant]);
+  });
+
+  test.each(['..', '../x', 'a/../../b', '/etc', ''])('the path "%s" leaves the checkout', (path) => {
+    expect(problemsOf({ ...least, exclude: [path] })).toHaveLength(1);
+  });
+
+  test('a notification has a URL or a command, not both and not none', () => {
+    const problem = 'notify[0]: needs either url or command; found a mapping';
+    expect(problemsOf({ ...least, notify: [{}] })).toEqual([problem]);
+    expect(problemsOf({ ...least, notify: [{ url: 'http://x', command: 'y' }] })).toEqual([problem]);
+  });
+});
+
+describe('what no single key can tell', () => {
+  test('a port belongs to one service', () => {
+    const services = {
+      a: { start: 'x', port: 80 },
+      b: { start: 'x', port: 80 },
+      c: { start: 'x', port: 80 },
+    };
+    expect(problemsOf({ ...least, services })).toEqual([
+      'services.b.port: port 80 belongs to service "a" already',
+      'services.c.port: port 80 belongs to service "a" already',
+    ]);
+  });
+
+  test.each(['ghost', 'constructor', 'to-string'])('"after" names a service that exists, not %s', (name) => {
+    expect(problemsOf(withService({ start: 'x', after: [name] }))).toEqual([
+      `services.api.after: there is no service "${name}"`,
+    ]);
+  });
+
+  test.each([
+    ['itself', { a: ['a'] }],
+    ['each other', { a: ['b'], b: ['a'] }],
+    ['three in a ring behind one', { a: ['b'], b: ['c'], c: ['d'], d: ['b'] }],
+  ])('"after" does not go round in a circle: %s', (_what, after: Record<string, string[]>) => {
+    const services = Object.fromEntries(
+      Object.entries(after).map(([name, list]) => [name, { start: 'x', after: list }]),
+    );
+    expect(problemsOf({ ...least, services })).toEqual(['services: "after" goes round in a circle']);
+  });
+
+  test('two ways to the same service are no circle', () => {
+    const services = {
+      a: { start: 'x', after: ['b', 'c'] },
+      b: { start: 'x', after: ['d'] },
+      c: { start: 'x', after: ['d'] },
+      d: { start: 'x' },
+    };
+    expect(problemsOf({ ...least, services })).toEqual([]);
+  });
+
+  test('{port} needs a port', () => {
+    expect(
+      problemsOf(
+        withService({
+          start: 'x',
+          health: { url: 'http://127.0.0.1:{port}/' },
+          release: { url: 'http://127.0.0.1:{port}/v', pointer: '/c' },
+        }),
+      ),
+    ).toEqual([
+      'services.api.health.url: uses {port}, but the service has no port',
+      'services.api.release.url: uses {port}, but the service has no port',
+    ]);
+  });
+
+  test('prisma needs a database', () => {
+    expect(problemsOf({ ...least, prisma: {} })).toEqual([
+      'database: prisma needs a database; say { embedded: true } or { url: [NAME] }',
+    ]);
+    expect(problemsOf({ ...least, prisma: {}, database: { embedded: true } })).toEqual([]);
+  });
+});
+
+test('whatever JSON holds, it is a configuration or a list of problems, never a crash', () => {
+  const known = fc.constantFrom(
+    'version',
+    'name',
+    'services',
+    'builds',
+    'database',
+    'prisma',
+    'env',
+    'data',
+    'notify',
+    'start',
+    'port',
+    'after',
+    'health',
+    'url',
+    'set',
+    '__proto__',
+    'constructor',
+  );
+  const { tree } = fc.letrec<{ tree: unknown }>((tie) => ({
+    tree: fc.oneof(
+      { maxDepth: 6 },
+      fc.jsonValue({ maxDepth: 1 }),
+      fc.array(tie('tree'), { maxLength: 3 }),
+      fc.dictionary(fc.oneof(known, fc.string()), tie('tree'), { maxKeys: 8 }),
+    ),
+  }));
+  fc.assert(
+    fc.property(fc.oneof(fc.jsonValue(), tree), (value) => {
+      const raw: unknown = JSON.parse(JSON.stringify(value));
+      const parsed = parseConfig(raw);
+      const problems = parsed.ok ? [] : parsed.problems;
+      expect(problems.length > 0).toBe(!parsed.ok);
+      expect(problems.filter(({ path, message }) => path === '' || message === '')).toEqual([]);
+    }),
+    { numRuns: 1000 },
+  );
+});

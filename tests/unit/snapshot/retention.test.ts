@@ -1,0 +1,51 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { snapshotKinds } from '../../../orchestrator/snapshot/manifest.ts';
+import { chooseToPrune } from '../../../orchestrator/snapshot/retention.ts';
+import { brokenListing, listingOf } from '../support/a-manifest.ts';
+
+const prune = (...args: Parameters<typeof chooseToPrune>): string[] =>
+  chooseToPrune(...args).map(({ id }) => id);
+const four = ['s4', 's3', 's2', 's1'].map((id) => listingOf(id));
+
+test('the newest are kept, the older ones go', () => {
+  expect(prune(four, 3)).toEqual(['s1']);
+  expect(prune(four, 4)).toEqual([]);
+  expect(prune([], 5)).toEqual([]);
+});
+
+test('named ones stay and do not count', () => {
+  const named = listingOf('fair', { kind: 'manual', name: 'fair' });
+  expect(prune([named, ...four], 3)).toEqual(['s1']);
+  expect(prune([...four, named], 1)).toEqual(['s3', 's2', 's1']);
+});
+
+test('manual ones without a name are like those that Holdfast makes by itself', () => {
+  expect(prune([listingOf('s5', { kind: 'manual' }), ...four], 4)).toEqual(['s1']);
+});
+
+test('one that cannot be read is left for a person to look at, and does not count', () => {
+  expect(prune([brokenListing('s5'), ...four], 4)).toEqual([]);
+  expect(prune([...four, brokenListing('s0')], 1)).toEqual(['s3', 's2', 's1']);
+});
+
+test('one that is protected stays, however old', () => {
+  expect(prune(four, 1, ['s1'])).toEqual(['s3', 's2']);
+});
+
+test('the newest good one stays whatever the number, and whatever is named or cannot be read', () => {
+  const kind = fc.constantFrom(...snapshotKinds, 'named' as const, 'broken' as const);
+  fc.assert(
+    fc.property(fc.array(kind, { maxLength: 8 }), fc.integer({ min: -1, max: 9 }), (kinds, keep) => {
+      const listings = kinds.map((one, i) => {
+        if (one === 'broken') return brokenListing(`s${i}`);
+        return listingOf(`s${i}`, one === 'named' ? { kind: 'manual', name: `n${i}` } : { kind: one });
+      });
+      const gone = prune(listings, keep);
+      const counted = kinds.flatMap((one, i) => (one === 'named' || one === 'broken' ? [] : [`s${i}`]));
+      expect(gone).toEqual(counted.slice(Math.max(1, keep)));
+      const newest = listings.find(({ manifest }) => manifest !== undefined);
+      expect(gone).not.toContain(newest?.id);
+    }),
+  );
+});
