@@ -6,7 +6,7 @@ import type { Database } from '../database/engine.ts';
 import { ExternalServer } from '../database/external.ts';
 import { PostgresDatabase } from '../database/postgres.ts';
 import { Secrets } from '../lib/secrets.ts';
-import type { Runtime } from '../runtime/runtime.ts';
+import type { RunOptions, Runtime } from '../runtime/runtime.ts';
 import { StateDirectory } from './state.ts';
 
 /** The program itself: what an interrupted run must be recovered by. */
@@ -87,18 +87,21 @@ export const runMark = (appliance: Pick<Appliance, 'state'>, runId: string) => a
  * left behind, and is ended when the signal fires.
  */
 export function insideRun(appliance: Appliance, runId: string, signal?: AbortSignal): Appliance {
-  const { runtime } = appliance;
-  const mark = runMark(appliance, runId);
+  return withRunOptions(appliance, { signal, runId: runMark(appliance, runId) });
+}
+
+/** The same appliance, whose commands are ended when the signal fires. */
+export function untilAborted(appliance: Appliance, signal: AbortSignal): Appliance {
+  return withRunOptions(appliance, { signal });
+}
+
+function withRunOptions(appliance: Appliance, defaults: RunOptions): Appliance {
+  const { runtime, program, say, secrets } = appliance;
   const scoped: Runtime = {
     ...runtime,
-    run: async (command, options) => await runtime.run(command, { signal, runId: mark, ...options }),
+    run: async (command, options) => await runtime.run(command, { ...defaults, ...options }),
   };
-  return openAppliance(appliance, {
-    program: appliance.program,
-    runtime: scoped,
-    say: appliance.say,
-    secrets: appliance.secrets,
-  });
+  return openAppliance(appliance, { program, runtime: scoped, say, secrets });
 }
 
 /** The folder with what the runner needs beside its code: the gate's preload, the schema engine. */

@@ -16,7 +16,7 @@ import {
 } from './cluster.ts';
 import { formatConnection, quoteIdentifier, quoteLiteral, type Connection } from './connection.ts';
 import type { PostgresServer } from './server.ts';
-import { reachableSocketFolder } from './socket-folder.ts';
+import { reachableSocketFolder, removeSocketLink } from './socket-folder.ts';
 
 const stopPolicy = { signal: 'SIGINT', timeoutMs: 60_000, kill: 'process' } as const;
 
@@ -73,6 +73,7 @@ export class EmbeddedServer implements PostgresServer {
 
   async stop(): Promise<void> {
     await this.#runtime.stopService(this.#service, stopPolicy);
+    removeSocketLink(join(this.#folder, 'cluster', 'socket'));
   }
 
   async service(): Promise<Connection> {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { lstatSync, readlinkSync, symlinkSync } from 'node:fs';
+import { lstatSync, readlinkSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Refusal } from '../lib/errors.ts';
@@ -14,9 +14,8 @@ const longestFolder = 80;
  * @throws Refusal if somebody else made that link
  */
 export function reachableSocketFolder(folder: string): string {
-  if (Buffer.byteLength(folder) <= longestFolder) return folder;
-  const hash = createHash('sha256').update(folder).digest('hex').slice(0, 16);
-  const link = join(tmpdir(), `holdfast-${process.getuid?.()}-${hash}`);
+  if (isShort(folder)) return folder;
+  const link = linkFor(folder);
   try {
     symlinkSync(folder, link);
   } catch {
@@ -25,4 +24,18 @@ export function reachableSocketFolder(folder: string): string {
     if (!isOurs) throw new Refusal(`cannot use ${link}: somebody else made it`, `remove ${link}`);
   }
   return link;
+}
+
+/** Takes the link away again, where there is one. May be run twice. */
+export function removeSocketLink(folder: string): void {
+  if (!isShort(folder)) rmSync(linkFor(folder), { force: true });
+}
+
+function isShort(folder: string): boolean {
+  return Buffer.byteLength(folder) <= longestFolder;
+}
+
+function linkFor(folder: string): string {
+  const hash = createHash('sha256').update(folder).digest('hex').slice(0, 16);
+  return join(tmpdir(), `holdfast-${process.getuid?.()}-${hash}`);
 }

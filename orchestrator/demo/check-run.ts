@@ -17,7 +17,7 @@ export interface Expected {
 const machines = 'public.machines';
 
 /** Exit code, outcome, failed step, and a client who could work before and after. */
-export function checkEnd({ ended, traffic }: RunUnderTraffic, expected: Expected): string[] {
+export function checkEnd({ ended, traffic, writesAfter }: RunUnderTraffic, expected: Expected): string[] {
   const { exitCode, result } = ended;
   const problems = traffic.oddities.map((oddity) => `the client: ${oddity}`);
   const outcome = textOf(result, 'outcome');
@@ -33,6 +33,7 @@ export function checkEnd({ ended, traffic }: RunUnderTraffic, expected: Expected
       `${expected.title}: the failed step is ${failedStep ?? 'none'} instead of ${expected.failedStep ?? 'none'}`,
     );
   if (traffic.outageMs === 0) problems.push(`${expected.title}: no outage was seen, so nothing was stopped`);
+  if (writesAfter === 0) problems.push(`${expected.title}: no write was acknowledged afterwards`);
   return problems;
 }
 

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isServicesStopped } from './cli-events.ts';
 import type { Ended } from './holdfast-cli.ts';
+import { countWrites } from './ledger.ts';
 import type { Stage } from './stage.ts';
 import { startTraffic, type TrafficReport } from './traffic.ts';
 
@@ -15,6 +16,8 @@ export interface RunUnderTraffic {
   readonly traffic: TrafficReport;
   /** Those of the machines that the client made during this run. */
   readonly prefix: string;
+  /** Acknowledged after the services had stopped: zero if the appliance never took a write again. */
+  readonly writesAfter: number;
 }
 
 /**
@@ -38,7 +41,8 @@ export async function runUnderTraffic(
     });
     await sleep(aroundMs);
     report = await traffic.stop();
-    return { ended, traffic: report, prefix };
+    const writesAfter = countWrites(ledger.rows((era) => era === number + 1));
+    return { ended, traffic: report, prefix, writesAfter };
   } finally {
     if (!report) await traffic.stop();
   }

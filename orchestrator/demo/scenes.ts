@@ -1,3 +1,4 @@
+import { exitCodes, HoldfastError } from '../lib/errors.ts';
 import { listSnapshots } from '../snapshot/store.ts';
 import { capture, compareCaptures, type Capture } from './capture.ts';
 import {
@@ -31,8 +32,15 @@ export async function installRelease1(stage: Stage): Promise<void> {
   const { exitCode, aside } = await cli.run(['setup', '--no-color'], undefined, (line) => {
     if (!adviceOfSetup.test(line)) tell.line(line);
   });
-  if (exitCode !== 0)
-    throw new Error(`release 1 could not be set up (exit ${exitCode}): ${aside.slice(-5).join('\n')}`);
+  if (exitCode !== 0) {
+    throw new HoldfastError(
+      `cannot go on with the demo: its setup ended with exit ${exitCode}: ${aside.slice(-5).join('\n')}`,
+      {
+        exitCode: exitCode === exitCodes.refused ? exitCodes.refused : exitCodes.internal,
+        next: 'mend what it says, then ./run.sh demo again',
+      },
+    );
+  }
   const rows = await fillDatabase(ports.backend, signal);
   fillData(sandbox.appliance);
   tell.line(`${rows} rows put in through its API, and some files`);

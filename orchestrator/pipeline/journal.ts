@@ -138,7 +138,7 @@ export function parseJournal(bytes: Buffer, path: string): JournalContents {
     } else if (record === undefined && bad === undefined) {
       bad = records.length + 1;
     }
-    if (bad !== undefined && holdsRecord(line.toString())) {
+    if (bad !== undefined && newline !== -1 && holdsRecord(line.toString())) {
       throw new NotRestoredError(
         `the journal ${path} is damaged at record ${bad}: good records follow a bad one`,
         {

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Appliance } from '../appliance/appliance.ts';
+import { untilAborted, type Appliance } from '../appliance/appliance.ts';
 import { verifyPortsAreOurs } from '../appliance/services.ts';
 import { Refusal } from '../lib/errors.ts';
 import { buildsOf, compile, install } from '../steps/builds.ts';
@@ -18,9 +18,10 @@ import { readOrigin } from './target.ts';
  * migrated here, since that needs a snapshot first. Killed or failed, it is simply run again.
  */
 export async function setUp(
-  appliance: Appliance,
+  whole: Appliance,
   options: { driver: Driver; listener: Listener; signal: AbortSignal },
 ): Promise<void> {
+  const appliance = untilAborted(whole, options.signal);
   const { config, database } = appliance;
   const origin = await readOrigin(appliance);
   const target = { commit: origin.commit, label: origin.label, config };

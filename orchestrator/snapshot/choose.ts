@@ -48,9 +48,14 @@ export function findForRollback({ listings, commit, committed, isOlder }: Choice
     );
 }
 
-/** What `rollback --undo` takes: the newest one made before a rollback. Throws Refusal if there is none. */
-export function chooseForUndo({ listings }: Choice): Good {
-  const found = listings.filter(isGood).find(({ manifest }) => manifest.kind === 'before-rollback');
+/**
+ * What `rollback --undo` takes: the newest one made before a rollback that came to its end; one that failed was
+ * restored then. Throws Refusal if there is none.
+ */
+export function chooseForUndo({ listings, committed }: Choice): Good {
+  const found = listings
+    .filter(isGood)
+    .find(({ manifest }) => manifest.kind === 'before-rollback' && committed(manifest.run) !== false);
   if (!found)
     throw new Refusal(
       'cannot undo: there was no rollback whose snapshot is still kept',

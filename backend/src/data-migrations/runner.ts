@@ -103,5 +103,7 @@ function describeInterruption(id: string, reason: unknown): Refusal {
 
 /** Inside an update everything is restored after a failure, so there is nothing to run again. */
 function advice(): string {
-  return process.env['HOLDFAST_RUN'] ? '' : '. The earlier ones stay recorded; mend the cause, then run it again';
+  return process.env['HOLDFAST_RUN']
+    ? ''
+    : '. The earlier ones stay recorded; mend the cause, then run it again';
 }
