@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Register } from '../main.ts';
 import { handOver } from '../runtime/hand-over.ts';
 
@@ -19,6 +19,8 @@ export const registerTest: Register = (program, act) => {
         const { home, node } = session.program;
         const vitest = join(home, 'node_modules', 'vitest', 'vitest.mjs');
         process.chdir(home);
+        // What the tests start shall run on our Node, whatever the machine's is.
+        process.env['PATH'] = `${dirname(node)}:${process.env['PATH'] ?? ''}`;
         if (what.length === 0) {
           const checked = await handOver(node, [join(home, 'tests', 'support', 'check.ts')]);
           if (checked !== 0) return checked;

@@ -153,7 +153,9 @@ export async function restoreRoot(
   const { work, failed } = placesFor(root, places);
   const difference = await compareTree(root, inventory);
   // What only looks as it was comes from the archive as well: attributes and ACLs cannot be compared from here.
-  const touched = difference.touched.filter((entry) => entry.type !== 'directory');
+  // Once only: tar takes a name that stands in its list twice for one that the archive lacks.
+  const listed = new Set(difference.damaged.map(({ entry }) => entry.path));
+  const touched = difference.touched.filter(({ path, type }) => type !== 'directory' && !listed.has(path));
   const damaged = wholeLinkGroups(inventory, [
     ...difference.damaged,
     ...touched.map((entry) => ({ entry, what: 'was touched' })),

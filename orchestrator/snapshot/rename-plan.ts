@@ -211,7 +211,7 @@ export function invertPlan(directory: string, area: CodeArea, plan: RenamePlan):
       kind !== 'delete' && !exists(under(area.staged, path)) && !exists(under(area.failed, path));
     // A modified file that was never moved aside is still the old one.
     const isNew = kind === 'add' || exists(under(area.aside, path));
-    if (movedIn && isNew && exists(under(directory, path))) move(directory, area.failed, path, touched);
+    if (movedIn && isNew && isLeaf(directory, path)) move(directory, area.failed, path, touched);
   }
   removeEmptied(
     directory,
@@ -260,6 +260,15 @@ function removeIfEmpty(directory: string, folder: RawPath): void {
   } catch (error) {
     if (!hasCode(error, 'ENOTEMPTY', 'ENOENT', 'ENOTDIR', 'EEXIST', 'EBUSY')) throw error;
   }
+}
+
+/**
+ * True for what git tracks: a file or a link in folders. A folder of that name, or what a link leads to, is the old
+ * version's, back in its place.
+ */
+function isLeaf(directory: string, path: RawPath): boolean {
+  const isFolder = (one: RawPath) => lstatSync(under(directory, one)).isDirectory();
+  return exists(under(directory, path)) && !isFolder(path) && ancestorsOf(path).every(isFolder);
 }
 
 function exists(path: Buffer): boolean {

@@ -3,6 +3,7 @@ import {
   chmodSync,
   linkSync,
   mkdirSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -77,8 +78,8 @@ describe('a file', () => {
   });
 
   test('with another mode, size or time is told', async () => {
-    expect((await afterwards((root) => chmodSync(join(root, 'file'), 0o600))).damaged).toEqual([
-      expect.stringMatching(/^file mode 6\d\d became 600$/),
+    expect((await afterwards((root) => chmodSync(join(root, 'file'), 0o751))).damaged).toEqual([
+      expect.stringMatching(/^file mode 6\d\d became 751$/),
     ]);
     expect((await afterwards((root) => appendFileSync(join(root, 'file'), '!'))).damaged).toEqual([
       'file 4 bytes became 5',
@@ -174,6 +175,12 @@ describe('names of one file', () => {
     };
     const { damaged } = await afterwards(change);
     expect(damaged?.map((line) => line.split(' ')[0]).toSorted()).toEqual(['folder/three', 'one', 'two']);
+  });
+
+  test('come back together when one of them was renamed, though there are as many as before', async () => {
+    const { damaged, extra } = await afterwards((root) => renameSync(join(root, 'two'), join(root, 'four')));
+    expect(damaged?.map((line) => line.split(' ')[0]).toSorted()).toEqual(['folder/three', 'one', 'two']);
+    expect(extra).toEqual(['four']);
   });
 
   test('are left alone when only another file differs', async () => {

@@ -144,6 +144,7 @@ test('carried out and inverted, bytes, modes and times are what they were, and w
   const index = readFileSync(join(update.gitDirectory, 'index'));
   const plan = await update.prepare();
   await update.carryOut(plan);
+  expect(readFileSync(join(update.directory, 'lines.crlf'), 'utf8')).toBe('one\r\nthree\r\n');
   for (let times = 0; times < 2; times += 1) {
     update.invert(plan);
     expect(withoutGit(update.directory, 'of files')).toEqual(before);
@@ -197,6 +198,17 @@ test(
     expect(withoutGit(update.directory, 'of files')).toEqual(before);
   },
 );
+
+test('walked once more after somebody threw away what failed, the way back leaves the old files alone', async () => {
+  const update = new Update(temporaryFolder(), firstRelease, secondRelease);
+  const before = withoutGit(update.directory, 'of files');
+  const plan = await update.prepare();
+  await update.carryOut(plan);
+  update.invert(plan);
+  removeAll(update.area.failed);
+  update.invert(plan);
+  expect(withoutGit(update.directory, 'of files')).toEqual(before);
+});
 
 test('a folder whose only file changes keeps its mode, there and back', async () => {
   const update = new Update(temporaryFolder(), firstRelease, secondRelease);

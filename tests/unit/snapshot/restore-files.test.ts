@@ -5,6 +5,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -164,6 +165,13 @@ describe('special cases', () => {
   test('a tree that is gone altogether comes back', async () => {
     const saved = await Saved.of(temporaryFolder(), makeTree);
     rmSync(saved.path, { recursive: true });
+    await saved.restore();
+    expect(saved.now()).toEqual(saved.before);
+  });
+
+  test('a hard link that was renamed is one again, not a copy', async () => {
+    const saved = await Saved.of(temporaryFolder(), makeTree);
+    renameSync(join(saved.path, 'data/same'), join(saved.path, 'data/renamed'));
     await saved.restore();
     expect(saved.now()).toEqual(saved.before);
   });

@@ -19,7 +19,7 @@ export type Operation =
   | { readonly do: 'touch'; readonly path: string; readonly seconds: number }
   | { readonly do: 'rename' | 'link' | 'symlink'; readonly path: string; readonly other: string };
 
-const names = ['a', 'b', 'c', 'two\nlines', '\xff\xfe', 'caf\xc3\xa9', '-rf', '*', 'data'];
+const names = ['a', 'b', 'c', 'two\nlines', '\xff\xfe', 'caf\xc3\xa9', '-rf', '*', 'data', 'one', 'same'];
 const path = fc
   .array(fc.constantFrom(...names), { minLength: 1, maxLength: 3 })
   .map((parts) => parts.join('/'));
