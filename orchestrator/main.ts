@@ -110,4 +110,7 @@ function report(session: Session, error: unknown): number {
   return exitCode;
 }
 
+// A reader that leaves (`| head -1`, a lost terminal) does not stop what was begun.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+
 process.exitCode = await main(process.argv.slice(2));

@@ -29,8 +29,6 @@ export function takeSignals(answer: (line: string) => void): Signals {
   const terminate = () => onSignal('SIGTERM');
   const ignore = () => {};
   process.on('SIGINT', interrupt).on('SIGTERM', terminate).on('SIGHUP', ignore);
-  process.stdout.on('error', ignore);
-  process.stderr.on('error', ignore);
   return {
     abort,
     shield: () => {
