@@ -65,6 +65,14 @@ export async function executeRun(request: RunRequest): Promise<RunResult> {
     listener({ type: 'warning', message });
   };
   const context = makeContext(request, appliance, run, warn);
+  const close = (outcome: RunOutcome, more: Partial<RunResult> = {}): RunResult => ({
+    run: run.id,
+    outcome,
+    outageMs: clock.outageMs,
+    totalMs: performance.now() - begunAt,
+    warnings,
+    ...more,
+  });
   const end = (outcome: RunOutcome, more: Partial<RunResult> = {}): RunResult => {
     const failed = more.failedStep === undefined ? {} : { failedStep: more.failedStep };
     try {
@@ -73,14 +81,7 @@ export async function executeRun(request: RunRequest): Promise<RunResult> {
       // The appliance is what the outcome says; only that the run is closed could not be written. The next command does.
       warn(`the end of the run could not be written down: ${messageOf(error)}`);
     }
-    return {
-      run: run.id,
-      outcome,
-      outageMs: clock.outageMs,
-      totalMs: performance.now() - begunAt,
-      warnings,
-      ...more,
-    };
+    return close(outcome, more);
   };
   try {
     await request.driver.drive(tasksOf(request, context, run, clock));
@@ -128,7 +129,13 @@ export async function executeRun(request: RunRequest): Promise<RunResult> {
   }
   signals.shield();
   clock.outageMs = performance.now() - clock.closedAt;
-  await tryAfterwards(warn, async () => await openToAll(request.appliance));
+  try {
+    await openToAll(request.appliance);
+  } catch (error) {
+    // The run stays open: the next command, whatever it is, opens fence and gate first.
+    warn(`the new version runs, but is not open to all yet: ${messageOf(error)}. Next: ./run.sh recover`);
+    return close(kind === 'rollback' ? 'rolled-back' : 'updated');
+  }
   await tryAfterwards(warn, async () => await startWorkers(request.appliance, target));
   await tryAfterwards(
     warn,
