@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
   existsSync,
@@ -13,64 +12,12 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Refusal } from '../../../orchestrator/lib/errors.ts';
 import { localRuntime } from '../../../orchestrator/runtime/local.ts';
-import {
-  carryOutPlan,
-  codeArea,
-  invertPlan,
-  parseDiff,
-  preparePlan,
-  readPlan,
-  type RenamePlan,
-} from '../../../orchestrator/snapshot/rename-plan.ts';
-import { git, repositoryWith } from '../support/a-repository.ts';
-import { cutShort } from '../support/cut-short.ts';
-import { folderInMemory, removeAll, temporaryFolder } from '../support/temporary-folder.ts';
-import { treeFacts, type TreeFacts } from '../support/tree-facts.ts';
+import { codeArea, parseDiff, preparePlan, readPlan } from '../../../orchestrator/snapshot/rename-plan.ts';
+import { git } from '../support/a-repository.ts';
+import { ref, Update, withoutGit } from '../support/an-update.ts';
+import { removeAll, temporaryFolder } from '../support/temporary-folder.ts';
+import { treeFacts } from '../support/tree-facts.ts';
 import { firstRelease, secondRelease } from '../support/two-releases.ts';
-
-const ref = 'refs/heads/main';
-const withoutGit = (directory: string, times: 'of files' | 'none'): TreeFacts =>
-  treeFacts(directory, { except: ['.git'], times });
-
-/** Times to the nanosecond, links and all. */
-function copyTree(from: string, to: string): void {
-  removeAll(to);
-  execFileSync('cp', ['--archive', from, to]);
-}
-
-/** A box at the first commit, about to go to the second. */
-class Update {
-  readonly directory: string;
-  readonly gitDirectory: string;
-  readonly area;
-  readonly from: string;
-  readonly to: string;
-  readonly #runFolder: string;
-
-  constructor(folder: string, first: (directory: string) => void, second: (directory: string) => void) {
-    const { directory, gitDirectory, commits } = repositoryWith(folder, first, second);
-    this.directory = directory;
-    this.gitDirectory = gitDirectory;
-    [this.from, this.to] = [commits[0] ?? '', commits[1] ?? ''];
-    this.#runFolder = join(folder, 'run');
-    this.area = codeArea(this.#runFolder);
-  }
-
-  async prepare(): Promise<RenamePlan> {
-    removeAll(this.#runFolder);
-    const target = { from: this.from, to: this.to, ref };
-    return await preparePlan(localRuntime, this.directory, this.gitDirectory, this.area, target);
-  }
-
-  async carryOut(plan: RenamePlan): Promise<void> {
-    await carryOutPlan(localRuntime, this.directory, this.gitDirectory, this.area, plan);
-  }
-
-  /** What a restore does: the renames taken back, then index and ref set to what they were. */
-  invert(plan: RenamePlan): void {
-    invertPlan(this.directory, this.area, plan);
-  }
-}
 
 describe("git's list of changes", () => {
   const zeros = '0'.repeat(40);
@@ -155,49 +102,6 @@ test('carried out and inverted, bytes, modes and times are what they were, and w
   expect(readFileSync(join(update.area.failed, 'changed.txt'), 'utf8')).toBe('new\n');
   expect(readFileSync(join(update.area.failed, 'added/deep/er/file.txt'), 'utf8')).toBe('new\n');
 });
-
-test(
-  'killed before any change of the file system, the way back is the same',
-  { timeout: 60_000 },
-  async () => {
-    const folder = folderInMemory();
-    const update = new Update(folder, firstRelease, secondRelease);
-    const before = withoutGit(update.directory, 'of files');
-    const plan = await update.prepare();
-    copyTree(join(folder, 'run'), join(folder, 'prepared'));
-    let cuts = 0;
-    while (await cutShort(cuts, async () => await update.carryOut(plan))) {
-      update.invert(plan);
-      expect(withoutGit(update.directory, 'of files')).toEqual(before);
-      copyTree(join(folder, 'prepared'), join(folder, 'run'));
-      cuts += 1;
-    }
-    expect(cuts).toBeGreaterThan(40);
-    expect(git(update.directory, 'rev-parse', 'HEAD')).toBe(update.to);
-  },
-);
-
-test(
-  'the way back, killed before any change of its own, is simply walked again',
-  { timeout: 60_000 },
-  async () => {
-    const folder = folderInMemory();
-    const update = new Update(folder, firstRelease, secondRelease);
-    const before = withoutGit(update.directory, 'of files');
-    const plan = await update.prepare();
-    await update.carryOut(plan);
-    for (const name of ['box', 'run']) copyTree(join(folder, name), join(folder, `${name} carried out`));
-    let cuts = 0;
-    while (await cutShort(cuts, () => update.invert(plan))) {
-      update.invert(plan);
-      expect(withoutGit(update.directory, 'of files')).toEqual(before);
-      for (const name of ['box', 'run']) copyTree(join(folder, `${name} carried out`), join(folder, name));
-      cuts += 1;
-    }
-    expect(cuts).toBeGreaterThan(30);
-    expect(withoutGit(update.directory, 'of files')).toEqual(before);
-  },
-);
 
 test('walked once more after somebody threw away what failed, the way back leaves the old files alone', async () => {
   const update = new Update(temporaryFolder(), firstRelease, secondRelease);

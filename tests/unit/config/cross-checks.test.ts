@@ -1,0 +1,66 @@
+import { describe, expect, test } from 'vitest';
+import { least } from '../support/an-appliance.ts';
+import { problemsOf, withService } from '../support/problems.ts';
+
+describe('what no single key can tell', () => {
+  test('a port belongs to one service', () => {
+    const services = {
+      a: { start: 'x', port: 80 },
+      b: { start: 'x', port: 80 },
+      c: { start: 'x', port: 80 },
+    };
+    expect(problemsOf({ ...least, services })).toEqual([
+      'services.b.port: port 80 belongs to service "a" already',
+      'services.c.port: port 80 belongs to service "a" already',
+    ]);
+  });
+
+  test.each(['ghost', 'constructor', 'to-string'])('"after" names a service that exists, not %s', (name) => {
+    expect(problemsOf(withService({ start: 'x', after: [name] }))).toEqual([
+      `services.api.after: there is no service "${name}"`,
+    ]);
+  });
+
+  test.each([
+    ['itself', { a: ['a'] }],
+    ['each other', { a: ['b'], b: ['a'] }],
+    ['three in a ring behind one', { a: ['b'], b: ['c'], c: ['d'], d: ['b'] }],
+  ])('"after" does not go round in a circle: %s', (_what, after: Record<string, string[]>) => {
+    const services = Object.fromEntries(
+      Object.entries(after).map(([name, list]) => [name, { start: 'x', after: list }]),
+    );
+    expect(problemsOf({ ...least, services })).toEqual(['services: "after" goes round in a circle']);
+  });
+
+  test('two ways to the same service are no circle', () => {
+    const services = {
+      a: { start: 'x', after: ['b', 'c'] },
+      b: { start: 'x', after: ['d'] },
+      c: { start: 'x', after: ['d'] },
+      d: { start: 'x' },
+    };
+    expect(problemsOf({ ...least, services })).toEqual([]);
+  });
+
+  test('{port} needs a port', () => {
+    expect(
+      problemsOf(
+        withService({
+          start: 'x',
+          health: { url: 'http://127.0.0.1:{port}/' },
+          release: { url: 'http://127.0.0.1:{port}/v', pointer: '/c' },
+        }),
+      ),
+    ).toEqual([
+      'services.api.health.url: uses {port}, but the service has no port',
+      'services.api.release.url: uses {port}, but the service has no port',
+    ]);
+  });
+
+  test('prisma needs a database', () => {
+    expect(problemsOf({ ...least, prisma: {} })).toEqual([
+      'database: prisma needs a database; say { embedded: true } or { url: [NAME] }',
+    ]);
+    expect(problemsOf({ ...least, prisma: {}, database: { embedded: true } })).toEqual([]);
+  });
+});
