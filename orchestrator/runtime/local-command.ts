@@ -9,6 +9,10 @@ import { CommandError, lastLines, type Command, type CommandResult, type RunOpti
 
 /** How long a command may take to obey SIGTERM before it is killed. */
 const graceMs = 5000;
+/** How long the last lines of a command that has ended may take to arrive. */
+const drainMs = 2000;
+
+type Pipes = Record<'stdout' | 'stderr', Readable>;
 
 /** @see Runtime.run */
 export async function runLocally(command: Command, options: RunOptions = {}): Promise<CommandResult> {
@@ -53,6 +57,10 @@ export async function runLocally(command: Command, options: RunOptions = {}): Pr
           () => stop(new Error(`${label} took longer than ${formatDuration(command.timeoutMs ?? 0)}`)),
           command.timeoutMs,
         );
+  // A program that leaves a daemon behind (some builds do) has ended all the same, though the daemon holds our pipes.
+  child.nodeChildProcess.once('exit', () => {
+    setTimeout(() => closePipes(child), drainMs).unref();
+  });
   const onAbort = () => stop(options.signal?.reason);
   options.signal?.addEventListener('abort', onAbort, { once: true });
   try {
@@ -87,11 +95,12 @@ export async function runLocally(command: Command, options: RunOptions = {}): Pr
 }
 
 /** Ends a group. What left it may live on with our pipes in its hands: we do not wait for it to close them. */
-async function endWithPipes(
-  group: number,
-  { stdout, stderr }: Record<'stdout' | 'stderr', Readable>,
-): Promise<void> {
+async function endWithPipes(group: number, child: Pipes): Promise<void> {
   await endGroup(group);
+  closePipes(child);
+}
+
+function closePipes({ stdout, stderr }: Pipes): void {
   stdout.destroy();
   stderr.destroy();
 }

@@ -30,6 +30,13 @@ describe('a command that ends', () => {
     });
   });
 
+  test('well has ended, though a daemon that it left behind holds its output', async () => {
+    const result = await run(sh('echo out; setsid sleep 30 & echo $!'));
+    const [said, daemon] = result.stdout.split('\n');
+    signalProcess(Number(daemon), 'SIGKILL');
+    expect(said).toBe('out');
+  });
+
   test('badly is an error with its code and the end of what it said', async () => {
     const failing = run(sh('echo out; echo first >&2; echo last >&2; exit 7'));
     await expect(failing).rejects.toThrow(CommandError);
