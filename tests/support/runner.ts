@@ -1,21 +1,31 @@
 import { createHash } from 'node:crypto';
-import { existsSync, globSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import {
+  existsSync,
+  mkdirSync,
+  globSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { execa } from 'execa';
 
 const root = join(import.meta.dirname, '..', '..');
-const prefix = `holdfast-test-runner-${process.getuid?.() ?? 0}-`;
+const cache = join(root, '.holdfast', 'test-runner');
 
 /**
  * The folder of the real runner (main.mjs, the gate's preload, the schema engine), built once for the sources as they
- * are and kept in the temporary folder; the builds of other days go. Several test files may ask at the same time.
+ * are and kept beside Holdfast's own; older builds go. Several test files may ask at the same time.
  */
 export async function builtRunner(): Promise<string> {
-  const folder = join(tmpdir(), prefix + hashOfSources());
+  const folder = join(cache, hashOfSources());
   if (!existsSync(join(folder, 'main.mjs'))) {
+    mkdirSync(cache, { recursive: true, mode: 0o700 });
     removeOldBuilds();
-    const temporary = mkdtempSync(join(tmpdir(), 'holdfast-test-building-'));
+    const temporary = mkdtempSync(join(cache, '.new.'));
     await execa(process.execPath, [join(root, 'orchestrator/build-runner.ts'), temporary, process.execPath]);
     try {
       renameSync(temporary, folder);
@@ -37,8 +47,8 @@ function hashOfSources(): string {
 }
 
 function removeOldBuilds(): void {
-  for (const name of globSync(`${prefix}*`, { cwd: tmpdir() })) {
-    const path = join(tmpdir(), name);
+  for (const name of readdirSync(cache)) {
+    const path = join(cache, name);
     if (Date.now() - statSync(path).mtimeMs > 3_600_000) rmSync(path, { recursive: true, force: true });
   }
 }
