@@ -4,7 +4,7 @@ import { baseEnvironment, readApplianceEnvironment, substitute } from '../config
 import type { Argv, Config, ServiceConfig } from '../config/schema.ts';
 import { isPortTaken } from '../lib/ports.ts';
 import { Refusal } from '../lib/errors.ts';
-import type { ServiceHandle } from '../runtime/runtime.ts';
+import type { ServiceHandle, StopPolicy } from '../runtime/runtime.ts';
 import type { Appliance } from './appliance.ts';
 import { gateEnvironment, type Gate } from './gate.ts';
 
@@ -83,22 +83,32 @@ export async function startService(appliance: Appliance, name: string, options: 
   });
 }
 
-/** Ends every service, the dependent ones first, and returns when all of them are gone. May be run twice. */
+/**
+ * Ends every service, the dependent ones first, then every other one that was ever started here: a release may have
+ * brought one that this configuration does not know. Returns when all of them are gone. May be run twice.
+ */
 export async function stopServices(
   appliance: Appliance,
   config: Config,
   note?: (line: string) => void,
 ): Promise<void> {
-  for (const name of startOrder(config).toReversed()) {
-    const service = config.services[name];
-    if (!service) continue;
+  const known = startOrder(config).toReversed();
+  for (const name of known) {
     note?.(`stopping ${name}`);
-    await appliance.runtime.stopService(serviceHandle(appliance, name), {
-      signal: service.stop.signal,
-      timeoutMs: service.stop.timeout,
-      kill: service.stop.kill,
-    });
+    await appliance.runtime.stopService(serviceHandle(appliance, name), stopPolicyOf(config.services[name]));
   }
+  const others = appliance.runtime
+    .startedServices(appliance.state.services)
+    .filter((name) => !known.includes(name));
+  for (const name of others) {
+    note?.(`stopping ${name}`);
+    await appliance.runtime.stopService(serviceHandle(appliance, name), stopPolicyOf(undefined));
+  }
+}
+
+function stopPolicyOf(service: ServiceConfig | undefined): StopPolicy {
+  const { signal = 'SIGTERM', timeout = 30_000, kill = 'group' } = service?.stop ?? {};
+  return { signal, timeoutMs: timeout, kill };
 }
 
 /** The services that run now, by name. */

@@ -51,20 +51,42 @@ function readStat(pid: number): { state: string; startTicks: string; group: numb
  * readable for an ordinary user, and not ours to end.
  */
 export function findByEnvironment(name: string, value: string): number[] {
-  const wanted = `${name}=${value}`;
-  const found: number[] = [];
-  for (const entry of readdirSync('/proc')) {
+  return othersWithEnvironment()
+    .filter(({ variables }) => variables.includes(`${name}=${value}`))
+    .map(({ pid }) => pid);
+}
+
+/** Every value that a variable has in the environment of a live process, ourselves left out. */
+export function listEnvironment(name: string): string[] {
+  const prefix = `${name}=`;
+  return othersWithEnvironment().flatMap(({ variables }) =>
+    variables
+      .filter((variable) => variable.startsWith(prefix))
+      .map((variable) => variable.slice(prefix.length)),
+  );
+}
+
+/** True if a process was started with `NAME=VALUE` in its environment. */
+export function hasEnvironment(pid: number, name: string, value: string): boolean {
+  return readEnvironment(pid)?.includes(`${name}=${value}`) ?? false;
+}
+
+function othersWithEnvironment(): { pid: number; variables: string[] }[] {
+  return readdirSync('/proc').flatMap((entry) => {
     const pid = Number(entry);
-    if (!Number.isInteger(pid) || pid === process.pid) continue;
-    let environment: string;
-    try {
-      environment = readFileSync(`/proc/${pid}/environ`, 'latin1');
-    } catch {
-      continue;
-    }
-    if (environment.split('\0').includes(wanted) && readStat(pid)?.state !== 'Z') found.push(pid);
+    if (!Number.isInteger(pid) || pid === process.pid) return [];
+    const variables = readEnvironment(pid);
+    return variables && readStat(pid)?.state !== 'Z' ? [{ pid, variables }] : [];
+  });
+}
+
+function readEnvironment(pid: number): string[] | undefined {
+  try {
+    // Bytes as they are: a value need not be UTF-8.
+    return readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
+  } catch {
+    return undefined;
   }
-  return found;
 }
 
 /** Live members of a process group. */

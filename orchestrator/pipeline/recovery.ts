@@ -61,8 +61,9 @@ export async function recoverRun(
       return report('after');
     case 'window':
       await stopServices(appliance, appliance.config, note);
-      dropUnsealed(appliance.backupsDirectory);
       await startFormer(appliance, run, appliance.config, note);
+      // Only now: a backup disk that fails must not keep the appliance down.
+      dropUnsealedIfPossible(appliance, note);
       dropPrepared(run);
       return report('before');
     case 'sealed':
@@ -87,6 +88,14 @@ function endOf({ journal }: Run): RecoveryReport['state'] {
       return 'before';
     default:
       return 'unchanged';
+  }
+}
+
+function dropUnsealedIfPossible(appliance: Appliance, note: (line: string) => void): void {
+  try {
+    dropUnsealed(appliance.backupsDirectory);
+  } catch (error) {
+    note(`the half-made snapshot could not be removed: ${messageOf(error)}`);
   }
 }
 

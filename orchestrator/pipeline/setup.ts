@@ -2,7 +2,9 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { untilAborted, type Appliance } from '../appliance/appliance.ts';
 import { verifyPortsAreOurs } from '../appliance/services.ts';
+import { removeDurably, writeFileAtomic } from '../lib/atomic-file.ts';
 import { Refusal } from '../lib/errors.ts';
+import { removeTree } from '../lib/remove-tree.ts';
 import { buildsOf, compile, install } from '../steps/builds.ts';
 import { runDataMigrations } from '../steps/migrate-data.ts';
 import { deploy, findPending } from '../steps/migrate-schema.ts';
@@ -46,13 +48,15 @@ export async function setUp(
   const build = (phase: 'before-migrations' | 'after-migrations') => async (note: (line: string) => void) => {
     let made = 0;
     for (const [name, one] of buildsOf(target, phase)) {
-      if (
-        one.products.length > 0 &&
-        one.products.every((product) => existsSync(join(appliance.directory, one.dir, product)))
-      )
-        continue;
+      const marker = join(appliance.state.path, `building-${name}`);
+      const products = one.products.map((product) => join(appliance.directory, one.dir, product));
+      // Half-made products of a build that failed or was killed are worth nothing.
+      if (existsSync(marker)) for (const product of products) removeTree(product);
+      else if (products.length > 0 && products.every((product) => existsSync(product))) continue;
+      writeFileAtomic(marker, '');
       await install({ ...base, note }, name, one);
       await compile({ ...base, note }, name, one);
+      removeDurably(marker);
       made += 1;
     }
     return made === 0 ? 'built already' : undefined;

@@ -1,10 +1,12 @@
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, readdirSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { spawn } from 'node:child_process';
 import { writeFileAtomic } from '../lib/atomic-file.ts';
 import {
   findByEnvironment,
   findByGroup,
+  hasEnvironment,
+  listEnvironment,
   identify,
   isAlive,
   signalProcess,
@@ -55,12 +57,31 @@ export async function startService(service: ServiceLaunch): Promise<void> {
 /** @see Runtime.serviceState */
 export function serviceState(service: ServiceHandle): ServiceState {
   const identity = readRecord(service);
-  return identity && isAlive(identity) ? { running: true, pid: identity.pid } : { running: false };
+  return identity && isAlive(identity) && hasEnvironment(identity.pid, 'HOLDFAST_SERVICE', mark(service))
+    ? { running: true, pid: identity.pid }
+    : { running: false };
+}
+
+/** @see Runtime.startedServices */
+export function startedServices(stateFolder: string): string[] {
+  const recorded = existsSync(stateFolder)
+    ? readdirSync(stateFolder)
+        .filter((name) => name.endsWith('.json'))
+        .map((name) => name.slice(0, -'.json'.length))
+    : [];
+  const prefix = `${stateFolder}/`;
+  const living = listEnvironment('HOLDFAST_SERVICE')
+    .filter((value) => value.startsWith(prefix))
+    .map((value) => value.slice(prefix.length));
+  return [...new Set([...recorded, ...living])];
 }
 
 /** @see Runtime.stopService */
 export async function stopService(service: ServiceHandle, policy: StopPolicy): Promise<void> {
-  const identity = readRecord(service);
+  const recorded = readRecord(service);
+  // A record that came along with a copied folder names somebody else's process.
+  const isOurs = recorded !== undefined && hasEnvironment(recorded.pid, 'HOLDFAST_SERVICE', mark(service));
+  const identity = isOurs ? recorded : undefined;
   const members = () => {
     const found = new Set(findByEnvironment('HOLDFAST_SERVICE', mark(service)));
     // The group counts only while its leader is the process that we started: pids are reused.

@@ -2,7 +2,7 @@ import { execa } from 'execa';
 import { findByEnvironment, signalProcess } from '../lib/processes.ts';
 import { waitFor } from '../lib/wait.ts';
 import { runLocally } from './local-command.ts';
-import { serviceState, startService, stopService } from './local-services.ts';
+import { serviceState, startedServices, startService, stopService } from './local-services.ts';
 import type { HeldLock, Runtime } from './runtime.ts';
 
 /** The appliance runs on this machine, as processes of this user. */
@@ -13,6 +13,7 @@ export const localRuntime: Runtime = {
   startService,
   stopService,
   serviceState,
+  startedServices,
   endRun,
 };
 

@@ -25,6 +25,9 @@ export interface Runtime {
   /** Ends a service and everything it started; returns only when all of it is gone. May be run twice. */
   stopService(service: ServiceHandle, stop: StopPolicy): Promise<void>;
 
+  /** Names of the services of this folder of which something lives or a record is left. */
+  startedServices(stateFolder: string): string[];
+
   /** Whether the service's main process lives, and which it is. */
   serviceState(service: ServiceHandle): ServiceState;
 

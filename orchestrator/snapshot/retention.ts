@@ -10,7 +10,7 @@ import { listSnapshots, type SnapshotListing } from './store.ts';
 export const snapshotRef = (id: string) => `refs/holdfast/snapshots/${id}`;
 
 /**
- * Which snapshots go: beyond the newest `keep` of those that Holdfast makes by itself. Named ones stay, the newest
+ * Which snapshots go: beyond the newest `keep` of those that Holdfast makes by itself. Manual ones stay, the newest
  * good one stays whatever the number (P10), and one that cannot be read is left for a person to look at.
  *
  * @param protect ids that stay all the same: nightly updates that fail must not push out the one to roll back to
@@ -20,9 +20,7 @@ export function chooseToPrune(
   keep: number,
   protect: readonly string[] = [],
 ): SnapshotListing[] {
-  const automatic = listings.filter(
-    ({ manifest }) => manifest !== undefined && (manifest.kind !== 'manual' || manifest.name === undefined),
-  );
+  const automatic = listings.filter(({ manifest }) => manifest !== undefined && manifest.kind !== 'manual');
   return automatic.slice(Math.max(1, keep)).filter(({ id }) => !protect.includes(id));
 }
 

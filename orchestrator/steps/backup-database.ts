@@ -27,15 +27,13 @@ export const backupDatabase: Step = {
   async apply({ draft, note, signal }) {
     draft.begin();
     const facts = await draft.addDatabase(signal);
-    if (!facts) return;
+    if (!facts) {
+      note('no database');
+      return;
+    }
     const rows = facts.tables.reduce((sum, table) => sum + table.rows, 0);
     note(
       `${plural(facts.tables.length, 'table')}, ${plural(rows, 'row')}, ${formatBytes(statSync(join(draft.folder, 'database.dump')).size)}`,
     );
-  },
-  async skip({ appliance, draft }) {
-    if (appliance.database) return false;
-    draft.begin();
-    return await Promise.resolve('no database');
   },
 };

@@ -1,4 +1,4 @@
-import { isWorker, startOrder, startService } from '../appliance/services.ts';
+import { isWorker, runningServices, startOrder, startService } from '../appliance/services.ts';
 import { waitUntilHealthy } from '../appliance/health.ts';
 import type { Step } from '../pipeline/step.ts';
 
@@ -14,6 +14,8 @@ export const restartServices: Step = {
     for (const name of startOrder(config)) {
       const service = config.services[name];
       if (!service || isWorker(service)) continue;
+      if (runningServices(appliance, config).includes(name))
+        throw new Error(`service ${name} runs, though all were stopped`);
       note(`starting ${name}`);
       await startService(appliance, name, { config, commit, label, gate: gate(), database });
       if (needed.has(name)) {

@@ -27,8 +27,8 @@ export function psql(
       '-f',
       '-',
     ],
-    // Notices ("does not exist, skipping") would stand before the error that matters.
-    input: `set client_min_messages = warning; ${sql}`,
+    // Limits that the database sets for its clients are not meant for a dump or a count. Notices ("does not exist, skipping") would stand before the error that matters.
+    input: `set client_min_messages = warning; set statement_timeout = 0; set lock_timeout = 0; ${sql}`,
     addEnv: env,
     timeoutMs: options.timeoutMs ?? 60_000,
     label: 'psql',
