@@ -98,7 +98,7 @@ find_runner() {
 }
 
 main() {
-  local home state node dependencies runner kind=""
+  local home state node dependencies runner word kind=""
   home=$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")
   state=$home/.holdfast
 
@@ -113,7 +113,9 @@ main() {
   fi
   [ -w "$state" ] || die "$state is not writable by $(id -un). Run this as its owner."
 
-  case ${1-} in test | bench) kind=-dev ;; esac
+  for word in "$@"; do
+    case $word in test | bench) kind=-dev ;; esac
+  done
   node=$(find_node "$home" "$state")
   dependencies=$(find_dependencies "$home" "$state" "$kind")
   link_dependencies "$home" "$dependencies"

@@ -84,7 +84,7 @@ async function main(argv: readonly string[]): Promise<number> {
   registerDemo(command, act);
   registerTest(command, act);
   try {
-    await command.parseAsync(argv.length === 0 ? ['status'] : [...argv], { from: 'user' });
+    await command.parseAsync(namesNoCommand(argv) ? [...argv, 'status'] : [...argv], { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode !== 0 && argv.includes('--json')) {
@@ -94,6 +94,12 @@ async function main(argv: readonly string[]): Promise<number> {
     return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
   }
   return exitCode;
+}
+
+/** `./run.sh`, or with options alone, is `status`. */
+function namesNoCommand(argv: readonly string[]): boolean {
+  if (argv.some((word) => ['--help', '-h', '--version', '-V'].includes(word))) return false;
+  return argv.every((word, index) => word.startsWith('-') || argv[index - 1] === '--appliance');
 }
 
 /** Tells what went wrong and gives the exit code for it. Bugs are told as such. */

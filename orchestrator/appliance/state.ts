@@ -88,8 +88,10 @@ export class StateDirectory {
   /**
    * The next number of a counter that only goes up: what orders snapshots and runs. The clock does not: it is set
    * back by time servers and by hand.
+   *
+   * @param atLeast what is in use already, should the counter itself have been lost
    */
-  nextSequence(): number {
+  nextSequence(atLeast = 1): number {
     const path = join(this.path, 'sequence');
     let last = 0;
     try {
@@ -97,8 +99,9 @@ export class StateDirectory {
     } catch (error) {
       if (!hasCode(error, 'ENOENT')) throw error;
     }
-    writeFileAtomic(path, `${last + 1}\n`);
-    return last + 1;
+    const next = Math.max(last + 1, atLeast);
+    writeFileAtomic(path, `${next}\n`);
+    return next;
   }
 }
 

@@ -18,8 +18,11 @@ export const registerBackup: Register = (program, act) => {
   backup
     .command('create')
     .description('make a snapshot; the services stop for that moment')
-    .option('--name <name>', 'a name of yours; a named snapshot is never pruned')
-    .option('--scheduled', 'made by a timer: pruned like those of updates')
+    .option('--name <name>', 'a name of yours, by which rollback finds it')
+    .option(
+      '--scheduled',
+      'made by a timer: pruned like those of updates; the others stay until you remove them',
+    )
     .action(
       act(async (session, options: { name?: string; scheduled?: boolean }) => await create(session, options)),
     );
@@ -40,7 +43,7 @@ export const registerBackup: Register = (program, act) => {
     );
   backup
     .command('prune')
-    .description('remove the oldest beyond backups.keep; named ones and the newest stay')
+    .description('remove the oldest beyond backups.keep; those made by hand and the newest stay')
     .option('--dry-run', 'only say which')
     .action(
       act(async (session, options: { dryRun?: boolean }) => await pruneNow(session, options.dryRun === true)),

@@ -49,7 +49,8 @@ export async function locked(
       if (needsSetup.has(name) && !appliance.state.isInstalled()) {
         throw new Refusal(`cannot ${name}: this checkout was never set up`, './run.sh setup');
       }
-      return await work({ appliance, signals, recovered });
+      // After a recovery the configuration in the checkout counts again.
+      return await work({ appliance: recovered ? session.open() : appliance, signals, recovered });
     });
     return mustContinue ? await continueWithCurrentVersion(session) : exitCode;
   } finally {

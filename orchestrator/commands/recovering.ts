@@ -6,6 +6,7 @@ import { formatDuration } from '../lib/units.ts';
 import { recoverRun, type RecoveryReport } from '../pipeline/recovery.ts';
 import type { RunOutcome } from '../pipeline/journal-entries.ts';
 import { tellOthers } from '../pipeline/notify.ts';
+import { forgetOpenRun } from '../pipeline/open-run.ts';
 import { finishRun, hasJournal, reopenRun, type Run } from '../pipeline/run.ts';
 import { collectAfterRun } from '../pipeline/after-run.ts';
 import { handOver } from '../runtime/hand-over.ts';
@@ -38,6 +39,7 @@ export async function recoverIfUnfinished(
   if (id === undefined) return undefined;
   if (!hasJournal(state.path, id)) {
     state.clearUnfinished();
+    forgetOpenRun(appliance.directory);
     return undefined;
   }
   session.ui.say(`The run ${id} was interrupted. Recovering first ...`);
@@ -55,8 +57,10 @@ export async function recoverIfUnfinished(
       listener({ type: 'warning', message: messageOf(error) });
     }
   }
-  if (report.phase === 'finished') then.state.clearUnfinished();
-  else finishRun(then, run, { outcome: outcomeOf(run, report) });
+  if (report.phase === 'finished') {
+    then.state.clearUnfinished();
+    forgetOpenRun(then.directory);
+  } else finishRun(then, run, { outcome: outcomeOf(run, report) });
   if (report.phase !== 'finished') {
     await tellOthers(then, run, outcomeOf(run, report), describeRecovery(run, report), (message) =>
       listener({ type: 'warning', message }),

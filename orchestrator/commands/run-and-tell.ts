@@ -9,6 +9,7 @@ import type { Listener } from '../pipeline/events.ts';
 import { executeRun, type RunRequest, type RunResult } from '../pipeline/pipeline.ts';
 import { describeNotRestored, describeOutcome, exitCodeOf, resultEvent } from '../ui/outcome.ts';
 import { both, logListener } from '../ui/run-log.ts';
+import { listSnapshots } from '../snapshot/store.ts';
 import type { Session } from './session.ts';
 
 type Request = Pick<
@@ -47,7 +48,7 @@ export async function runAndTell(
     result = await executeRun({
       ...request,
       id,
-      sequence: state.nextSequence(),
+      sequence: state.nextSequence(1 + newestSequence(appliance)),
       driver: session.ui.driver,
       listener,
       cleanUp: async ({ appliance: after, run, end }) => await collectAfterRun(after, run, end),
@@ -110,3 +111,8 @@ async function readyTheDoor({ program, directory, runtime }: Appliance, listener
 
 const same = (text: string) => text;
 const plain = { bold: same, dim: same, red: same, green: same, yellow: same };
+
+/** The highest number among the snapshots; they may have outlived the counter. */
+function newestSequence({ backupsDirectory }: Appliance): number {
+  return Math.max(0, ...listSnapshots(backupsDirectory).map(({ manifest }) => manifest?.sequence ?? 0));
+}

@@ -1,6 +1,10 @@
+import { existsSync, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { openAppliance, type Appliance, type Program } from '../appliance/appliance.ts';
 import { loadAppliance } from '../config/load.ts';
 import { Secrets } from '../lib/secrets.ts';
+import { findOpenRun } from '../pipeline/open-run.ts';
+import { openPinned } from '../pipeline/run.ts';
 import { localRuntime } from '../runtime/local.ts';
 import { makeUi } from '../ui/terminal.ts';
 import type { Ui } from '../ui/ui.ts';
@@ -37,12 +41,14 @@ export function openSession(program: Program, options: GlobalOptions, argv: read
     ui,
     secrets,
     argv,
-    open: () =>
-      openAppliance(loadAppliance(options.appliance ?? program.home), {
-        program,
-        runtime: localRuntime,
-        say: (line) => ui.say(line),
-        secrets,
-      }),
+    open: () => {
+      const parts = { program, runtime: localRuntime, say: (line: string) => ui.say(line), secrets };
+      const path = resolve(options.appliance ?? program.home);
+      const directory = existsSync(path) && statSync(path).isDirectory() ? path : dirname(path);
+      // While a run is open, what counts is what it pinned: the file may be half-way to another version.
+      const open = findOpenRun(directory);
+      const pinned = open && openPinned(open.state.path, open.run, parts);
+      return pinned ?? openAppliance(loadAppliance(path), parts);
+    },
   };
 }

@@ -20,7 +20,7 @@ export async function showPlan(session: Session, to: string | undefined): Promis
       : migrationNames(await filesAt(runtime, directory, target.commit, folder), folder);
   // A server that does not run is not started for a look.
   const applied = await appliance.database?.appliedMigrations().catch(() => undefined);
-  const schema = pendingMigrations(names, applied ?? []);
+  const schema = target.config.prisma?.deploy === 'holdfast' ? pendingMigrations(names, applied ?? []) : [];
   const dataFolder = target.config.prisma?.dataMigrations?.dir;
   const data =
     dataFolder === undefined

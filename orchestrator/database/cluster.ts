@@ -11,6 +11,8 @@ export interface Credentials {
   readonly port: number;
   readonly adminPassword: string;
   readonly appPassword: string;
+  /** The database's name, given once: an appliance that is renamed keeps its data. */
+  readonly database: string;
 }
 
 /** The superuser of an embedded cluster. */
@@ -27,7 +29,12 @@ export function readCredentials(folder: string): Credentials {
 }
 
 /** Makes a cluster with generated passwords on a free port. A half-made one of a killed start is thrown away. */
-export async function initialiseCluster(runtime: Runtime, bin: string, folder: string): Promise<void> {
+export async function initialiseCluster(
+  runtime: Runtime,
+  bin: string,
+  folder: string,
+  database: string,
+): Promise<void> {
   const cluster = join(folder, 'cluster');
   const user = serverUser();
   rmSync(cluster, { recursive: true, force: true });
@@ -39,6 +46,7 @@ export async function initialiseCluster(runtime: Runtime, bin: string, folder: s
     port: await freePort(),
     adminPassword: randomBytes(24).toString('base64url'),
     appPassword: randomBytes(24).toString('base64url'),
+    database,
   };
   writeOwned(join(cluster, 'password'), credentials.adminPassword);
   await runtime.run({

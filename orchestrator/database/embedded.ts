@@ -29,7 +29,7 @@ export class EmbeddedServer implements PostgresServer {
   readonly fenceBy = 'server';
   readonly #folder: string;
   readonly #runtime: Runtime;
-  readonly #database: string;
+  readonly #configured: string;
   readonly #secrets: Secrets;
   readonly #say: (line: string) => void;
 
@@ -42,9 +42,14 @@ export class EmbeddedServer implements PostgresServer {
   }) {
     this.#folder = options.folder;
     this.#runtime = options.runtime;
-    this.#database = options.database;
+    this.#configured = options.database;
     this.#secrets = options.secrets;
     this.#say = options.say;
+  }
+
+  /** As it was named when the cluster was made; what the configuration says counts only then. */
+  get #database(): string {
+    return isInitialised(this.#folder) ? readCredentials(this.#folder).database : this.#configured;
   }
 
   get #service() {
@@ -66,7 +71,8 @@ export class EmbeddedServer implements PostgresServer {
   /** Creates the cluster, the role and the database where they are missing, and starts the server. */
   async ensureRunning(): Promise<void> {
     await ensurePostgresInstalled(this.#runtime, this.#say);
-    if (!isInitialised(this.#folder)) await initialiseCluster(this.#runtime, await this.bin(), this.#folder);
+    if (!isInitialised(this.#folder))
+      await initialiseCluster(this.#runtime, await this.bin(), this.#folder, this.#configured);
     if (!this.#runtime.serviceState(this.#service).running) await this.#start();
     await this.#ensureDatabase();
   }

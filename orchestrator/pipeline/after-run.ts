@@ -33,7 +33,10 @@ export async function pruneSnapshots(
 ): Promise<string[]> {
   const choice = await readChoice(appliance);
   const back = findForRollback(choice);
-  return await prune(appliance, { ...options, protect: back ? [back.id] : [] });
+  return await prune(appliance, {
+    ...options,
+    protect: [...(back ? [back.id] : []), ...(options.currentRun === undefined ? [] : [options.currentRun])],
+  });
 }
 
 /** What `rollback` chooses from: the snapshots, and which of their commits the installed one descends from. */

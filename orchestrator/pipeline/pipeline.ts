@@ -162,6 +162,7 @@ function makeContext(
       ...request.snapshot,
       sequence: request.sequence,
       online: false,
+      ...(request.restoring ? { former: request.restoring.manifest.roots } : {}),
     }),
     ...(request.restoring ? { restoring: request.restoring } : {}),
     gate: () => (gate ??= closeGate(appliance, run.id)),

@@ -8,6 +8,7 @@ import { renameDurably, writeFileAtomic } from '../lib/atomic-file.ts';
 import type { Secrets } from '../lib/secrets.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { Journal } from './journal.ts';
+import { forgetOpenRun, pointToOpenRun } from './open-run.ts';
 import { stateFormat, type RunKind, type RunStarted } from './journal-entries.ts';
 import type { Origin, Target } from './step.ts';
 
@@ -59,6 +60,7 @@ export function beginRun(
   const pinned: PinnedConfiguration = { file, directory, config, program };
   writeFileAtomic(join(folder, 'configuration.json'), `${JSON.stringify(pinned, null, 2)}\n`);
   writeRecoverScript(state, program, options.id);
+  pointToOpenRun(directory, state.path);
   state.markUnfinished(options.id);
   return { id: options.id, folder, journal, started };
 }
@@ -76,6 +78,18 @@ HOLDFAST_HOME=${quote(program.home)} HOLDFAST_RECOVERING=${quote(state.path)} ex
   writeFileAtomic(`${state.recoverScript}.new`, script, 0o700);
   chmodSync(`${state.recoverScript}.new`, 0o700);
   renameDurably(`${state.recoverScript}.new`, state.recoverScript);
+}
+
+/** The appliance as the configuration has it that a run pinned. Undefined where none can be read. */
+export function openPinned(
+  statePath: string,
+  runId: string,
+  options: { program: Program; runtime: Runtime; secrets: Secrets; say: (line: string) => void },
+): Appliance | undefined {
+  const path = join(new StateDirectory(statePath).run(runId), 'configuration.json');
+  if (!existsSync(path)) return undefined;
+  const pinned = JSON.parse(readFileSync(path, 'utf8')) as PinnedConfiguration;
+  return openAppliance(place(pinned.config, pinned.file, pinned.directory), options);
 }
 
 /** Opens the run that was left open, with the appliance as its pinned configuration has it. */
@@ -109,4 +123,5 @@ export function finishRun(
   run.journal.append({ type: 'finished', ...finished });
   run.journal.close();
   appliance.state.clearUnfinished();
+  forgetOpenRun(appliance.directory);
 }

@@ -75,10 +75,15 @@ export async function setUp(
     }),
     task('Install and build', build('before-migrations')),
     task('Prisma schema migrations', async (note) => {
+      const { prisma } = config;
+      if (!prisma || prisma.deploy === 'none') return 'none configured';
       const pending = await findPending(appliance, config);
-      if (!database || pending.length === 0) return 'none pending';
+      const isOwn = prisma.deploy !== 'holdfast' || prisma.before.length + prisma.after.length > 0;
+      if (!database || (pending.length === 0 && !isOwn)) return 'none pending';
       const { tables } = await database.describe();
-      if (tables.some(({ rows }) => rows > 0)) {
+      const holdsData = tables.some(({ rows }) => rows > 0);
+      if (holdsData && pending.length === 0) return 'left alone: the database holds data';
+      if (holdsData) {
         throw new Refusal(
           `cannot set up: the database holds data already, and ${pending.length} schema migrations are not applied to it (${pending[0]}, ...)`,
           'apply those of this version first, as you did before Holdfast (npx prisma migrate deploy); then ./run.sh setup',

@@ -1,4 +1,5 @@
-import { relative, isAbsolute } from 'node:path';
+import { existsSync } from 'node:fs';
+import { isAbsolute, join, relative } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
 import { parseConfigText } from '../config/load.ts';
 import { Refusal } from '../lib/errors.ts';
@@ -79,7 +80,51 @@ async function readTargetConfig(
   const inside = relative(appliance.directory, appliance.file);
   if (inside.startsWith('..') || isAbsolute(inside)) return appliance.config;
   const text = await fileAt(appliance.runtime, appliance.directory, commit, inside);
-  // A file that git does not track stays as it is.
-  if (text === undefined) return appliance.config;
-  return parseConfigText(text, `${inside} of ${label}`);
+  if (text === undefined) {
+    const { commit: now } = await readHead(appliance.runtime, appliance.directory);
+    // A file that git does not track stays as it is; one that it tracks would be gone.
+    if ((await fileAt(appliance.runtime, appliance.directory, now, inside)) === undefined)
+      return appliance.config;
+    throw new Refusal(
+      `cannot update to ${label}: it has no ${inside} any more, and nothing could be done with the appliance afterwards`,
+      'ask the vendor; the file belongs into every release',
+    );
+  }
+  const config = parseConfigText(text, `${inside} of ${label}`);
+  await verifyTargetFits(appliance, config, commit, label);
+  return config;
+}
+
+/** What an update cannot change by itself, because the way back would lead past it. Throws Refusal. */
+async function verifyTargetFits(
+  appliance: Appliance,
+  target: Target['config'],
+  commit: string,
+  label: string,
+): Promise<void> {
+  const { config } = appliance;
+  const kind = ({ database }: Target['config']) =>
+    database === 'none' ? 'none' : database.embedded === true ? 'embedded' : 'external';
+  const changes: [string, string, string][] = [
+    ['stateDirectory', config.stateDirectory, target.stateDirectory],
+    ['backups.directory', config.backups.directory, target.backups.directory],
+    ['the kind of its database', kind(config), kind(target)],
+  ];
+  for (const [what, from, to] of changes) {
+    if (from !== to) {
+      throw new Refusal(
+        `cannot update to ${label}: it changes ${what} from "${from}" to "${to}", which an update cannot carry over yet`,
+        'ask the vendor for a release that keeps it',
+      );
+    }
+  }
+  for (const file of target.env.files) {
+    const isThere = existsSync(join(appliance.directory, file));
+    if (!isThere && (await fileAt(appliance.runtime, appliance.directory, commit, file)) === undefined) {
+      throw new Refusal(
+        `cannot update to ${label}: it reads the env file ${file}, which does not exist here`,
+        `create ${file} as the release notes say, then try again`,
+      );
+    }
+  }
 }

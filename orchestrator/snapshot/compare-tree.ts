@@ -1,5 +1,13 @@
 import { under, type RawPath } from '../lib/raw-path.ts';
-import { describeDifference, isUntouched, scan, sha256OfFile, type Entry, type Root } from './inventory.ts';
+import {
+  describeDifference,
+  isUntouched,
+  scan,
+  sha256OfFile,
+  withoutLeftOut,
+  type Entry,
+  type Root,
+} from './inventory.ts';
 
 /** How a tree differs from its inventory. Every entry appears in one list only. */
 export interface TreeDifference {
@@ -20,7 +28,8 @@ export interface TreeDifference {
  * Compares a tree with what it was. An entry that the kernel has not changed since (`isUntouched`) is not read;
  * every other file is, to the last byte.
  */
-export async function compareTree(root: Root, inventory: readonly Entry[]): Promise<TreeDifference> {
+export async function compareTree(root: Root, whole: readonly Entry[]): Promise<TreeDifference> {
+  const inventory = withoutLeftOut(root, whole);
   const live = new Map(scan(root).map((entry) => [entry.path, entry]));
   const damaged: { entry: Entry; what: string }[] = [];
   const folders: { entry: Entry; what: string }[] = [];

@@ -24,6 +24,7 @@ import {
   type SnapshotKind,
   type SnapshotPart,
   type SnapshotProduct,
+  type SnapshotRoot,
 } from './manifest.ts';
 import { describeProducts } from './products.ts';
 import { backupRegistry } from './registry.ts';
@@ -38,7 +39,13 @@ export class SnapshotDraft {
   readonly id: string;
   readonly folder: string;
   readonly #appliance: Appliance;
-  readonly #about: { kind: SnapshotKind; sequence: number; name?: string | undefined; online: boolean };
+  readonly #about: {
+    kind: SnapshotKind;
+    sequence: number;
+    name?: string | undefined;
+    online: boolean;
+    former?: readonly SnapshotRoot[];
+  };
   #database: DatabaseFacts | undefined;
   #files: FilesBackup | undefined;
   #products: readonly SnapshotProduct[] = [];
@@ -47,7 +54,13 @@ export class SnapshotDraft {
   constructor(
     appliance: Appliance,
     id: string,
-    about: { kind: SnapshotKind; sequence: number; name?: string | undefined; online: boolean },
+    about: {
+      kind: SnapshotKind;
+      sequence: number;
+      name?: string | undefined;
+      online: boolean;
+      former?: readonly SnapshotRoot[];
+    },
   ) {
     this.#appliance = appliance;
     this.#about = about;
@@ -78,7 +91,7 @@ export class SnapshotDraft {
     this.#products = describeProducts(this.#appliance, config);
     const index = join(await absoluteGitDirectory(runtime, directory), 'index');
     if (existsSync(index)) copyFileSync(index, join(this.folder, 'git-index'));
-    this.#files = await backupFiles(this.#appliance, config, this.folder);
+    this.#files = await backupFiles(this.#appliance, config, this.folder, this.#about.former);
     return this.#files;
   }
 

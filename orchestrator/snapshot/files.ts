@@ -78,17 +78,29 @@ export interface FilesBackup {
   readonly skipped: readonly Entry[];
 }
 
-/** Archives every root with its inventory into a folder. Throws if an entry cannot be read. */
+/**
+ * Archives every root with its inventory into a folder. Throws if an entry cannot be read.
+ *
+ * @param former roots of the snapshot that a rollback brings back: what is in them now is set aside as well
+ */
 export async function backupFiles(
   appliance: Appliance,
   config: Config,
   folder: string,
+  former: readonly SnapshotRoot[] = [],
 ): Promise<FilesBackup> {
   const roots: SnapshotRoot[] = [];
   const skipped: Entry[] = [];
   let entries = 0;
   let sizeBytes = 0;
-  for (const { name, root } of describeRoots(appliance, config)) {
+  const present = describeRoots(appliance, config);
+  const also = former
+    .filter(({ name, path }) => name !== 'files' && !present.some(({ root }) => root.path === path))
+    .map(({ path, exclude, patterns }, index) => ({
+      name: `former-${index + 1}`,
+      root: { path, exclude, patterns },
+    }));
+  for (const { name, root } of [...present, ...also]) {
     const listed = await withChecksums(root.path, scan(root));
     const archived = listed.filter((entry) => entry.type !== 'special');
     const archive = `${name}.tar.zst`;
@@ -264,4 +276,23 @@ function makeWritable(root: string, path: RawPath): void {
   const stat = lstatSync(under(root, path), { throwIfNoEntry: false });
   if (!stat?.isDirectory() || process.getuid?.() !== stat.uid || stat.uid === 0) return;
   if ((stat.mode & 0o300) !== 0o300) chmodSync(under(root, path), (stat.mode & 0o7777) | 0o300);
+}
+
+/**
+ * The roots of a snapshot as they are restored here: the checkout is this one, wherever it lay then, and what the
+ * present configuration leaves out of its snapshots stays untouched, since no safety snapshot holds it.
+ */
+export function rootsToRestore(appliance: Appliance, manifestRoots: readonly SnapshotRoot[]): SnapshotRoot[] {
+  const present = describeRoots(appliance, appliance.config);
+  const notProducts = (path: string) => !productPaths(appliance.config).includes(path);
+  return manifestRoots.map((root) => {
+    const path = root.name === 'files' ? appliance.directory : root.path;
+    const now = present.find((one) => one.root.path === path)?.root;
+    return {
+      ...root,
+      path,
+      exclude: [...new Set([...root.exclude, ...(now?.exclude ?? []).filter(notProducts)])],
+      patterns: [...new Set([...root.patterns, ...(now?.patterns ?? [])])],
+    };
+  });
 }

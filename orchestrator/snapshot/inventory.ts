@@ -82,6 +82,20 @@ function withOwnLinks(entries: Entry[]): Entry[] {
   );
 }
 
+/** The entries of an inventory that a root does not leave out. In the order of a scan: a folder before what is in it. */
+export function withoutLeftOut(root: Root, entries: readonly Entry[]): Entry[] {
+  const excluded = new Set(root.exclude);
+  let covered: string | undefined;
+  return entries.filter(({ path }) => {
+    if (covered !== undefined && path.startsWith(covered)) return false;
+    const text = Buffer.from(path, 'latin1').toString('utf8');
+    const isOut =
+      path !== '' && (excluded.has(text) || root.patterns.some((pattern) => matchesGlob(text, pattern)));
+    if (isOut) covered = `${path}/`;
+    return !isOut;
+  });
+}
+
 function readNames(folder: Buffer): RawPath[] {
   try {
     return readdirSync(folder, { encoding: 'buffer' }).map(rawFromBytes).toSorted();

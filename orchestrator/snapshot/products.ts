@@ -75,6 +75,7 @@ export function restoreProducts(
   products: readonly SnapshotProduct[],
   failedFolder: string,
 ): void {
+  storeKnownProducts(appliance, products);
   for (const product of products) {
     const live = join(appliance.directory, product.path);
     const stored = join(appliance.state.products, product.key);
@@ -92,6 +93,22 @@ export function restoreProducts(
       mkdirSync(dirname(live), { recursive: true });
       renameDurably(stored, live);
     }
+  }
+}
+
+/**
+ * Products of other versions that lie in places which this one does not know as products go into the store, where the
+ * snapshots that know them will look.
+ */
+function storeKnownProducts(appliance: Appliance, products: readonly SnapshotProduct[]): void {
+  const expected = new Set(products.map(({ path }) => path));
+  const others = listSnapshots(appliance.backupsDirectory).flatMap(
+    ({ manifest }) => manifest?.products ?? [],
+  );
+  for (const product of others) {
+    const live = join(appliance.directory, product.path);
+    if (!product.present || expected.has(product.path) || !exists(live)) continue;
+    if (productDigest(live) === product.digest) storeProduct(appliance, product);
   }
 }
 

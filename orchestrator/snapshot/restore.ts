@@ -12,7 +12,7 @@ import { updateRef } from '../tools/git.ts';
 import { absoluteGitDirectory, changedFiles, readHead } from '../tools/git-facts.ts';
 import { barrier } from './barrier.ts';
 import { compareTree } from './compare-tree.ts';
-import { readInventory, restoreRoot } from './files.ts';
+import { readInventory, restoreRoot, rootsToRestore } from './files.ts';
 import { formatDifference } from './inventory.ts';
 import type { VerifiedManifest } from './manifest.ts';
 import { compareProducts, restoreProducts } from './products.ts';
@@ -65,7 +65,7 @@ export async function restoreSnapshot(options: RestoreOptions): Promise<RestoreR
   await step('code', async () => await restoreCode(appliance, manifest, folder, runFolder));
   await step('products', () => restoreProducts(appliance, manifest.products, join(runFolder, 'failed')));
   await step('files', async () => {
-    for (const root of manifest.roots) {
+    for (const root of rootsToRestore(appliance, manifest.roots)) {
       options.note?.(`comparing ${root.path}`);
       const places = {
         work: join(runFolder, 'work', root.name),
@@ -136,7 +136,7 @@ async function compareAll(appliance: Appliance, manifest: VerifiedManifest, fold
   const problems: string[] = [];
   const parts: string[] = [];
   let entries = 0;
-  for (const root of manifest.roots) {
+  for (const root of rootsToRestore(appliance, manifest.roots)) {
     const difference = await compareTree(root, readInventory(join(folder, root.inventory)));
     problems.push(
       ...[...difference.damaged, ...difference.folders].map(({ entry, what }) =>

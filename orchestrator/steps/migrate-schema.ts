@@ -40,7 +40,8 @@ function namesInCheckout(appliance: Appliance, config: Config): string[] {
 
 /** What a deploy of the checkout would apply. */
 export async function findPending(appliance: Appliance, config: Config): Promise<string[]> {
-  if (!appliance.database || !config.prisma) return [];
+  // Another command keeps its own books.
+  if (!appliance.database || config.prisma?.deploy !== 'holdfast') return [];
   return pendingMigrations(namesInCheckout(appliance, config), await appliance.database.appliedMigrations());
 }
 
@@ -89,5 +90,9 @@ export async function deploy(
       );
   }
   for (const command of prisma.after) await run(command);
-  note(`${plural(pending.length, 'migration')} applied`);
+  note(
+    prisma.deploy === 'holdfast'
+      ? `${plural(pending.length, 'migration')} applied`
+      : 'ran the command of its own',
+  );
 }

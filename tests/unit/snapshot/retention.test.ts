@@ -20,8 +20,9 @@ test('named ones stay and do not count', () => {
   expect(prune([...four, named], 1)).toEqual(['s3', 's2', 's1']);
 });
 
-test('manual ones without a name are like those that Holdfast makes by itself', () => {
-  expect(prune([listingOf('s5', { kind: 'manual' }), ...four], 4)).toEqual(['s1']);
+test('manual ones stay without a name as well', () => {
+  expect(prune([listingOf('s5', { kind: 'manual' }), ...four], 4)).toEqual([]);
+  expect(prune([...four, listingOf('s0', { kind: 'manual' })], 1)).toEqual(['s3', 's2', 's1']);
 });
 
 test('one that cannot be read is left for a person to look at, and does not count', () => {
@@ -42,7 +43,8 @@ test('the newest good one stays whatever the number, and whatever is named or ca
         return listingOf(`s${i}`, one === 'named' ? { kind: 'manual', name: `n${i}` } : { kind: one });
       });
       const gone = prune(listings, keep);
-      const counted = kinds.flatMap((one, i) => (one === 'named' || one === 'broken' ? [] : [`s${i}`]));
+      const stays = ['named', 'manual', 'broken'];
+      const counted = kinds.flatMap((one, i) => (stays.includes(one) ? [] : [`s${i}`]));
       expect(gone).toEqual(counted.slice(Math.max(1, keep)));
       const newest = listings.find(({ manifest }) => manifest !== undefined);
       expect(gone).not.toContain(newest?.id);
