@@ -6,7 +6,7 @@ import { databaseReader } from './database-text.ts';
 import { cliFor } from './holdfast-cli.ts';
 import { endLeftovers } from './leftovers.ts';
 import { Ledger } from './ledger.ts';
-import { findFreePort } from './ports.ts';
+import { freePort } from '../lib/ports.ts';
 import { release1 } from './releases/release-1.ts';
 import type { Sandbox } from './sandbox.ts';
 import { failToUpdateToRelease3, installRelease1, rollBackToRelease1, updateToRelease2 } from './scenes.ts';
@@ -50,8 +50,8 @@ async function setTheStage(options: DemoOptions): Promise<Stage> {
   await foundVendor(runtime, program.home, sandbox);
   const changed = (await changedFiles(runtime, program.home)).length;
   if (changed > 0) tell.line(`left out: ${plural(changed, 'uncommitted change')} of this checkout`);
-  const backend = await findFreePort();
-  const ports = { backend, frontend: await findFreePort([backend]) };
+  const backend = await freePort();
+  const ports = { backend, frontend: await freePort([backend]) };
   await publish(runtime, sandbox, release1(ports));
   await cloneAppliance(runtime, sandbox);
   return {

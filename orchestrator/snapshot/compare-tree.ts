@@ -30,7 +30,8 @@ export interface TreeDifference {
  */
 export async function compareTree(root: Root, whole: readonly Entry[]): Promise<TreeDifference> {
   const inventory = withoutLeftOut(root, whole);
-  const live = new Map(scan(root).map((entry) => [entry.path, entry]));
+  const holders = new Set<RawPath>();
+  const live = new Map(scan(root, holders).map((entry) => [entry.path, entry]));
   const damaged: { entry: Entry; what: string }[] = [];
   const folders: { entry: Entry; what: string }[] = [];
   const touched: Entry[] = [];
@@ -44,9 +45,11 @@ export async function compareTree(root: Root, whole: readonly Entry[]): Promise<
   const extra: Entry[] = [];
   let covered: string | undefined;
   for (const entry of live.values()) {
-    // An empty root is nothing that was added: it may be a mount point, which stays.
+    // An empty root is nothing that was added: it may be a mount point, which stays. Neither is a folder in which
+    // something lies that does not count: it would go along.
     if (
       entry.path === '' ||
+      (entry.type === 'directory' && holders.has(entry.path)) ||
       known.has(entry.path) ||
       (covered !== undefined && entry.path.startsWith(covered))
     )

@@ -4,6 +4,7 @@ import { matchesGlob } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { hasCode } from '../lib/errors.ts';
 import {
+  ancestorsOf,
   displayPath,
   joinRaw,
   rawFromBytes,
@@ -47,8 +48,10 @@ export interface Root {
 /**
  * Lists a tree, in the order of its paths, without reading contents. A root that does not exist is an empty list.
  * Entries that vanish while we look are left out.
+ *
+ * @param holders is given the folders in which something lies that the root leaves out
  */
-export function scan(root: Root): Entry[] {
+export function scan(root: Root, holders = new Set<RawPath>()): Entry[] {
   const entries: Entry[] = [];
   const excluded = new Set(root.exclude);
   const visit = (folder: RawPath) => {
@@ -56,7 +59,10 @@ export function scan(root: Root): Entry[] {
     for (const name of names) {
       const path = joinRaw(folder, name);
       const text = Buffer.from(path, 'latin1').toString('utf8');
-      if (excluded.has(text) || root.patterns.some((pattern) => matchesGlob(text, pattern))) continue;
+      if (excluded.has(text) || root.patterns.some((pattern) => matchesGlob(text, pattern))) {
+        for (const above of ancestorsOf(path)) holders.add(above);
+        continue;
+      }
       const entry = look(root.path, path);
       if (!entry) continue;
       entries.push(entry);

@@ -8,9 +8,9 @@ import {
   readFileSync,
   rmSync,
 } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { freePort } from '../../orchestrator/lib/ports.ts';
 import { execa } from 'execa';
 import { writeData, writeTrackedOddities } from './odd-files.ts';
 import { replaceIn, type Edit } from './releases.ts';
@@ -53,7 +53,8 @@ export class Sandbox {
     mkdirSync(sandbox.home);
     cpSync(fixture, sandbox.vendor, { recursive: true, filter: (path) => !/node_modules|dist$/.test(path) });
     writeTrackedOddities(sandbox.vendor);
-    const [api, web] = await Promise.all([freePort(), freePort()]);
+    const api = await freePort();
+    const web = await freePort([api]);
     replaceIn(sandbox.vendor, 'appliance.yaml', 'API_PORT', String(api));
     replaceIn(sandbox.vendor, 'appliance.yaml', 'WEB_PORT', String(web));
     await sandbox.git(sandbox.root, 'init', '--quiet', '--bare', '--initial-branch=main', sandbox.upstream);
@@ -125,18 +126,4 @@ function signal(pid: number): void {
   } catch {
     // It ended by itself.
   }
-}
-
-/** A port that nobody listens on. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve);
-  });
-  const address = server.address();
-  await new Promise((resolve) => {
-    server.close(resolve);
-  });
-  if (address === null || typeof address === 'string') throw new Error('cannot find a free port');
-  return address.port;
 }
