@@ -57,6 +57,15 @@ async function create(session: Session, options: { name?: string; scheduled?: bo
     );
   }
   return await locked(session, 'backup', async ({ appliance, signals }) => {
+    const taken = listSnapshots(appliance.backupsDirectory).find(
+      ({ manifest }) => manifest?.name === options.name,
+    );
+    if (options.name !== undefined && taken) {
+      throw new Refusal(
+        `cannot use the name "${options.name}": the snapshot ${taken.id} has it already`,
+        'choose another one',
+      );
+    }
     const origin = await readOrigin(appliance);
     const target = { commit: origin.commit, label: origin.label, config: appliance.config };
     const kind = options.scheduled ? 'scheduled' : 'manual';

@@ -90,6 +90,10 @@ function checks(appliance: Appliance): Check[] {
       name: 'database',
       run: async () => {
         if (!database) return 'none';
+        // A look does not make one.
+        if (!state.isInstalled() && config.database !== 'none' && config.database.embedded === true) {
+          return 'made by ./run.sh setup';
+        }
         await database.ensureRunning();
         verifyNoFailedMigration(await database.appliedMigrations());
         await database.proveWayBack(join(state.path, 'doctor-schema.dump'));
@@ -101,6 +105,7 @@ function checks(appliance: Appliance): Check[] {
       name: 'services',
       run: async () => {
         await verifyPortsAreOurs(appliance, config);
+        if (!state.isInstalled()) throw new Refusal('this checkout was never set up', './run.sh setup');
         const running = runningServices(appliance, config);
         for (const name of running) {
           const service = config.services[name];

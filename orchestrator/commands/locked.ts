@@ -1,7 +1,7 @@
 import type { Appliance } from '../appliance/appliance.ts';
 import { Refusal } from '../lib/errors.ts';
 import { takeSignals, type Signals } from '../lib/signals.ts';
-import { withRunLock } from '../pipeline/run-lock.ts';
+import { verbOf, withRunLock } from '../pipeline/run-lock.ts';
 import {
   continueWithCurrentVersion,
   handOverToItsRunner,
@@ -47,7 +47,7 @@ export async function locked(
         return 0;
       }
       if (needsSetup.has(name) && !appliance.state.isInstalled()) {
-        throw new Refusal(`cannot ${name}: this checkout was never set up`, './run.sh setup');
+        throw new Refusal(`cannot ${verbOf(name)}: this checkout was never set up`, './run.sh setup');
       }
       // After a recovery the configuration in the checkout counts again.
       return await work({ appliance: recovered ? session.open() : appliance, signals, recovered });

@@ -26,7 +26,7 @@ export function markOf(database: string, runId: string): string {
 export const setAsideName = (mark: string) => `${setAsidePrefix}${mark.replaceAll('-', '_')}`;
 export const replacementName = (mark: string) => `${newPrefix}${mark.replaceAll('-', '_')}`;
 
-/** Drops databases that restores set aside, all but those of the runs to keep. */
+/** Drops databases that restores set aside or that killed ones left half-made, all but those of the runs to keep. */
 export async function dropSetAside(
   client: PostgresClient,
   liveName: string,
@@ -35,9 +35,11 @@ export async function dropSetAside(
   const kept = keepMarks.map(setAsideName);
   const names = await client.query<string[]>(
     `select coalesce(json_agg(datname), '[]') from pg_database
-     where datname like 'hf\\_old\\_%'
-       and shobj_description(oid, 'pg_database') like 'holdfast:old:%'
-       and split_part(shobj_description(oid, 'pg_database'), ':', 4) = ${quoteLiteral(liveName)};`,
+     where (datname like 'hf\\_old\\_%'
+         and shobj_description(oid, 'pg_database') like 'holdfast:old:%'
+         and split_part(shobj_description(oid, 'pg_database'), ':', 4) = ${quoteLiteral(liveName)})
+       or (datname like 'hf\\_new\\_%'
+         and shobj_description(oid, 'pg_database') like ${quoteLiteral(`holdfast:new:${markOf(liveName, '')}%`)});`,
   );
   for (const name of names) {
     // A run may have set two aside: a rollback that failed and was taken back.

@@ -30,7 +30,7 @@ export async function withRunLock<T>(
   const lock = await appliance.runtime.tryLock(appliance.state.lock);
   if (!lock)
     throw new LockHeldError(
-      `cannot ${command}: ${describeHolder(appliance)}. Nothing was changed.`,
+      `cannot ${verbOf(command)}: ${describeHolder(appliance)}. Nothing was changed.`,
       './run.sh status --follow',
     );
   try {
@@ -40,6 +40,11 @@ export async function withRunLock<T>(
   } finally {
     await lock.release();
   }
+}
+
+/** What a command does, as it stands after "cannot". */
+export function verbOf(command: string): string {
+  return { rollback: 'roll back', backup: 'back up', setup: 'set up' }[command] ?? command;
 }
 
 /** The holder as its file says, which may be that of a former one. */

@@ -81,12 +81,13 @@ test('of two updates at once one runs, the other says exit 4 and names the first
   const first = Cli.start(ledger, 'update');
   await untilWaiting(ledger, first);
 
-  for (const command of ['update', 'rollback', 'recover', 'setup']) {
+  const refusals = { update: 'update', rollback: 'roll back', recover: 'recover', setup: 'set up' };
+  for (const [command, verb] of Object.entries(refusals)) {
     const second = await Cli.run(ledger, command);
     expect(second).toMatchObject({ exitCode: 4 });
     expect(second.result?.['error']).toMatch(
       new RegExp(
-        `^cannot ${command}: the update of \\d\\d:\\d\\d \\(pid ${first.pid}, .*\\) is at "data migrations"`,
+        `^cannot ${verb}: the update of \\d\\d:\\d\\d \\(pid ${first.pid}, .*\\) is at "data migrations"`,
       ),
     );
   }
