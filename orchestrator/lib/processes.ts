@@ -89,6 +89,19 @@ function readEnvironment(pid: number): string[] | undefined {
   }
 }
 
+/**
+ * True until the kernel has let go of everything that a process held. Its first thread may be a zombie already while
+ * others still end, and with them its open ports.
+ */
+export function isLettingGo(pid: number): boolean {
+  if (readStat(pid)?.state !== 'Z') return false;
+  try {
+    return readdirSync(`/proc/${pid}/task`).length > 1;
+  } catch {
+    return false;
+  }
+}
+
 /** Live members of a process group. */
 export function findByGroup(group: number): number[] {
   const found: number[] = [];

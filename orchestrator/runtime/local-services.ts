@@ -9,6 +9,7 @@ import {
   listEnvironment,
   identify,
   isAlive,
+  isLettingGo,
   signalProcess,
   type ProcessIdentity,
 } from '../lib/processes.ts';
@@ -82,10 +83,13 @@ export async function stopService(service: ServiceHandle, policy: StopPolicy): P
   // A record that came along with a copied folder names somebody else's process.
   const isOurs = recorded !== undefined && hasEnvironment(recorded.pid, 'HOLDFAST_SERVICE', mark(service));
   const identity = isOurs ? recorded : undefined;
+  const seen = new Set<number>();
   const members = () => {
     const found = new Set(findByEnvironment('HOLDFAST_SERVICE', mark(service)));
     // The group counts only while its leader is the process that we started: pids are reused.
     if (identity && isAlive(identity)) for (const pid of findByGroup(identity.pid)) found.add(pid);
+    for (const pid of found) seen.add(pid);
+    for (const pid of seen) if (isLettingGo(pid)) found.add(pid);
     return [...found];
   };
   const first = policy.kill === 'process' && identity && isAlive(identity) ? [identity.pid] : members();
