@@ -1,8 +1,8 @@
 import { lstatSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { findByEnvironment, signalProcess } from '../lib/processes.ts';
-import { waitFor } from '../lib/wait.ts';
+import { endProcesses } from '../lib/end-processes.ts';
+import { findByEnvironment } from '../lib/processes.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { Sandbox } from './sandbox.ts';
 
@@ -33,21 +33,11 @@ export async function endLeftovers(
 }
 
 async function endMarked(mark: string): Promise<number> {
-  const find = () => findByEnvironment(sandboxMark, mark);
-  const first = find();
-  for (const pid of first) signalProcess(pid, 'SIGTERM');
-  if (await waitFor(() => (find().length === 0 ? true : undefined), { timeoutMs: politeMs }))
-    return first.length;
-  const gone = await waitFor(
-    () => {
-      const left = find();
-      for (const pid of left) signalProcess(pid, 'SIGKILL');
-      return left.length === 0 ? true : undefined;
-    },
-    { timeoutMs: 10_000 },
-  );
-  if (!gone) throw new Error(`processes of the demo cannot be ended: ${find().join(', ')}`);
-  return first.length;
+  const { ended, left } = await endProcesses(() => findByEnvironment(sandboxMark, mark), {
+    ...{ signal: 'SIGTERM', graceMs: politeMs },
+  });
+  if (left.length > 0) throw new Error(`processes of the demo cannot be ended: ${left.join(', ')}`);
+  return ended;
 }
 
 /** Where the sandbox's path is too long for a socket, PostgreSQL is reached through a link in the temporary folder. */

@@ -19,18 +19,31 @@ export function bootId(): string {
 /** The identity of a live process, or undefined if there is none with that pid (a zombie counts as gone). */
 export function identify(pid: number): ProcessIdentity | undefined {
   const stat = readStat(pid);
-  return stat && stat.state !== 'Z' ? { pid, startTicks: stat.startTicks, bootId: bootId() } : undefined;
+  return stat && !isZombie(pid, stat) ? { pid, startTicks: stat.startTicks, bootId: bootId() } : undefined;
 }
 
-/** True while this very process lives. */
+/** True while this very process lives, or still holds something: an open port for one. */
 export function isAlive(identity: ProcessIdentity): boolean {
   const stat = readStat(identity.pid);
   return (
     stat !== undefined &&
-    stat.state !== 'Z' &&
     stat.startTicks === identity.startTicks &&
-    bootId() === identity.bootId
+    bootId() === identity.bootId &&
+    !isZombie(identity.pid, stat)
   );
+}
+
+/**
+ * A zombie holds nothing any more, but its state is that of its first thread alone: while others still end, so do
+ * the files and ports that they share (proc(5): /proc/PID/task).
+ */
+function isZombie(pid: number, stat: { readonly state: string }): boolean {
+  if (stat.state !== 'Z') return false;
+  try {
+    return readdirSync(`/proc/${pid}/task`).length <= 1;
+  } catch {
+    return true;
+  }
 }
 
 function readStat(pid: number): { state: string; startTicks: string; group: number } | undefined {
@@ -71,12 +84,17 @@ export function hasEnvironment(pid: number, name: string, value: string): boolea
   return readEnvironment(pid)?.includes(`${name}=${value}`) ?? false;
 }
 
+/** True while a process is on its way out: the kernel took its memory, and may not have closed its files yet. */
+export function isEnding(pid: number): boolean {
+  return readEnvironment(pid)?.join('') === '' && identify(pid) !== undefined;
+}
+
 function othersWithEnvironment(): { pid: number; variables: string[] }[] {
   return readdirSync('/proc').flatMap((entry) => {
     const pid = Number(entry);
     if (!Number.isInteger(pid) || pid === process.pid) return [];
     const variables = readEnvironment(pid);
-    return variables && readStat(pid)?.state !== 'Z' ? [{ pid, variables }] : [];
+    return variables && identify(pid) ? [{ pid, variables }] : [];
   });
 }
 
@@ -89,19 +107,6 @@ function readEnvironment(pid: number): string[] | undefined {
   }
 }
 
-/**
- * True until the kernel has let go of everything that a process held. Its first thread may be a zombie already while
- * others still end, and with them its open ports.
- */
-export function isLettingGo(pid: number): boolean {
-  if (readStat(pid)?.state !== 'Z') return false;
-  try {
-    return readdirSync(`/proc/${pid}/task`).length > 1;
-  } catch {
-    return false;
-  }
-}
-
 /** Live members of a process group. */
 export function findByGroup(group: number): number[] {
   const found: number[] = [];
@@ -109,7 +114,7 @@ export function findByGroup(group: number): number[] {
     const pid = Number(entry);
     if (!Number.isInteger(pid)) continue;
     const stat = readStat(pid);
-    if (stat?.group === group && stat.state !== 'Z') found.push(pid);
+    if (stat?.group === group && !isZombie(pid, stat)) found.push(pid);
   }
   return found;
 }

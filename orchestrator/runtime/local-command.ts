@@ -1,9 +1,9 @@
 import { closeSync, openSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { execa } from 'execa';
-import { findByGroup, signalProcess } from '../lib/processes.ts';
+import { endProcesses } from '../lib/end-processes.ts';
+import { findByGroup } from '../lib/processes.ts';
 import { formatDuration } from '../lib/units.ts';
-import { waitFor } from '../lib/wait.ts';
 import { asUser } from './local-user.ts';
 import { CommandError, lastLines, type Command, type CommandResult, type RunOptions } from './runtime.ts';
 
@@ -107,13 +107,7 @@ function closePipes({ stdout, stderr }: Pipes): void {
 
 /** SIGTERM to the whole group, SIGKILL to what is left of it. Returns when it is empty. */
 async function endGroup(group: number): Promise<void> {
-  for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
-    for (const pid of findByGroup(group)) signalProcess(pid, signal);
-    const gone = await waitFor(() => (findByGroup(group).length === 0 ? true : undefined), {
-      timeoutMs: graceMs,
-    });
-    if (gone) return;
-  }
+  await endProcesses(() => findByGroup(group), { signal: 'SIGTERM', graceMs });
 }
 
 function forEachLine(stream: NodeJS.ReadableStream, onLine: (line: string) => void): void {

@@ -2,6 +2,7 @@ import { closeSync, existsSync, readdirSync, mkdirSync, openSync, readFileSync, 
 import { join } from 'node:path';
 import { spawn } from 'node:child_process';
 import { writeFileAtomic } from '../lib/atomic-file.ts';
+import { endProcesses } from '../lib/end-processes.ts';
 import {
   findByEnvironment,
   findByGroup,
@@ -9,11 +10,9 @@ import {
   listEnvironment,
   identify,
   isAlive,
-  isLettingGo,
-  signalProcess,
+  isEnding,
   type ProcessIdentity,
 } from '../lib/processes.ts';
-import { waitFor } from '../lib/wait.ts';
 import { asUser } from './local-user.ts';
 import type { ServiceHandle, ServiceLaunch, ServiceState, StopPolicy } from './runtime.ts';
 
@@ -80,35 +79,28 @@ export function startedServices(stateFolder: string): string[] {
 /** @see Runtime.stopService */
 export async function stopService(service: ServiceHandle, policy: StopPolicy): Promise<void> {
   const recorded = readRecord(service);
-  // A record that came along with a copied folder names somebody else's process.
-  const isOurs = recorded !== undefined && hasEnvironment(recorded.pid, 'HOLDFAST_SERVICE', mark(service));
-  const identity = isOurs ? recorded : undefined;
-  const seen = new Set<number>();
+  const leader = recorded && isAlive(recorded) && isOurs(service, recorded.pid) ? recorded : undefined;
   const members = () => {
-    const found = new Set(findByEnvironment('HOLDFAST_SERVICE', mark(service)));
+    const found = findByEnvironment('HOLDFAST_SERVICE', mark(service));
     // The group counts only while its leader is the process that we started: pids are reused.
-    if (identity && isAlive(identity)) for (const pid of findByGroup(identity.pid)) found.add(pid);
-    for (const pid of found) seen.add(pid);
-    for (const pid of seen) if (isLettingGo(pid)) found.add(pid);
-    return [...found];
+    return leader && isAlive(leader) ? [...found, ...findByGroup(leader.pid)] : found;
   };
-  const first = policy.kill === 'process' && identity && isAlive(identity) ? [identity.pid] : members();
-  for (const pid of first) signalProcess(pid, policy.signal);
-  const gone = () =>
-    waitFor(() => (members().length === 0 ? true : undefined), { timeoutMs: policy.timeoutMs });
-  if (first.length > 0 && !(await gone())) {
-    const killed = await waitFor(
-      () => {
-        const left = members();
-        for (const pid of left) signalProcess(pid, 'SIGKILL');
-        return left.length === 0 ? true : undefined;
-      },
-      { timeoutMs: 10_000 },
-    );
-    if (!killed)
-      throw new Error(`service ${service.name} cannot be ended: processes ${members().join(', ')}`);
-  }
+  const { left } = await endProcesses(members, {
+    signal: policy.signal,
+    graceMs: policy.timeoutMs,
+    ...(policy.kill === 'process' && leader && { only: leader.pid }),
+  });
+  if (left.length > 0)
+    throw new Error(`service ${service.name} cannot be ended: processes ${left.join(', ')}`);
   rmSync(recordPath(service), { force: true });
+}
+
+/**
+ * A record that came along with a copied folder names somebody else's process. One that is just ending has no
+ * environment left to say so; to wait for its end is right for either.
+ */
+function isOurs(service: ServiceHandle, pid: number): boolean {
+  return hasEnvironment(pid, 'HOLDFAST_SERVICE', mark(service)) || isEnding(pid);
 }
 
 function readRecord(service: ServiceHandle): ProcessIdentity | undefined {

@@ -1,6 +1,6 @@
 import { execa } from 'execa';
-import { findByEnvironment, signalProcess } from '../lib/processes.ts';
-import { waitFor } from '../lib/wait.ts';
+import { endProcesses } from '../lib/end-processes.ts';
+import { findByEnvironment } from '../lib/processes.ts';
 import { runLocally } from './local-command.ts';
 import { serviceState, startedServices, startService, stopService } from './local-services.ts';
 import type { HeldLock, Runtime } from './runtime.ts';
@@ -49,14 +49,9 @@ async function tryLock(path: string): Promise<HeldLock | undefined> {
 }
 
 async function endRun(runId: string): Promise<number> {
-  const find = () => findByEnvironment('HOLDFAST_RUN', runId);
-  const first = find();
-  for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
-    for (const pid of find()) signalProcess(pid, signal);
-    const gone = await waitFor(() => (find().length === 0 ? true : undefined), {
-      timeoutMs: signal === 'SIGTERM' ? 3000 : 10_000,
-    });
-    if (gone) return first.length;
-  }
-  throw new Error(`processes of run ${runId} cannot be ended: ${find().join(', ')}`);
+  const { ended, left } = await endProcesses(() => findByEnvironment('HOLDFAST_RUN', runId), {
+    ...{ signal: 'SIGTERM', graceMs: 3000 },
+  });
+  if (left.length > 0) throw new Error(`processes of run ${runId} cannot be ended: ${left.join(', ')}`);
+  return ended;
 }
