@@ -1,6 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
-/** Suites by what they need: unit tests nothing, integration tests PostgreSQL, git and npm, e2e tests the whole. */
+/** Suites by what they need: unit tests nothing, integration tests PostgreSQL, git and npm, faults
+ * the same and here and there root, e2e tests the whole. */
 export default defineConfig({
   test: {
     projects: [
@@ -15,6 +16,14 @@ export default defineConfig({
       },
       {
         test: {
+          name: 'faults',
+          include: ['tests/faults/**/*.test.ts'],
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
+        },
+      },
+      {
+        test: {
           name: 'e2e',
           include: ['tests/e2e/**/*.test.ts'],
           testTimeout: 900_000,
@@ -22,6 +31,7 @@ export default defineConfig({
         },
       },
     ],
+    reporters: ['default', './tests/support/closing-report.ts'],
     // Two cores: more files at once would only wait for each other.
     maxWorkers: 2,
   },

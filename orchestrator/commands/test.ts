@@ -3,14 +3,14 @@ import type { Register } from '../main.ts';
 import { handOver } from '../runtime/hand-over.ts';
 
 /** Names of the suites, as folders under tests/. */
-const suites = ['unit', 'integration', 'e2e'] as const;
+const suites = ['unit', 'integration', 'faults', 'e2e'] as const;
 
 export const registerTest: Register = (program, act) => {
   program
     .command('test')
     .argument(
       '[what...]',
-      `static checks and every suite without it; or check, ${suites.join(', ')}, a file, or options of vitest`,
+      `static checks and every suite without it; or check, ${suites.join(', ')}, sweep, a file, or options of vitest`,
     )
     .description("run Holdfast's own checks and tests")
     .allowUnknownOption()
@@ -25,6 +25,10 @@ export const registerTest: Register = (program, act) => {
         if (what.length === 0 || onlyCheck) {
           const checked = await handOver(node, [join(home, 'tests', 'support', 'check.ts')]);
           if (checked !== 0 || onlyCheck) return checked;
+        }
+        if (what[0] === 'sweep') {
+          const sweep = join(home, 'tests', 'faults', 'sweep.ts');
+          return await handOver(node, [sweep, ...what.slice(1)]);
         }
         const args = what.flatMap((word) =>
           suites.includes(word as (typeof suites)[number]) ? ['--project', word] : [word],

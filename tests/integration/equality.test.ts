@@ -19,6 +19,7 @@ import { join } from 'node:path';
 import { execaSync } from 'execa';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { writeData } from '../support/odd-files.ts';
+import { needs } from '../support/needs.ts';
 import { differences, mismatches, noMismatch, type State } from '../support/state.ts';
 import { captureTree } from '../support/tree-state.ts';
 
@@ -26,8 +27,6 @@ import { captureTree } from '../support/tree-state.ts';
  * All other tests ask one question: is everything exactly as before? Here it is asked of trees that are not, so that
  * the answer "yes" is worth something; of databases in equality-database.test.ts.
  */
-
-const isRoot = process.getuid?.() === 0;
 
 describe('a tree is not as before', () => {
   let folder: string;
@@ -143,7 +142,8 @@ describe('a tree is not as before', () => {
     expect(mismatches(differences(before, await captureTree(folder)), expected)).toEqual(noMismatch);
   });
 
-  test.runIf(isRoot)('when it has another owner, of a file or a symlink', async () => {
+  test('when it has another owner, of a file or a symlink', async (context) => {
+    needs(context, 'root');
     chownSync(at('data/tool'), 4242, 4343);
     chmodSync(at('data/tool'), 0o4755);
     lchownSync(at('data/dangling'), 4242, 4343);
@@ -156,7 +156,8 @@ describe('a tree is not as before', () => {
     ).toEqual(noMismatch);
   });
 
-  test.runIf(has('setfattr') && has('getfattr'))('when it has other extended attributes', async () => {
+  test('when it has other extended attributes', async (context) => {
+    needs(context, 'attr');
     execaSync('setfattr', ['-n', 'user.origin', '-v', 'scanner', at(photo)]);
 
     expect(
@@ -167,20 +168,14 @@ describe('a tree is not as before', () => {
     ).toEqual(noMismatch);
   });
 
-  test.runIf(has('setfacl') && has('getfattr'))(
-    'when it has another ACL, even one that gives the same mode',
-    async () => {
-      execaSync('setfacl', ['-m', 'u:12346:r', at('data/uploads/2024/ein Übertrag – März.txt')]);
+  test('when it has another ACL, even one that gives the same mode', async (context) => {
+    needs(context, 'acl');
+    execaSync('setfacl', ['-m', 'u:12346:r', at('data/uploads/2024/ein Übertrag – März.txt')]);
 
-      expect(
-        mismatches(differences(before, await captureTree(folder)), [
-          'file data/uploads/2024/ein Übertrag – März.txt: attributes was',
-        ]),
-      ).toEqual(noMismatch);
-    },
-  );
+    expect(
+      mismatches(differences(before, await captureTree(folder)), [
+        'file data/uploads/2024/ein Übertrag – März.txt: attributes was',
+      ]),
+    ).toEqual(noMismatch);
+  });
 });
-
-function has(program: string): boolean {
-  return execaSync('which', [program], { reject: false }).exitCode === 0;
-}

@@ -1,0 +1,66 @@
+import { relative } from 'node:path';
+import type { Reporter, TestCase, TestModule } from 'vitest/node';
+import { faultOutcomes } from './fault-tally.ts';
+
+/**
+ * After vitest's own summary: the tests that were skipped, each with what it needs; and for the faults, how many were
+ * tried and what became of the appliance.
+ */
+export default class ClosingReport implements Reporter {
+  onTestRunEnd(modules: readonly TestModule[]): void {
+    printSkipped(modules);
+    const faults = modules.filter((module) => module.project.name === 'faults');
+    if (faults.length > 0) printFaults(faults);
+  }
+}
+
+function printSkipped(modules: readonly TestModule[]): void {
+  const skipped = modules.flatMap((module) => [...module.children.allTests('skipped')]);
+  if (skipped.length === 0) return;
+  console.log(`\nSkipped here (${skipped.length}):`);
+  for (const test of skipped) console.log(`  ${test.fullName}: ${reasonOf(test)}`);
+}
+
+function reasonOf(test: TestCase): string {
+  const result = test.result();
+  return (result.state === 'skipped' ? result.note : undefined) ?? 'not asked for';
+}
+
+function printFaults(modules: readonly TestModule[]): void {
+  const rows = modules.map((module) => ({
+    name: relative(`${module.project.config.root}/tests/faults`, module.moduleId).replace(/\.test\.ts$/, ''),
+    ...countFaults(module),
+  }));
+  const columns = ['tried', ...faultOutcomes, 'lost'] as const;
+  const total = Object.fromEntries(
+    columns.map((column) => [column, rows.reduce((sum, row) => sum + row[column], 0)]),
+  );
+  const width = Math.max(...rows.map(({ name }) => name.length));
+  const line = (name: string, cells: readonly unknown[]) =>
+    `  ${name.padEnd(width)}${cells.map((cell) => String(cell).padStart(11)).join('')}`;
+  console.log(`\n${line('Faults', columns)}`);
+  for (const row of rows.toSorted((one, other) => one.name.localeCompare(other.name)))
+    console.log(
+      line(
+        row.name,
+        columns.map((column) => row[column]),
+      ),
+    );
+  console.log(
+    line(
+      '',
+      columns.map((column) => total[column]),
+    ),
+  );
+}
+
+/** A test that failed counts as one that was lost: whatever it tried, what it promises did not hold. */
+function countFaults(module: TestModule) {
+  const count = { tried: 0, unchanged: 0, restored: 0, completed: 0, lost: 0 };
+  for (const test of module.children.allTests()) {
+    for (const outcome of faultOutcomes) count[outcome] += test.meta().faults?.[outcome] ?? 0;
+    if (test.result().state === 'failed') count.lost += 1;
+  }
+  count.tried = count.unchanged + count.restored + count.completed + count.lost;
+  return count;
+}
