@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { removeDurably, writeFileAtomic } from '../lib/atomic-file.ts';
 import { keepFromGitClean } from '../lib/own-repository.ts';
@@ -54,10 +54,10 @@ export class StateDirectory {
     keepFromGitClean(this.path);
   }
 
-  /** The id of the run that has not come to its end, if there is one. */
+  /** The id of the run that has not come to its end, if there is one; empty if the mark is damaged. */
   unfinishedRun(): string | undefined {
     try {
-      return readFileSync(this.unfinished, 'utf8').trim() || undefined;
+      return readFileSync(this.unfinished, 'utf8').trim();
     } catch (error) {
       if (hasCode(error, 'ENOENT')) return undefined;
       throw error;
@@ -77,12 +77,16 @@ export class StateDirectory {
     return existsSync(this.installed);
   }
 
-  /** Run ids in the order of their making. */
+  /** Run ids in the order of their making, which is that of the counter: ids come from the clock. */
   runIds(): string[] {
     if (!existsSync(this.runs)) return [];
     return readdirSync(this.runs)
-      .filter((id) => existsSync(join(this.runs, id, 'journal.ndjson')))
-      .toSorted();
+      .flatMap((id) => {
+        const sequence = sequenceOf(join(this.runs, id, 'journal.ndjson'));
+        return sequence === undefined ? [] : [{ id, sequence }];
+      })
+      .toSorted((one, other) => one.sequence - other.sequence || (one.id < other.id ? -1 : 1))
+      .map(({ id }) => id);
   }
 
   /**
@@ -102,6 +106,24 @@ export class StateDirectory {
     const next = Math.max(last + 1, atLeast);
     writeFileAtomic(path, `${next}\n`);
     return next;
+  }
+}
+
+/** The number of a run by its journal's first record; 0 where that cannot be read, undefined without a journal. */
+function sequenceOf(journal: string): number | undefined {
+  let descriptor: number;
+  try {
+    descriptor = openSync(journal, 'r');
+  } catch (error) {
+    if (hasCode(error, 'ENOENT', 'ENOTDIR')) return undefined;
+    throw error;
+  }
+  try {
+    const start = Buffer.alloc(4096);
+    const [line = ''] = start.toString('utf8', 0, readSync(descriptor, start)).split('\n');
+    return Number(/"sequence":(\d+)/.exec(line)?.[1] ?? 0);
+  } finally {
+    closeSync(descriptor);
   }
 }
 

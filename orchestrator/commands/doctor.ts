@@ -4,6 +4,7 @@ import { findHealthProblem } from '../appliance/health.ts';
 import { runningServices, serviceUrl, verifyPortsAreOurs } from '../appliance/services.ts';
 import { exitCodes, HoldfastError, messageOf, Refusal } from '../lib/errors.ts';
 import type { Register } from '../main.ts';
+import { describeOpenRun } from '../pipeline/run-lock.ts';
 import { verifyNoFailedMigration } from '../schema-migrations/pending.ts';
 import { listSnapshots, verifySnapshot } from '../snapshot/store.ts';
 import { verifyPrograms } from '../steps/programs.ts';
@@ -55,12 +56,8 @@ function checks(appliance: Appliance): Check[] {
     {
       name: 'no interrupted run',
       run: async () => {
-        const run = state.unfinishedRun();
-        if (run !== undefined)
-          throw new Refusal(
-            `the run ${run} is under way or was interrupted`,
-            './run.sh status --follow, or ./run.sh recover',
-          );
+        const open = describeOpenRun(appliance);
+        if (open) throw new Refusal(open.text, open.active ? './run.sh status --follow' : './run.sh recover');
         return await Promise.resolve(undefined);
       },
     },

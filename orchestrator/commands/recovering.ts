@@ -1,13 +1,14 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Appliance, Program } from '../appliance/appliance.ts';
+import type { Appliance } from '../appliance/appliance.ts';
 import { exitCodes, HoldfastError, messageOf } from '../lib/errors.ts';
 import { formatDuration } from '../lib/units.ts';
 import { recoverRun, type RecoveryReport } from '../pipeline/recovery.ts';
 import type { RunOutcome } from '../pipeline/journal-entries.ts';
 import { tellOthers } from '../pipeline/notify.ts';
+import { recoveryFailed } from '../pipeline/damaged-run.ts';
 import { forgetOpenRun } from '../pipeline/open-run.ts';
-import { finishRun, hasJournal, reopenRun, type Run } from '../pipeline/run.ts';
+import { finishRun, readPinned, reopenRun, type Run } from '../pipeline/run.ts';
 import { collectAfterRun } from '../pipeline/after-run.ts';
 import { handOver } from '../runtime/hand-over.ts';
 import { both, logListener } from '../ui/run-log.ts';
@@ -28,26 +29,29 @@ export interface Recovered {
 /**
  * Recovers a run that was left open, under the lock, before anything else is done. Undefined if there is none.
  *
- * @throws NotRestoredError if the way back could not be walked
+ * @throws NotRestoredError whatever goes wrong in it: an appliance that was not recovered is not "unchanged"
  */
 export async function recoverIfUnfinished(
   session: Session,
   appliance: Appliance,
 ): Promise<Recovered | undefined> {
-  const { state } = appliance;
-  const id = state.unfinishedRun();
+  const id = appliance.state.unfinishedRun();
   if (id === undefined) return undefined;
-  if (!hasJournal(state.path, id)) {
-    state.clearUnfinished();
-    forgetOpenRun(appliance.directory);
-    return undefined;
+  try {
+    return await recoverUnfinished(session, appliance, id);
+  } catch (error) {
+    throw recoveryFailed(id, error);
   }
-  session.ui.say(`The run ${id} was interrupted. Recovering first ...`);
+}
+
+async function recoverUnfinished(session: Session, appliance: Appliance, id: string): Promise<Recovered> {
+  const { state } = appliance;
   const { run, appliance: then } = reopenRun(state.path, id, {
     runtime: appliance.runtime,
     secrets: session.secrets,
     say: appliance.say,
   });
+  session.ui.say(`The run ${id} was interrupted. Recovering first ...`);
   const listener = both(session.ui.listener, logListener(run.folder, session.secrets));
   const report = await recoverRun(then, run, 'the run was interrupted', listener);
   if (report.state !== 'unchanged') {
@@ -101,10 +105,10 @@ export function describeRecovery(run: Run, report: RecoveryReport): string {
 export async function handOverToItsRunner(session: Session, appliance: Appliance): Promise<void> {
   const id = appliance.state.unfinishedRun();
   if (id === undefined || isRecoveringForOthers()) return;
-  const pinned = readPinnedProgram(appliance, id);
-  if (!pinned || pinned.runner === session.program.runner || !existsSync(appliance.state.recoverScript))
-    return;
-  throw new HandedOver(await handOver(appliance.state.recoverScript, session.argv));
+  const { state } = appliance;
+  const program = readPinned(state.path, id)?.program;
+  if (!program || program.runner === session.program.runner || !existsSync(state.recoverScript)) return;
+  throw new HandedOver((await handOver(state.recoverScript, session.argv)) ?? exitCodes.notRestored);
 }
 
 /**
@@ -112,7 +116,7 @@ export async function handOverToItsRunner(session: Session, appliance: Appliance
  * run.sh is asked once more.
  */
 export async function continueWithCurrentVersion(session: Session): Promise<never> {
-  throw new HandedOver(await handOver(join(session.program.home, 'run.sh'), session.argv));
+  throw new HandedOver((await handOver(join(session.program.home, 'run.sh'), session.argv)) ?? 1);
 }
 
 /** True if run.sh handed over to us because we began the run that is open. */
@@ -123,16 +127,4 @@ export function isRecoveringForOthers(): boolean {
 /** The exit code of a command that found a run to recover and must not go on. */
 export function exitCodeAfter(report: RecoveryReport): number {
   return report.state === 'before' ? exitCodes.restored : exitCodes.ok;
-}
-
-function readPinnedProgram(appliance: Appliance, id: string): Program | undefined {
-  try {
-    return (
-      JSON.parse(readFileSync(join(appliance.state.run(id), 'configuration.json'), 'utf8')) as {
-        program: Program;
-      }
-    ).program;
-  } catch {
-    return undefined;
-  }
 }

@@ -3,6 +3,8 @@ import { dirname, resolve } from 'node:path';
 import { openAppliance, type Appliance, type Program } from '../appliance/appliance.ts';
 import { loadAppliance } from '../config/load.ts';
 import { Secrets } from '../lib/secrets.ts';
+import { messageOf } from '../lib/errors.ts';
+import { damagedRun } from '../pipeline/damaged-run.ts';
 import { findOpenRun } from '../pipeline/open-run.ts';
 import { openPinned } from '../pipeline/run.ts';
 import { localRuntime } from '../runtime/local.ts';
@@ -48,7 +50,13 @@ export function openSession(program: Program, options: GlobalOptions, argv: read
       // While a run is open, what counts is what it pinned: the file may be half-way to another version.
       const open = findOpenRun(directory);
       const pinned = open && openPinned(open.state.path, open.run, parts);
-      return pinned ?? openAppliance(loadAppliance(path), parts);
+      if (pinned) return pinned;
+      try {
+        return openAppliance(loadAppliance(path), parts);
+      } catch (error) {
+        // What the run pinned is lost, and the checkout's own file may be half-way to another version.
+        throw open ? damagedRun(open.state, open.run, messageOf(error), error) : error;
+      }
     },
   };
 }

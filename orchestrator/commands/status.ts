@@ -6,11 +6,10 @@ import { serviceHandle, serviceUrl } from '../appliance/services.ts';
 import { exitCodes } from '../lib/errors.ts';
 import { formatDuration } from '../lib/units.ts';
 import type { Register } from '../main.ts';
-import { readJournal, type JournalRecord } from '../pipeline/journal.ts';
-import { currentStep, readHolder } from '../pipeline/run-lock.ts';
+import { readJournal, tryReadJournal, type JournalRecord } from '../pipeline/journal.ts';
+import { describeOpenRun, type OpenRun } from '../pipeline/run-lock.ts';
 import { stepTitles } from '../pipeline/step-titles.ts';
 import { readOrigin } from '../pipeline/target.ts';
-import { isAlive, identify } from '../lib/processes.ts';
 import { listSnapshots } from '../snapshot/store.ts';
 import type { Session } from './session.ts';
 
@@ -47,7 +46,7 @@ async function showStatus(session: Session, appliance: Appliance): Promise<numbe
   const open = describeOpenRun(appliance);
   const last = state.runIds().at(-1);
   const lastEnd =
-    last === undefined ? undefined : endOf(readJournal(join(state.run(last), 'journal.ndjson')));
+    last === undefined ? undefined : endOf(tryReadJournal(join(state.run(last), 'journal.ndjson')));
   const mark = (ok: boolean) => (ok ? ui.paint.green('●') : ui.paint.red('○'));
   const lines = [
     `${ui.paint.bold(config.name)}  ${origin.label}${origin.label.startsWith(origin.commit.slice(0, 7)) ? '' : ` (${origin.commit.slice(0, 7)})`}`,
@@ -104,26 +103,6 @@ async function lookAt(
     : { name, ok: false, running: true, text: problem };
 }
 
-interface OpenRun {
-  readonly run: string;
-  readonly active: boolean;
-  readonly text: string;
-}
-
-/** The run that is under way, or was interrupted. */
-function describeOpenRun(appliance: Appliance): OpenRun | undefined {
-  const run = appliance.state.unfinishedRun();
-  if (run === undefined) return undefined;
-  const holder = readHolder(appliance);
-  const process = holder ? identify(holder.pid) : undefined;
-  const active = process !== undefined && isAlive(process) && holder !== undefined;
-  const step = currentStep(appliance) ?? 'the beginning';
-  const text = active
-    ? `the ${holder.command} ${run} (pid ${holder.pid}, ${formatDuration(Date.now() - Date.parse(holder.startedAt))}) is at "${step}"`
-    : `the run ${run} was interrupted at "${step}" and is to be recovered`;
-  return { run, active, text };
-}
-
 function nextCommands(installed: boolean, healthy: boolean, open: OpenRun | undefined): string[] {
   if (open)
     return open.active
@@ -135,7 +114,8 @@ function nextCommands(installed: boolean, healthy: boolean, open: OpenRun | unde
     : ['./run.sh start', './run.sh doctor', './run.sh logs'];
 }
 
-function endOf(records: readonly JournalRecord[]): string | undefined {
+function endOf(records: readonly JournalRecord[] | undefined): string | undefined {
+  if (!records) return 'its journal is damaged';
   const finished = records.findLast((record) => record.type === 'finished');
   if (finished?.type !== 'finished') return undefined;
   return `${finished.outcome}${finished.failedStep === undefined ? '' : ` (${stepTitles[finished.failedStep]} failed)`}`;
@@ -146,7 +126,8 @@ function showHistory(session: Session, appliance: Appliance): number {
     .runIds()
     .toReversed()
     .map((run) => {
-      const records = readJournal(join(appliance.state.run(run), 'journal.ndjson'));
+      const records = tryReadJournal(join(appliance.state.run(run), 'journal.ndjson'));
+      if (!records) return { run, outcome: 'its journal is damaged' };
       const started = records.find((record) => record.type === 'run-started');
       const finished = records.findLast((record) => record.type === 'finished');
       return {
@@ -159,7 +140,8 @@ function showHistory(session: Session, appliance: Appliance): number {
           : { outcome: 'unfinished' }),
       };
     });
-  const lines = runs.map(({ run, kind = '', from = '', to = '', outcome, ...rest }) => {
+  const lines = runs.map(({ run, outcome, ...rest }) => {
+    const { kind = '', from = '', to = '' } = 'kind' in rest ? rest : {};
     const failed = 'failedStep' in rest && rest.failedStep ? ` at ${stepTitles[rest.failedStep]}` : '';
     const offline = 'outageMs' in rest && rest.outageMs ? `, offline ${formatDuration(rest.outageMs)}` : '';
     return `${run}  ${kind.padEnd(9)} ${from} -> ${to}  ${outcome}${failed}${offline}`;

@@ -23,17 +23,17 @@ export const registerTest: Register = (program, act) => {
         process.env['PATH'] = `${dirname(node)}:${process.env['PATH'] ?? ''}`;
         const onlyCheck = what[0] === 'check';
         if (what.length === 0 || onlyCheck) {
-          const checked = await handOver(node, [join(home, 'tests', 'support', 'check.ts')]);
+          const checked = (await handOver(node, [join(home, 'tests', 'support', 'check.ts')])) ?? 1;
           if (checked !== 0 || onlyCheck) return checked;
         }
         if (what[0] === 'sweep') {
           const sweep = join(home, 'tests', 'faults', 'sweep.ts');
-          return await handOver(node, [sweep, ...what.slice(1)]);
+          return (await handOver(node, [sweep, ...what.slice(1)])) ?? 1;
         }
         const args = what.flatMap((word) =>
           suites.includes(word as (typeof suites)[number]) ? ['--project', word] : [word],
         );
-        return await handOver(node, [vitest, 'run', ...args]);
+        return (await handOver(node, [vitest, 'run', ...args])) ?? 1;
       }),
     );
 };

@@ -1,6 +1,7 @@
 import { runningServices } from '../appliance/services.ts';
 import { formatBytes, plural } from '../lib/units.ts';
 import { pendingDataMigrations } from '../pipeline/data-pending.ts';
+import { describeOpenRun } from '../pipeline/run-lock.ts';
 import { findDestination } from '../pipeline/target.ts';
 import { migrationNames, migrationsFolder, pendingMigrations } from '../schema-migrations/pending.ts';
 import { estimateSpace } from '../steps/space.ts';
@@ -10,7 +11,7 @@ import type { Session } from './session.ts';
 /** `update --dry-run`: what an update would do. Fetches and looks; stops and changes nothing. */
 export async function showPlan(session: Session, to: string | undefined): Promise<number> {
   const appliance = session.open();
-  const { runtime, directory, state } = appliance;
+  const { runtime, directory } = appliance;
   const { origin, target, relation } = await findDestination(appliance, to);
   const commits = await summarise(runtime, directory, origin.commit, target.commit);
   const folder = migrationsFolder(target.config);
@@ -32,7 +33,7 @@ export async function showPlan(session: Session, to: string | undefined): Promis
         );
   const space = await estimateSpace(appliance).catch(() => []);
   const stopping = runningServices(appliance, appliance.config);
-  const unfinished = state.unfinishedRun();
+  const open = describeOpenRun(appliance);
   const list = (items: readonly string[]) => (items.length === 0 ? 'none' : items.join(', '));
   const lines = [
     relation === 'newer'
@@ -46,9 +47,11 @@ export async function showPlan(session: Session, to: string | undefined): Promis
     ...(appliance.state.isInstalled()
       ? []
       : ['  This checkout was never set up; an update sets it up first.']),
-    ...(unfinished === undefined
+    ...(open === undefined
       ? []
-      : [`  The run ${unfinished} was interrupted: an update would recover it first and then stop.`]),
+      : open.active
+        ? [`  ${open.text}: an update would be refused until that has ended.`]
+        : [`  The run ${open.run} was interrupted: an update would recover it first and then stop.`]),
     'Nothing was stopped or changed.',
   ];
   session.ui.result(
@@ -65,7 +68,7 @@ export async function showPlan(session: Session, to: string | undefined): Promis
       dataMigrations: data,
       services: stopping,
       space: space.map(({ what, bytes }) => ({ what, bytes })),
-      ...(unfinished === undefined ? {} : { unfinished }),
+      ...(open === undefined ? {} : { unfinished: open.run, active: open.active }),
     },
     lines.join('\n'),
   );

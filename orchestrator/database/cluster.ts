@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { chownSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../lib/atomic-file.ts';
 import { freePort } from '../lib/ports.ts';
+import { findByPlace, identify } from '../lib/processes.ts';
 import { directoryDescriptor, type Runtime } from '../runtime/runtime.ts';
 import { serverUser } from './binaries.ts';
 
@@ -67,6 +68,20 @@ export async function initialiseCluster(
   rmSync(join(cluster, 'password'));
   writeAccessFile(folder, 'open');
   writeFileAtomic(credentialsPath(folder), `${JSON.stringify(credentials)}\n`);
+}
+
+/**
+ * After a reboot the pid in postmaster.pid may be that of any other program, or the file may be empty, and the server
+ * would refuse to start ("lock file already exists"). One that names a live server of this cluster, or nobody, is the server's own affair:
+ * it looks for shared memory that is still in use. Only for whoever holds the lock of the start.
+ */
+export function removeStalePidFile(data: string): void {
+  const path = join(data, 'postmaster.pid');
+  if (!existsSync(path)) return;
+  const pid = Number.parseInt(readFileSync(path, 'utf8'), 10);
+  const isServer = () => findByPlace({ program: 'postgres', folder: realpathSync(data) }).includes(pid);
+  if (!Number.isNaN(pid) && (identify(pid) === undefined || isServer())) return;
+  rmSync(path);
 }
 
 /** Who may connect: over the socket always whoever has a password, over TCP only while no window is open. */

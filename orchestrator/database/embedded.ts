@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf, Refusal } from '../lib/errors.ts';
 import type { Secrets } from '../lib/secrets.ts';
@@ -11,6 +11,7 @@ import {
   initialiseCluster,
   isInitialised,
   readCredentials,
+  removeStalePidFile,
   writeAccessFile,
   type Credentials,
 } from './cluster.ts';
@@ -53,7 +54,10 @@ export class EmbeddedServer implements PostgresServer {
   }
 
   get #service() {
-    return { name: 'postgres', stateFolder: this.#folder };
+    const folder = join(this.#folder, 'cluster', 'data');
+    // As the kernel knows it: a link in the path to it is not part of what processes say of themselves.
+    const place = existsSync(folder) ? { program: 'postgres', folder: realpathSync(folder) } : undefined;
+    return { name: 'postgres', stateFolder: this.#folder, ...(place && { place }) };
   }
 
   async bin(): Promise<string> {
@@ -73,7 +77,7 @@ export class EmbeddedServer implements PostgresServer {
     await ensurePostgresInstalled(this.#runtime, this.#say);
     if (!isInitialised(this.#folder))
       await initialiseCluster(this.#runtime, await this.bin(), this.#folder, this.#configured);
-    if (!this.#runtime.serviceState(this.#service).running) await this.#start();
+    if (!this.#runtime.serviceState(this.#service).running) await this.#startAlone();
     await this.#ensureDatabase();
   }
 
@@ -146,9 +150,23 @@ export class EmbeddedServer implements PostgresServer {
     }
   }
 
+  /** `doctor` and an update may both find it stopped: the second one to come finds it running. */
+  async #startAlone(): Promise<void> {
+    const lock = await waitFor(async () => await this.#runtime.tryLock(join(this.#folder, 'start.lock')), {
+      timeoutMs: 90_000,
+    });
+    if (!lock) throw new Refusal('cannot start the database server: another command has been at it for 90 s');
+    try {
+      if (!this.#runtime.serviceState(this.#service).running) await this.#start();
+    } finally {
+      await lock.release();
+    }
+  }
+
   async #start(): Promise<void> {
     // Children of a server that died hold its shared memory, and the new one would refuse to start.
     await this.stop();
+    removeStalePidFile(join(this.#folder, 'cluster', 'data'));
     const { port } = this.#credentials();
     const user = serverUser();
     const logFile = join(this.#folder, 'server.log');

@@ -1,4 +1,5 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { basename } from 'node:path';
 
 /**
  * A process that is still the same one: a pid alone is reused by the kernel, a pid with its start time and the
@@ -105,6 +106,21 @@ function readEnvironment(pid: number): string[] | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** Live processes of a program that have this folder as their working directory. Those of others cannot be read. */
+export function findByPlace({ program, folder }: { program: string; folder: string }): number[] {
+  return readdirSync('/proc')
+    .map(Number)
+    .filter((pid) => {
+      try {
+        // Of a program that was replaced meanwhile the kernel says "NAME (deleted)".
+        const [file = ''] = basename(readlinkSync(`/proc/${pid}/exe`)).split(' ');
+        return file === program && readlinkSync(`/proc/${pid}/cwd`) === folder && identify(pid) !== undefined;
+      } catch {
+        return false;
+      }
+    });
 }
 
 /** Live members of a process group. */

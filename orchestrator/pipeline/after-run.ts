@@ -7,7 +7,7 @@ import { findForRollback, type Choice } from '../snapshot/choose.ts';
 import { prune } from '../snapshot/retention.ts';
 import { listSnapshots } from '../snapshot/store.ts';
 import { isDescendant, readHead } from '../tools/git-facts.ts';
-import { readJournal } from './journal.ts';
+import { tryReadJournal } from './journal.ts';
 import type { Run } from './run.ts';
 
 /**
@@ -58,7 +58,7 @@ export async function readChoice(appliance: Appliance): Promise<Choice> {
 
 /** What the run's own journal says; undefined where it is not kept any more. */
 function wasCommitted(appliance: Appliance, run: string): boolean | undefined {
-  const records = readJournal(join(appliance.state.run(run), 'journal.ndjson'));
+  const records = tryReadJournal(join(appliance.state.run(run), 'journal.ndjson')) ?? [];
   return records.length === 0 ? undefined : records.some(({ type }) => type === 'committed');
 }
 

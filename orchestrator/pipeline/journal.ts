@@ -2,7 +2,7 @@ import { closeSync, existsSync, fsyncSync, ftruncateSync, openSync, readFileSync
 import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { fsyncDirectory } from '../lib/atomic-file.ts';
-import { NotRestoredError } from '../lib/errors.ts';
+import { messageOf, NotRestoredError } from '../lib/errors.ts';
 import type { JournalEntry } from './journal-entries.ts';
 
 /*
@@ -16,12 +16,24 @@ export type JournalRecord = JournalEntry & { readonly seq: number; readonly at: 
 /** Room for a few hundred records; a run writes about fifty. It grows by the same amount when that is not enough. */
 const allocationBytes = 128 * 1024;
 
+/**
+ * The disk did not keep what it was given. What of the journal is on it cannot be known by this process any more, which
+ * therefore stops: a new one reads what is there.
+ */
+export class JournalLostError extends Error {
+  constructor(path: string, cause: unknown) {
+    super(`the journal ${path} could not be made durable (${messageOf(cause)})`, { cause });
+    this.name = 'JournalLostError';
+  }
+}
+
 export class Journal {
   readonly path: string;
   readonly #records: JournalRecord[];
   #descriptor: number;
   #offset: number;
   #allocated: number;
+  #lost: JournalLostError | undefined;
 
   private constructor(path: string, descriptor: number, contents: JournalContents, allocated: number) {
     this.path = path;
@@ -42,7 +54,8 @@ export class Journal {
 
   /**
    * Opens a journal to go on writing. A torn tail (a record that was being written when the power went) is cut off:
-   * what it announced has not begun.
+   * what it announced has not begun. What is good is written once more: after an fsync that failed the kernel may show
+   * bytes that never reached the disk, and holds them for written (fsync(2); PostgreSQL stops at such a failure, too).
    *
    * @throws NotRestoredError for a bad record with good ones after it: that is damage, not a torn tail
    */
@@ -50,6 +63,7 @@ export class Journal {
     const bytes = readFileSync(path);
     const contents = parseJournal(bytes, path);
     const descriptor = openSync(path, 'r+');
+    writeFully(descriptor, bytes.subarray(0, contents.validBytes), 0);
     // Overwritten with zeros instead of truncated: the room must not go back to a disk that may be full by now.
     writeFully(descriptor, Buffer.alloc(bytes.length - contents.validBytes), contents.validBytes);
     fsyncSync(descriptor);
@@ -60,13 +74,23 @@ export class Journal {
     return this.#records;
   }
 
-  /** Writes a record and returns when it is durable. Throws if that cannot be had: then the act must not happen. */
+  /** True once an fsync failed: nothing more can be announced, so nothing more may be done. */
+  get isLost(): boolean {
+    return this.#lost !== undefined;
+  }
+
+  /**
+   * Writes a record and returns when it is durable.
+   *
+   * @throws JournalLostError if an fsync failed, now or before, and whatever a write throws: then the act must not happen
+   */
   append(entry: JournalEntry): JournalRecord {
+    if (this.#lost) throw this.#lost;
     const record = { seq: this.#records.length + 1, at: new Date().toISOString(), ...entry } as JournalRecord;
     const line = Buffer.from(encodeRecord(record));
     while (this.#offset + line.length > this.#allocated) this.#allocate();
     writeFully(this.#descriptor, line, this.#offset);
-    fsyncSync(this.#descriptor);
+    this.#sync();
     this.#offset += line.length;
     this.#records.push(record);
     return record;
@@ -89,14 +113,33 @@ export class Journal {
 
   #allocate(): void {
     writeFully(this.#descriptor, Buffer.alloc(allocationBytes), this.#allocated);
-    fsyncSync(this.#descriptor);
+    this.#sync();
     this.#allocated += allocationBytes;
+  }
+
+  #sync(): void {
+    try {
+      fsyncSync(this.#descriptor);
+    } catch (error) {
+      this.#lost = new JournalLostError(this.path, error);
+      throw this.#lost;
+    }
   }
 }
 
 /** Reads a journal that somebody else may be writing. Throws like `Journal.open`. */
 export function readJournal(path: string): JournalRecord[] {
   return existsSync(path) ? parseJournal(readFileSync(path), path).records : [];
+}
+
+/** The same for those who only look at old runs. Undefined where it is damaged. */
+export function tryReadJournal(path: string): JournalRecord[] | undefined {
+  try {
+    return readJournal(path);
+  } catch (error) {
+    if (error instanceof NotRestoredError) return undefined;
+    throw error;
+  }
 }
 
 function writeFully(descriptor: number, bytes: Uint8Array, position: number): void {

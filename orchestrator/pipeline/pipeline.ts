@@ -45,6 +45,7 @@ export interface RunResult {
 /**
  * Runs a run to one of its ends: done as a whole, or everything as it was. Whatever fails before the window leaves
  * nothing to restore; whatever fails after it opened, of whatever kind, is recovered; after the commit nothing is.
+ * The one exception is a journal that the disk lost: then this process stops where it is, and a new one recovers.
  *
  * @throws NotRestoredError if the way back could not be walked; everything else is told in the result
  */
@@ -100,6 +101,8 @@ export async function executeRun(request: RunRequest): Promise<RunResult> {
     if (phase === 'committed') {
       // The commit stands, whatever came after it.
       warn(messageOf(error));
+    } else if (run.journal.isLost && phase !== 'prepared') {
+      throw stoppedByTheDisk(error, clock.step);
     } else {
       signals.shield();
       const failedStep = clock.step;
@@ -212,6 +215,14 @@ async function tryAfterwards(warn: (message: string) => void, work: () => Promis
   } catch (error) {
     warn(messageOf(error));
   }
+}
+
+/** A way back that cannot be written down could not be gone on with after a crash: a new process decides by the disk. */
+function stoppedByTheDisk(error: unknown, step: StepName): NotRestoredError {
+  return new NotRestoredError(
+    `${step}: ${messageOf(error)}; nothing more was done, since nothing more could be written down`,
+    { next: 'look at the disk (dmesg), then ./run.sh recover', cause: error },
+  );
 }
 
 /** Both causes: why the run failed, and why the way back did. */

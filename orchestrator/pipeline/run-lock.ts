@@ -1,16 +1,17 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
 import { writeFileAtomic } from '../lib/atomic-file.ts';
 import { LockHeldError } from '../lib/errors.ts';
+import { identify, isAlive, type ProcessIdentity } from '../lib/processes.ts';
 import { formatDuration } from '../lib/units.ts';
+import { waitFor } from '../lib/wait.ts';
 import type { HeldLock } from '../runtime/runtime.ts';
 import { readJournal } from './journal.ts';
 import { stepTitles } from './step-titles.ts';
 
 /** Who holds the lock, for the one who does not get it. */
-export interface Holder {
-  readonly pid: number;
+export interface Holder extends ProcessIdentity {
   readonly command: string;
   readonly startedAt: string;
 }
@@ -30,14 +31,18 @@ export async function withRunLock<T>(
   const lock = await appliance.runtime.tryLock(appliance.state.lock);
   if (!lock)
     throw new LockHeldError(
-      `cannot ${verbOf(command)}: ${describeHolder(appliance)}. Nothing was changed.`,
+      `cannot ${verbOf(command)}: ${await describeHolder(appliance)}. Nothing was changed.`,
       './run.sh status --follow',
     );
   try {
-    const holder: Holder = { pid: process.pid, command, startedAt: new Date().toISOString() };
+    const self = identify(process.pid);
+    if (!self) throw new Error('cannot read /proc/self');
+    const holder: Holder = { ...self, command, startedAt: new Date().toISOString() };
     writeFileAtomic(appliance.state.lockHolder, `${JSON.stringify(holder)}\n`);
     return await work(lock);
   } finally {
+    // Before the lock: after it, it could be the next one's.
+    rmSync(appliance.state.lockHolder, { force: true });
     await lock.release();
   }
 }
@@ -47,13 +52,25 @@ export function verbOf(command: string): string {
   return { rollback: 'roll back', backup: 'back up', setup: 'set up' }[command] ?? command;
 }
 
-/** The holder as its file says, which may be that of a former one. */
+/** Who holds the lock now. What a killed holder left behind does not count, not even if its pid was given to another. */
 export function readHolder(appliance: Appliance): Holder | undefined {
   try {
-    return JSON.parse(readFileSync(appliance.state.lockHolder, 'utf8')) as Holder;
+    const holder = JSON.parse(readFileSync(appliance.state.lockHolder, 'utf8')) as Holder;
+    return isAlive(holder) ? holder : undefined;
   } catch {
     return undefined;
   }
+}
+
+/** What a holder is doing: `the update of 02:14 (pid 4121, 3 min) is at "schema migrations"`. */
+export function describeWork(appliance: Appliance, { command, pid, startedAt }: Holder): string {
+  const since = new Date(startedAt);
+  const clock = `${String(since.getHours()).padStart(2, '0')}:${String(since.getMinutes()).padStart(2, '0')}`;
+  const step = currentStep(appliance);
+  const where = step === undefined ? 'is at work' : `is at "${step}"`;
+  // The clock may have been set back since.
+  const lasted = formatDuration(Math.max(0, Date.now() - since.getTime()));
+  return `the ${command} of ${clock} (pid ${pid}, ${lasted}) ${where}`;
 }
 
 /** The step that the open run is at. */
@@ -71,12 +88,27 @@ export function currentStep(appliance: Appliance): string | undefined {
   }
 }
 
-function describeHolder(appliance: Appliance): string {
+async function describeHolder(appliance: Appliance): Promise<string> {
+  // It has the lock a moment before it has said who it is.
+  const holder = await waitFor(() => readHolder(appliance), { timeoutMs: 2000, everyMs: 10 });
+  return holder ? describeWork(appliance, holder) : 'another command is at work';
+}
+
+/** The run that is under way, or was interrupted. */
+export interface OpenRun {
+  readonly run: string;
+  /** False: it was interrupted, and is to be recovered. */
+  readonly active: boolean;
+  readonly text: string;
+}
+
+/** Looks for a run that has not come to its end, and whether somebody works on it. */
+export function describeOpenRun(appliance: Appliance): OpenRun | undefined {
+  const run = appliance.state.unfinishedRun();
+  if (run === undefined) return undefined;
   const holder = readHolder(appliance);
-  if (!holder) return 'another command is at work';
-  const since = new Date(holder.startedAt);
-  const clock = `${String(since.getHours()).padStart(2, '0')}:${String(since.getMinutes()).padStart(2, '0')}`;
-  const step = currentStep(appliance);
-  const where = step === undefined ? 'is at work' : `is at "${step}"`;
-  return `the ${holder.command} of ${clock} (pid ${holder.pid}, ${formatDuration(Date.now() - since.getTime())}) ${where}`;
+  const text = holder
+    ? describeWork(appliance, holder)
+    : `the run ${run} was interrupted at "${currentStep(appliance) ?? 'the beginning'}" and is to be recovered`;
+  return { run, active: holder !== undefined, text };
 }

@@ -4,12 +4,14 @@ import { insideRun, openAppliance, type Appliance, type Program } from '../appli
 import { StateDirectory } from '../appliance/state.ts';
 import { place } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
-import { renameDurably, writeFileAtomic } from '../lib/atomic-file.ts';
+import { fsyncDirectory, renameDurably, writeFileAtomic } from '../lib/atomic-file.ts';
+import { NotRestoredError } from '../lib/errors.ts';
 import type { Secrets } from '../lib/secrets.ts';
 import type { Runtime } from '../runtime/runtime.ts';
-import { Journal } from './journal.ts';
+import { damagedRun } from './damaged-run.ts';
+import { Journal, readJournal } from './journal.ts';
 import { forgetOpenRun, pointToOpenRun } from './open-run.ts';
-import { stateFormat, type RunKind, type RunStarted } from './journal-entries.ts';
+import { phaseOf, stateFormat, type RunKind, type RunStarted } from './journal-entries.ts';
 import type { Origin, Target } from './step.ts';
 
 /** A run that exists on disk: its folder, its journal, what it is about. */
@@ -42,6 +44,7 @@ export function beginRun(
   const { state, program, config, directory, file } = appliance;
   const folder = state.run(options.id);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
+  fsyncDirectory(state.runs);
   const journal = Journal.create(join(folder, 'journal.ndjson'));
   const started: RunStarted = {
     type: 'run-started',
@@ -71,13 +74,30 @@ export function beginRun(
  */
 function writeRecoverScript(state: StateDirectory, program: Program, runId: string): void {
   const quote = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
+  const missing = `cannot recover: ${program.node} or ${program.runner} is gone, which began the run ${runId}. Nothing was touched. Put them back, then run this again.`;
   const script = `#!/bin/sh
 # Written by Holdfast for run ${runId}: recovers it with the Node and the runner that began it.
+if [ ! -x ${quote(program.node)} ] || [ ! -f ${quote(join(program.runner, 'main.mjs'))} ]; then
+  printf '%s\\n' ${quote(missing)} >&2
+  exit 11
+fi
 HOLDFAST_HOME=${quote(program.home)} HOLDFAST_RECOVERING=${quote(state.path)} exec ${quote(program.node)} ${quote(join(program.runner, 'main.mjs'))} "$@"
 `;
   writeFileAtomic(`${state.recoverScript}.new`, script, 0o700);
   chmodSync(`${state.recoverScript}.new`, 0o700);
   renameDurably(`${state.recoverScript}.new`, state.recoverScript);
+}
+
+/** What a run pinned. Undefined where that cannot be read. */
+export function readPinned(statePath: string, runId: string): PinnedConfiguration | undefined {
+  try {
+    const text = readFileSync(join(new StateDirectory(statePath).run(runId), 'configuration.json'), 'utf8');
+    const pinned = JSON.parse(text) as Partial<PinnedConfiguration> | null;
+    const isWhole = pinned?.file && pinned.directory && pinned.config && pinned.program;
+    return isWhole ? (pinned as PinnedConfiguration) : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The appliance as the configuration has it that a run pinned. Undefined where none can be read. */
@@ -86,32 +106,62 @@ export function openPinned(
   runId: string,
   options: { program: Program; runtime: Runtime; secrets: Secrets; say: (line: string) => void },
 ): Appliance | undefined {
-  const path = join(new StateDirectory(statePath).run(runId), 'configuration.json');
-  if (!existsSync(path)) return undefined;
-  const pinned = JSON.parse(readFileSync(path, 'utf8')) as PinnedConfiguration;
-  return openAppliance(place(pinned.config, pinned.file, pinned.directory), options);
+  const pinned = readPinned(statePath, runId);
+  return pinned && openAppliance(place(pinned.config, pinned.file, pinned.directory), options);
 }
 
-/** Opens the run that was left open, with the appliance as its pinned configuration has it. */
+/**
+ * Opens the run that was left open, with the appliance as its pinned configuration has it.
+ *
+ * @throws NotRestoredError if what is on disk of it cannot be believed: then nothing was touched
+ */
 export function reopenRun(
   statePath: string,
   runId: string,
   options: { runtime: Runtime; secrets: Secrets; say: (line: string) => void },
 ): { run: Run; appliance: Appliance } {
-  const folder = new StateDirectory(statePath).run(runId);
-  const journal = Journal.open(join(folder, 'journal.ndjson'));
+  const state = new StateDirectory(statePath);
+  const folder = state.run(runId);
+  const path = join(folder, 'journal.ndjson');
+  if (runId === '' || !existsSync(folder)) throw damagedRun(state, runId, `${folder} is gone`);
+  if (!existsSync(path)) throw damagedRun(state, runId, `${path} is gone`);
+  const pinned = readPinned(statePath, runId);
+  if (!pinned) throw damagedRun(state, runId, `its configuration.json is missing or cannot be read`);
+  const journal = Journal.open(path);
   const started = journal.last('run-started');
-  if (!started) throw new Error(`the journal of run ${runId} is empty`);
-  const pinned = JSON.parse(readFileSync(join(folder, 'configuration.json'), 'utf8')) as PinnedConfiguration;
+  if (!started) throw damagedRun(state, runId, `${path} holds no record`);
+  verifyFormat(state, started);
+  verifyNewest(state, started);
   const loaded = place(pinned.config, pinned.file, pinned.directory);
   const appliance = openAppliance(loaded, { program: pinned.program, ...options });
   return { run: { id: runId, folder, journal, started }, appliance: insideRun(appliance, runId) };
 }
 
-/** True if that run came far enough to have anything to recover. */
-export function hasJournal(statePath: string, runId: string): boolean {
-  const folder = new StateDirectory(statePath).run(runId);
-  return existsSync(join(folder, 'configuration.json'));
+/** A journal in a format of a later version may mean by its records what this one does not know. */
+function verifyFormat(state: StateDirectory, { run, format }: RunStarted): void {
+  if (format <= stateFormat) return;
+  throw new NotRestoredError(
+    `the journal of run ${run} is of format ${format}, and this version reads formats up to ${stateFormat}. Nothing was touched`,
+    { next: `${state.recoverScript} recover, which is the version that began it` },
+  );
+}
+
+/**
+ * Order is a matter of the counter, never of the clock: a run that began later and is open as well means that one
+ * of two marks was lost, or that the state was put together from two copies.
+ */
+function verifyNewest(state: StateDirectory, { run }: RunStarted): void {
+  const runs = state.runIds();
+  for (const later of runs.slice(runs.indexOf(run) + 1)) {
+    const phase = phaseOf(readJournal(join(state.run(later), 'journal.ndjson')));
+    if (phase === 'prepared' || phase === 'finished') continue;
+    throw new NotRestoredError(
+      `two runs are unfinished: ${run}, which ${state.unfinished} names, and ${later}, which began after it and came to "${phase}". Nothing was touched`,
+      {
+        next: `see ./run.sh logs ${later}; if that run is the one to recover: echo ${later} > '${state.unfinished}', then ./run.sh recover`,
+      },
+    );
+  }
 }
 
 /** The end of a run, durable; only then is it no longer unfinished. */

@@ -6,6 +6,7 @@ import { endProcesses } from '../lib/end-processes.ts';
 import {
   findByEnvironment,
   findByGroup,
+  findByPlace,
   hasEnvironment,
   listEnvironment,
   identify,
@@ -82,6 +83,7 @@ export async function stopService(service: ServiceHandle, policy: StopPolicy): P
   const leader = recorded && isAlive(recorded) && isOurs(service, recorded.pid) ? recorded : undefined;
   const members = () => {
     const found = findByEnvironment('HOLDFAST_SERVICE', mark(service));
+    if (service.place) found.push(...findByPlace(service.place));
     // The group counts only while its leader is the process that we started: pids are reused.
     return leader && isAlive(leader) ? [...found, ...findByGroup(leader.pid)] : found;
   };

@@ -91,6 +91,11 @@ export interface ServiceHandle {
   readonly name: string;
   /** Folder where the runtime keeps what it knows of services (0700). */
   readonly stateFolder: string;
+  /**
+   * For a service whose children overwrite their environment and leave its process group, as PostgreSQL's do: every
+   * process of this program in this folder is part of it, too.
+   */
+  readonly place?: { readonly program: string; readonly folder: string };
 }
 
 export interface ServiceLaunch extends ServiceHandle {

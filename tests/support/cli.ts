@@ -43,12 +43,21 @@ export class Cli {
     });
   }
 
-  static start({ program, directory }: Ledger, ...argv: string[]): Cli {
+  static start(ledger: Ledger, ...argv: string[]): Cli {
+    return Cli.startWith({}, ledger, ...argv);
+  }
+
+  /** The same with more in its environment. */
+  static startWith(
+    env: Readonly<Record<string, string>>,
+    { program, directory }: Ledger,
+    ...argv: string[]
+  ): Cli {
     const child = spawn(
       program.node,
       [join(program.runner, 'main.mjs'), '--appliance', directory, '--json', '--yes', ...argv],
       {
-        env: { ...process.env, HOLDFAST_HOME: program.home },
+        env: { ...process.env, HOLDFAST_HOME: program.home, ...env },
         stdio: ['ignore', 'pipe', 'pipe'],
         detached: true,
       },
