@@ -2,17 +2,26 @@
 # Holdfast's door: finds or installs the pinned Node, builds the runner, hands over. No logic lives here.
 #
 # An update replaces this very file while bash still reads it, hence everything is in main, which bash has read
-# whole before it runs. What is built is built in a temporary folder and renamed, so that several first starts at
-# once do not meet half-made things.
+# whole before it runs. What is built is built in a temporary folder and renamed: nobody meets half-made things, not
+# even those of a start that was killed. Of several first starts one builds, and the others wait for it.
 set -euo pipefail
 shopt -s globstar nullglob inherit_errexit
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "cannot start: $*"; exit 1; }
 
+# Until this subshell ends, nobody else builds; and what it makes belongs to its owner alone, whatever the umask.
+build_alone() {
+  umask 077
+  exec 9>"$1/door.lock"
+  flock 9 || die "flock does not work here; it is part of util-linux."
+  # What a killed start left half-made.
+  rm -rf -- "$1"/node/.new.* "$1"/dependencies/.new.* "$1"/runner/.new.*
+}
+
 # Prints the absolute path of a Node that is new enough: the one on PATH, else the pinned one, installed on first use.
 find_node() {
-  local home=$1 state=$2 pinned major found machine temporary
+  local home=$1 state=$2 pinned major found
   read -r pinned <"$home/.nvmrc"
   if found=$(command -v node) && major=$("$found" --version 2>/dev/null) && major=${major#v} &&
     [ "${major%%.*}" -ge "${pinned%%.*}" ] 2>/dev/null; then
@@ -20,22 +29,28 @@ find_node() {
     return
   fi
   found=$state/node/$pinned/bin/node
-  if [ ! -x "$found" ]; then
-    command -v npm >/dev/null || die "neither Node ${pinned%%.*} nor npm is installed. Install Node ${pinned%%.*} or later, or any Node with npm."
-    case $(uname -m) in
-      x86_64) machine=x64 ;;
-      aarch64 | arm64) machine=arm64 ;;
-      *) die "no Node ${pinned%%.*} is packaged for $(uname -m). Install Node ${pinned%%.*} or later by hand." ;;
-    esac
-    say "Installing Node $pinned into .holdfast (once) ..."
-    mkdir -p -- "$state/node"
-    temporary=$(mktemp -d -- "$state/node/.new.XXXXXX")
-    npm install --prefix "$temporary" --no-save --no-package-lock --ignore-scripts --no-audit --no-fund --loglevel=error \
-      "node-linux-$machine@$pinned" >/dev/null || { rm -rf -- "$temporary"; die "npm could not install Node $pinned. Check the network, or install Node ${pinned%%.*} by hand."; }
-    publish "$temporary/node_modules/node-linux-$machine" "$state/node/$pinned"
-    rm -rf -- "$temporary"
-  fi
+  [ -x "$found" ] || install_node "$pinned" "$state" "$found"
   printf '%s\n' "$found"
+}
+
+# Installs the pinned Node from the npm registry.
+install_node() {
+  local pinned=$1 state=$2 found=$3 machine temporary
+  build_alone "$state"
+  [ ! -x "$found" ] || return 0
+  command -v npm >/dev/null || die "neither Node ${pinned%%.*} nor npm is installed. Install Node ${pinned%%.*} or later, or any Node with npm."
+  case $(uname -m) in
+    x86_64) machine=x64 ;;
+    aarch64 | arm64) machine=arm64 ;;
+    *) die "no Node ${pinned%%.*} is packaged for $(uname -m). Install Node ${pinned%%.*} or later by hand." ;;
+  esac
+  say "Installing Node $pinned into .holdfast (once) ..."
+  mkdir -p -- "$state/node"
+  temporary=$(mktemp -d -- "$state/node/.new.XXXXXX")
+  npm install --prefix "$temporary" --no-save --no-package-lock --ignore-scripts --no-audit --no-fund --loglevel=error \
+    "node-linux-$machine@$pinned" >/dev/null || { rm -rf -- "$temporary"; die "npm could not install Node $pinned. Check the network, or install Node ${pinned%%.*} by hand."; }
+  publish "$temporary/node_modules/node-linux-$machine" "$state/node/$pinned"
+  rm -rf -- "$temporary"
 }
 
 # Moves a finished folder to its name, unless somebody else was quicker.
@@ -50,6 +65,7 @@ find_dependencies() {
   folder=$state/dependencies/${hash:0:16}
   [ -n "$kind" ] || [ ! -d "$folder-dev" ] || kind=-dev
   folder=$folder$kind
+  [ -d "$folder" ] || build_alone "$state"
   if [ ! -d "$folder" ]; then
     [ -z "$kind" ] || omit=(--include=dev)
     say "Installing Holdfast's own dependencies (once) ..."
@@ -79,12 +95,13 @@ find_runner() {
   local home=$1 state=$2 node=$3 hash folder temporary
   hash=$(cd -- "$home" && sha256sum -- orchestrator/**/*.ts orchestrator/**/*.cjs package.json package-lock.json | sha256sum)
   folder=$state/runner/${hash:0:16}
+  [ -f "$folder/main.mjs" ] || build_alone "$state"
   if [ ! -f "$folder/main.mjs" ]; then
     mkdir -p -- "$state/runner"
     temporary=$(mktemp -d -- "$state/runner/.new.XXXXXX")
     if "$node" "$home/orchestrator/build-runner.ts" "$temporary" "$node" >&2; then
       publish "$temporary" "$folder"
-      ln -sfn -- "$folder" "$state/runner/latest"
+      ln -sfn -- "${folder##*/}" "$state/runner/latest"
     elif [ -f "$state/runner/latest/main.mjs" ]; then
       say "warning: this release's Holdfast does not build; using the last one that did."
       folder=$(readlink -f -- "$state/runner/latest")

@@ -38,9 +38,7 @@ export async function locked(
   try {
     const exitCode = await withRunLock(appliance, name, async (lock) => {
       // A lock that is lost is as good as a signal: somebody else may begin any moment.
-      void lock.lost.then(() =>
-        signals.abort.abort(new Error('the lock of this run was lost: its helper process died')),
-      );
+      void lock.lost.then((error) => signals.abort.abort(error));
       const recovered = await recoverIfUnfinished(session, appliance);
       if (recovered && isRecoveringForOthers() && !['update', 'recover'].includes(name)) {
         mustContinue = true;

@@ -9,6 +9,7 @@ import type { Driver, Listener } from './events.ts';
 import { phaseOf, type RunKind, type RunOutcome, type StepName } from './journal-entries.ts';
 import { openToAll, recoverRun, startAndVerify, type RecoveryReport } from './recovery.ts';
 import { beginRun, finishRun, type Run } from './run.ts';
+import { LockLostError } from './run-lock.ts';
 import type { Origin, Step, StepContext, Target } from './step.ts';
 import { tasksOf, type Clock } from './tasks.ts';
 
@@ -101,6 +102,12 @@ export async function executeRun(request: RunRequest): Promise<RunResult> {
     if (phase === 'committed') {
       // The commit stands, whatever came after it.
       warn(messageOf(error));
+    } else if (error instanceof LockLostError && !error.isHeldAgain) {
+      // Whoever has the lock recovers this run first; to do the same beside it would break both.
+      throw new NotRestoredError(`${clock.step}: ${messageOf(error)}`, {
+        next: './run.sh status --follow shows what became of it',
+        cause: error,
+      });
     } else if (run.journal.isLost && phase !== 'prepared') {
       throw stoppedByTheDisk(error, clock.step);
     } else {

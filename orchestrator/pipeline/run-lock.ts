@@ -18,14 +18,14 @@ export interface Holder extends ProcessIdentity {
 
 /**
  * Takes the one lock of an appliance for the time of `work`. The kernel frees it however we die, and services that
- * are started meanwhile do not hold it. If its helper dies, `onLost` is called: the run must fail like a step.
+ * are started meanwhile do not hold it. If its helper dies, `lost` settles: the run must fail like a step.
  *
  * @throws LockHeldError that says who holds it, since when, and at which step
  */
 export async function withRunLock<T>(
   appliance: Appliance,
   command: string,
-  work: (lock: HeldLock) => Promise<T>,
+  work: (lock: RunLock) => Promise<T>,
 ): Promise<T> {
   appliance.state.ensure();
   const lock = await appliance.runtime.tryLock(appliance.state.lock);
@@ -34,17 +34,47 @@ export async function withRunLock<T>(
       `cannot ${verbOf(command)}: ${await describeHolder(appliance)}. Nothing was changed.`,
       './run.sh status --follow',
     );
+  const held = holdOn(appliance, lock);
   try {
     const self = identify(process.pid);
     if (!self) throw new Error('cannot read /proc/self');
     const holder: Holder = { ...self, command, startedAt: new Date().toISOString() };
     writeFileAtomic(appliance.state.lockHolder, `${JSON.stringify(holder)}\n`);
-    return await work(lock);
+    return await work(held);
   } finally {
     // Before the lock: after it, it could be the next one's.
     rmSync(appliance.state.lockHolder, { force: true });
-    await lock.release();
+    await held.release();
   }
+}
+
+/** The lock of a run was lost: the helper that held it died. The run fails like a step. */
+export class LockLostError extends Error {
+  /** True if we have the lock again, and may walk the way back. */
+  readonly isHeldAgain: boolean;
+
+  constructor(isHeldAgain: boolean) {
+    const since = isHeldAgain ? '' : ', and another command has it now';
+    super(`the lock of this run was lost: its helper process died${since}`);
+    this.name = 'LockLostError';
+    this.isHeldAgain = isHeldAgain;
+  }
+}
+
+interface RunLock {
+  /** Settles when the lock was lost, after it was asked for once more: two ways back at once would be the end. */
+  readonly lost: Promise<LockLostError>;
+  release(): Promise<void>;
+}
+
+function holdOn(appliance: Appliance, lock: HeldLock): RunLock {
+  let held = lock;
+  const lost = lock.lost.then(async () => {
+    const again = await appliance.runtime.tryLock(appliance.state.lock);
+    held = again ?? held;
+    return new LockLostError(again !== undefined);
+  });
+  return { lost, release: async () => await held.release() };
 }
 
 /** What a command does, as it stands after "cannot". */

@@ -1,10 +1,11 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { localRuntime } from '../../../orchestrator/runtime/local.ts';
 import type { HeldLock } from '../../../orchestrator/runtime/runtime.ts';
+import { holdersOf } from '../../support/lock-holders.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const runtimeModule = resolve(import.meta.dirname, '../../../orchestrator/runtime/local.ts');
@@ -41,15 +42,6 @@ async function holder(more = ''): Promise<ChildProcess> {
   const [line] = (await once(child.stdout, 'data')) as [Buffer];
   expect(line.toString()).toBe('held\n');
   return child;
-}
-
-/** Processes that have the lock file open. */
-function holdersOf(file: string): number[] {
-  const { ino } = statSync(file);
-  return readFileSync('/proc/locks', 'utf8')
-    .split('\n')
-    .filter((line) => line.includes(`:${ino} `))
-    .map((line) => Number(line.trim().split(/\s+/)[4]));
 }
 
 test('the second one does not get it, and gets it when it is free', async () => {
