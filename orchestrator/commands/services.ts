@@ -11,8 +11,16 @@ export const registerServices: Register = (program, act) => {
   program
     .command('start')
     .description('start the services (and the embedded database), and wait until they are healthy')
+    .option('--as-before', 'only those that ran when the machine went down; what was stopped stays stopped')
     .action(
-      act(async (session) => await locked(session, 'start', async (state) => await start(session, state))),
+      act(
+        async (session, options: { asBefore?: boolean }) =>
+          await locked(
+            session,
+            'start',
+            async (state) => await start(session, state, options.asBefore === true),
+          ),
+      ),
     );
   program
     .command('stop')
@@ -39,22 +47,27 @@ export const registerServices: Register = (program, act) => {
         async (session) =>
           await locked(session, 'restart', async (state) => {
             await stop(session, state, false);
-            return await start(session, state);
+            return await start(session, state, false);
           }),
       ),
     );
 };
 
-async function start(session: Session, { appliance }: Locked): Promise<number> {
+async function start(session: Session, { appliance }: Locked, asBefore: boolean): Promise<number> {
   await verifyPortsAreOurs(appliance, appliance.config);
   const before = runningServices(appliance, appliance.config).length;
   const origin = await readOrigin(appliance);
   await openToAll(appliance);
-  await startAndVerify(appliance, appliance.config, origin, { note: sayOnce(session) });
-  const started = Object.keys(appliance.config.services).length - before;
+  // A service that was stopped has no record any more; one that a power cut ended has.
+  const ranBefore = appliance.runtime.startedServices(appliance.state.services);
+  await startAndVerify(appliance, appliance.config, origin, {
+    note: sayOnce(session),
+    ...(asBefore && { only: new Set(ranBefore) }),
+  });
+  const started = runningServices(appliance, appliance.config).length - before;
   session.ui.result(
     { type: 'result', ok: true, exitCode: 0, outcome: 'started', started },
-    `${started === 0 ? 'All services run already' : `${plural(started, 'service')} started`}: ${addresses(appliance.config).join(', ')}`,
+    `${started === 0 ? `All services ${asBefore ? 'that ran before ' : ''}run already` : `${plural(started, 'service')} started`}: ${addresses(appliance.config).join(', ')}`,
   );
   return 0;
 }

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { chownSync, existsSync, mkdirSync, readFileSync, realpathSync, rmSync } from 'node:fs';
+import { chownSync, existsSync, globSync, mkdirSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../lib/atomic-file.ts';
 import { freePort } from '../lib/ports.ts';
-import { findByPlace, identify } from '../lib/processes.ts';
+import { findByPlace } from '../lib/processes.ts';
 import { directoryDescriptor, type Runtime } from '../runtime/runtime.ts';
 import { serverUser } from './binaries.ts';
 
@@ -71,17 +71,20 @@ export async function initialiseCluster(
 }
 
 /**
- * After a reboot the pid in postmaster.pid may be that of any other program, or the file may be empty, and the server
- * would refuse to start ("lock file already exists"). One that names a live server of this cluster, or nobody, is the server's own affair:
- * it looks for shared memory that is still in use. Only for whoever holds the lock of the start.
+ * The server refuses to start ("lock file already exists") when the pid in postmaster.pid,
+ * or in the lock of its socket, answers a signal: after a
+ * reboot it may be that of any other program, in a container without an init a dead server that nobody buries. Nor
+ * does it start with an empty file. One that names a live server of this cluster, or no process, is the server's own
+ * affair: it looks for shared memory that is still in use. Only for whoever holds the lock of the start.
  */
-export function removeStalePidFile(data: string): void {
-  const path = join(data, 'postmaster.pid');
-  if (!existsSync(path)) return;
-  const pid = Number.parseInt(readFileSync(path, 'utf8'), 10);
-  const isServer = () => findByPlace({ program: 'postgres', folder: realpathSync(data) }).includes(pid);
-  if (!Number.isNaN(pid) && (identify(pid) === undefined || isServer())) return;
-  rmSync(path);
+export function removeStaleLocks(folder: string): void {
+  const cluster = join(folder, 'cluster');
+  const data = realpathSync(join(cluster, 'data'));
+  for (const name of globSync(['data/postmaster.pid', 'socket/.s.PGSQL.*.lock'], { cwd: cluster })) {
+    const pid = Number.parseInt(readFileSync(join(cluster, name), 'utf8'), 10);
+    const isServer = () => findByPlace({ program: 'postgres', folder: data }).includes(pid);
+    if (Number.isNaN(pid) || (existsSync(`/proc/${pid}`) && !isServer())) rmSync(join(cluster, name));
+  }
 }
 
 /** Who may connect: over the socket always whoever has a password, over TCP only while no window is open. */

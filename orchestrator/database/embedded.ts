@@ -11,7 +11,7 @@ import {
   initialiseCluster,
   isInitialised,
   readCredentials,
-  removeStalePidFile,
+  removeStaleLocks,
   writeAccessFile,
   type Credentials,
 } from './cluster.ts';
@@ -166,7 +166,7 @@ export class EmbeddedServer implements PostgresServer {
   async #start(): Promise<void> {
     // Children of a server that died hold its shared memory, and the new one would refuse to start.
     await this.stop();
-    removeStalePidFile(join(this.#folder, 'cluster', 'data'));
+    removeStaleLocks(this.#folder);
     const { port } = this.#credentials();
     const user = serverUser();
     const logFile = join(this.#folder, 'server.log');
