@@ -1,5 +1,4 @@
 import { formatDuration } from '../lib/units.ts';
-import { stepTitles } from '../pipeline/step-titles.ts';
 import type { Paint } from '../ui/ui.ts';
 
 /** One line of `--json`, as a program that knows nothing of our types would read it. */
@@ -40,10 +39,8 @@ export function describeEvent(event: CliEvent, paint: Paint): string | undefined
   if (type === 'restore' && state === 'finished')
     return `${paint.yellow('↺')} restored: ${textOf(event, 'phase')}`;
   if (type !== 'step') return undefined;
-  const name = textOf(event, 'step') ?? '';
-  const half = event['half'] === 'prepare' && name !== 'preflight' ? ' (prepared)' : '';
-  const title = `${(stepTitles as Record<string, string>)[name] ?? name}${half}`;
-  const took = typeof event['ms'] === 'number' ? paint.dim(` ${formatDuration(event['ms'])}`) : '';
+  const title = textOf(event, 'title') ?? textOf(event, 'step') ?? '';
+  const took = typeof event['ms'] === 'number' ? paint.dim(` (${formatDuration(event['ms'])})`) : '';
   switch (state) {
     case 'finished':
       return `${paint.green('✔')} ${title}${took}`;

@@ -1,77 +1,85 @@
 import { formatCount, formatDuration } from '../lib/units.ts';
-import { stepTitles } from '../pipeline/step-titles.ts';
+import { updateSteps } from '../pipeline/steps.ts';
 import type { Paint } from '../ui/ui.ts';
 import type { RunReport } from './stage.ts';
 
-interface Column {
+/** What the table says of every run: a line each, so that it fits a terminal of 80 columns. */
+interface Row {
   readonly title: string;
   readonly cell: (run: RunReport) => string;
-  readonly align: 'left' | 'right';
   readonly colour?: (run: RunReport, paint: Paint) => (text: string) => string;
 }
 
-const columns: readonly Column[] = [
-  { title: 'run', cell: ({ title }) => title, align: 'left' },
+const rows: readonly Row[] = [
   {
     title: 'outcome',
     cell: ({ outcome }) => outcome,
-    align: 'left',
     colour: ({ problems }, paint) => (problems.length === 0 ? paint.green : paint.red),
   },
   {
     title: 'failed step',
-    cell: ({ failedStep }) =>
-      failedStep === undefined ? '-' : ((stepTitles as Record<string, string>)[failedStep] ?? failedStep),
-    align: 'left',
+    cell: ({ failedStep }) => (failedStep === undefined ? '-' : titleOfStep(failedStep)),
   },
-  { title: 'duration', cell: ({ totalMs }) => formatDuration(totalMs), align: 'right' },
-  { title: 'outage', cell: ({ outageMs }) => `${formatCount(outageMs)} ms`, align: 'right' },
-  { title: 'rows checked', cell: ({ rowsChecked }) => formatCount(rowsChecked), align: 'right' },
+  { title: 'duration', cell: ({ totalMs }) => formatDuration(totalMs) },
+  { title: 'ms without a healthy answer', cell: ({ outageMs }) => formatCount(outageMs) },
+  { title: 'rows checked', cell: ({ rowsChecked }) => formatCount(rowsChecked) },
   {
     title: 'lost writes',
     cell: ({ lostWrites }) => formatCount(lostWrites),
-    align: 'right',
     colour: ({ lostWrites }, paint) => (lostWrites === 0 ? paint.green : paint.red),
   },
   {
-    title: 'set aside',
+    title: 'writes set aside',
     cell: ({ setAside }) => (setAside === undefined ? '-' : formatCount(setAside)),
-    align: 'right',
   },
   {
-    title: 'identical',
-    cell: ({ identical }) => (identical === undefined ? '-' : identical ? 'identical' : 'NO'),
-    align: 'left',
+    title: 'as before',
+    cell: ({ identical }) => (identical === undefined ? '-' : identical ? 'identical' : 'NOT IDENTICAL'),
     colour: ({ identical }, paint) =>
       identical === undefined ? paint.dim : identical ? paint.green : paint.red,
   },
 ];
 
-/** The runs as a table: padded before it is coloured, so that colours do not push columns apart. */
+const gap = '  ';
+const plain = (text: string) => text;
+
+/** The runs side by side, at most 80 columns; padded before it is coloured, or colours would push columns apart. */
 export function formatTable(runs: readonly RunReport[], paint: Paint): string {
-  const widths = columns.map(({ title, cell }) =>
-    Math.max(title.length, ...runs.map((run) => cell(run).length)),
+  const labelWidth = Math.max(...rows.map(({ title }) => title.length));
+  const widths = runs.map((run) =>
+    Math.max(heading(run).length, ...rows.map(({ cell }) => cell(run).length)),
   );
-  const line = (text: (column: Column) => string, style: (column: Column) => (padded: string) => string) =>
-    columns
-      .map((column, index) => {
-        const width = widths[index] ?? 0;
-        const padded = column.align === 'left' ? text(column).padEnd(width) : text(column).padStart(width);
-        return style(column)(padded);
-      })
-      .join('  ')
-      .trimEnd();
-  const plain = (text: string) => text;
+  const line = (label: string, cells: readonly string[], styles: readonly ((padded: string) => string)[]) =>
+    [
+      paint.dim(label.padEnd(labelWidth)),
+      ...cells.map((cell, index) => {
+        // What ends a line is not padded: trailing spaces would be cut or wrapped.
+        const padded = index === cells.length - 1 ? cell : cell.padEnd(widths[index] ?? 0);
+        return (styles[index] ?? plain)(padded);
+      }),
+    ].join(gap);
   return [
     line(
-      ({ title }) => title,
-      () => paint.bold,
+      '',
+      runs.map(heading),
+      runs.map(() => paint.bold),
     ),
-    ...runs.map((run) =>
+    ...rows.map(({ title, cell, colour }) =>
       line(
-        ({ cell }) => cell(run),
-        ({ colour }) => colour?.(run, paint) ?? plain,
+        title,
+        runs.map(cell),
+        runs.map((run) => colour?.(run, paint) ?? plain),
       ),
     ),
   ].join('\n');
+}
+
+/** "update to v2.0.0" is too wide three times. */
+function heading({ title }: RunReport): string {
+  return title.replace(' to ', ' ');
+}
+
+/** As the update itself calls it. */
+function titleOfStep(name: string): string {
+  return updateSteps.find((step) => step.name === name)?.title ?? name;
 }

@@ -13,6 +13,8 @@ export type Event =
       readonly type: 'step';
       readonly step: StepName;
       readonly half: 'prepare' | 'apply';
+      /** For people. */
+      readonly title: string;
       readonly state: 'started' | 'finished' | 'failed' | 'skipped';
       readonly ms?: number;
       readonly message?: string;
@@ -37,7 +39,8 @@ export type Listener = (event: Event) => void;
 
 /** Shows tasks while it runs them, in their order, and stops at the first that throws, which it throws on. */
 export interface Driver {
-  drive(tasks: readonly DriverTask[]): Promise<void>;
+  /** @param options.tellsWhy false where the caller tells why a task failed: it is told once */
+  drive(tasks: readonly DriverTask[], options?: { readonly tellsWhy?: boolean }): Promise<void>;
 }
 
 export interface DriverTask {

@@ -12,7 +12,7 @@ export const stepTitles: Readonly<Record<StepName, string>> = {
   'build-backend': 'build',
   'migrate-schema': 'schema migrations',
   'migrate-data': 'data migrations',
-  'build-frontend': 'build the frontend',
+  'build-frontend': 'build after the migrations',
   'restore-snapshot': 'bring the snapshot back',
   'restart-services': 'restart the services',
   verify: 'verify',

@@ -13,12 +13,20 @@ export interface Step {
   /** What the operator reads. */
   readonly title: string;
   readonly prepareTitle?: string;
+  /** In the place of `title` where it depends on the appliance: not every one has Prisma, or a frontend. */
+  titleFor?(config: Config): string;
   /** The slow half, while the appliance serves. Touches only what belongs to the run. */
   prepare?(context: StepContext): Promise<void>;
   /** The quick half, inside the downtime window. Absent: the step is all preparation. */
   apply?(context: StepContext): Promise<void>;
   /** Why there is nothing to do, or false. */
   skip?(context: StepContext): Promise<string | false>;
+}
+
+/** What the operator reads of a half of a step. */
+export function titleOf(step: Step, half: 'prepare' | 'apply', config: Config): string {
+  if (half === 'prepare' && step.prepareTitle !== undefined) return step.prepareTitle;
+  return step.titleFor?.(config) ?? step.title;
 }
 
 /** Where a run goes. */

@@ -5,7 +5,7 @@ import type { DriverTask, Listener } from './events.ts';
 import type { StepName } from './journal-entries.ts';
 import type { RunRequest } from './pipeline.ts';
 import type { Run } from './run.ts';
-import type { Step, StepContext } from './step.ts';
+import { titleOf, type Step, type StepContext } from './step.ts';
 
 /** Where a run is, for the one who has to tell how it ended. */
 export interface Clock {
@@ -15,7 +15,7 @@ export interface Clock {
 }
 
 function prepareTasks(
-  { steps, listener, signals }: RunRequest,
+  { steps, listener, signals, target }: RunRequest,
   context: StepContext,
   run: Run,
   clock: Clock,
@@ -24,7 +24,7 @@ function prepareTasks(
     const { prepare } = step;
     if (!prepare) return [];
     const task: DriverTask = {
-      title: step.prepareTitle ?? step.title,
+      title: titleOf(step, 'prepare', target.config),
       run: async (show) =>
         await runHalf(step, 'prepare', prepare, context, { run, clock, listener, signals, show }),
     };
@@ -33,13 +33,13 @@ function prepareTasks(
 }
 
 function applyTasks(request: RunRequest, context: StepContext, run: Run, clock: Clock): DriverTask[] {
-  const { steps, listener, signals, appliance } = request;
+  const { steps, listener, signals, appliance, target } = request;
   let opened = false;
   return steps.flatMap((step) => {
     const { apply } = step;
     if (!apply) return [];
     const task: DriverTask = {
-      title: step.title,
+      title: titleOf(step, 'apply', target.config),
       run: async (show) => {
         if (!opened) {
           opened = true;
@@ -72,6 +72,12 @@ async function runHalf(
   }: { run: Run; clock: Clock; listener: Listener; signals: Signals; show: (line: string) => void },
 ): Promise<string | undefined> {
   clock.step = step.name;
+  const about = {
+    type: 'step',
+    step: step.name,
+    half,
+    title: titleOf(step, half, context.target.config),
+  } as const;
   signals.abort.signal.throwIfAborted();
   const note = (message: string) => {
     show(message);
@@ -79,11 +85,11 @@ async function runHalf(
   };
   const skipped = (await step.skip?.({ ...context, note })) ?? false;
   if (skipped !== false) {
-    listener({ type: 'step', step: step.name, half, state: 'skipped', message: skipped });
+    listener({ ...about, state: 'skipped', message: skipped });
     return skipped;
   }
   run.journal.append({ type: 'step-started', step: step.name, half });
-  listener({ type: 'step', step: step.name, half, state: 'started' });
+  listener({ ...about, state: 'started' });
   const startedAt = performance.now();
   try {
     await work({ ...context, note });
@@ -91,9 +97,7 @@ async function runHalf(
     if (step.name !== 'commit') signals.abort.signal.throwIfAborted();
   } catch (error) {
     listener({
-      type: 'step',
-      step: step.name,
-      half,
+      ...about,
       state: 'failed',
       message: messageOf(error),
       ms: performance.now() - startedAt,
@@ -102,7 +106,7 @@ async function runHalf(
   }
   const ms = Math.round(performance.now() - startedAt);
   run.journal.append({ type: 'step-finished', step: step.name, half, ms });
-  listener({ type: 'step', step: step.name, half, state: 'finished', ms });
+  listener({ ...about, state: 'finished', ms });
   return undefined;
 }
 

@@ -17,7 +17,8 @@ import { toolEnvironment } from './builds.ts';
 
 export const migrateSchema: Step = {
   name: 'migrate-schema',
-  title: 'Prisma schema migrations',
+  title: 'Schema migrations',
+  titleFor: schemaMigrationsTitle,
   async apply(context) {
     const { appliance, runId } = context;
     const environment = (await appliance.database?.windowEnvironment(runId)) ?? {};
@@ -30,6 +31,11 @@ export const migrateSchema: Step = {
     return (await findPending(appliance, target.config)).length === 0 && 'none pending';
   },
 };
+
+/** Prisma's are called so; an appliance without Prisma, or with a command of its own, has others or none. */
+export function schemaMigrationsTitle({ prisma }: Config): string {
+  return prisma?.deploy === 'holdfast' ? 'Prisma schema migrations' : 'Schema migrations';
+}
 
 /** Names of the migrations in the checkout. */
 function namesInCheckout(appliance: Appliance, config: Config): string[] {

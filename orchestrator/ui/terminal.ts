@@ -1,10 +1,9 @@
 import { createInterface } from 'node:readline/promises';
 import { styleText } from 'node:util';
 import { Listr, type ListrTask } from 'listr2';
-import { UsageError } from '../lib/errors.ts';
+import { messageOf, UsageError } from '../lib/errors.ts';
 import { maskUrls, stringifyMasked, type Secrets } from '../lib/secrets.ts';
 import { formatDuration } from '../lib/units.ts';
-import { stepTitles } from '../pipeline/step-titles.ts';
 import type { Driver, DriverTask, Event, ResultEvent } from '../pipeline/events.ts';
 import type { Paint, Ui } from './ui.ts';
 
@@ -26,7 +25,7 @@ export function makeUi(options: UiOptions): Ui {
   return {
     isJson: options.json,
     paint,
-    driver: options.json ? silentDriver : interactive ? listrDriver(clean) : plainDriver(out),
+    driver: options.json ? silentDriver : interactive ? listrDriver(clean, aside) : plainDriver(out),
     listener: options.json
       ? (event) => (event.type === 'output' ? undefined : outJson(roundTimes(event)))
       : (event) => tell(event, aside, paint),
@@ -39,7 +38,7 @@ export function makeUi(options: UiOptions): Ui {
 
 const runTitles = { update: 'Updating', rollback: 'Rolling back', backup: 'Backing up' } as const;
 
-/** What a listener shows beside the tasks: warnings, and the way back. */
+/** What a listener shows beside the tasks: warnings, and the way back. Why a task failed is the driver's to tell. */
 function tell(event: Event, aside: (text: string) => void, paint: Paint): void {
   if (event.type === 'warning') aside(`${paint.yellow('warning:')} ${event.message}`);
   if (event.type === 'run')
@@ -48,8 +47,6 @@ function tell(event: Event, aside: (text: string) => void, paint: Paint): void {
         `${runTitles[event.kind]} ${event.from === event.to ? event.from : `${event.from} -> ${event.to}`}`,
       ),
     );
-  if (event.type === 'step' && event.state === 'failed')
-    aside(`${paint.red('✖')} ${stepTitles[event.step]}: ${event.message ?? ''}`);
   if (event.type === 'restore' && event.state === 'started') aside(paint.dim(`  restoring: ${event.phase}`));
   if (event.type === 'say') aside(event.message);
 }
@@ -93,7 +90,7 @@ const silentDriver: Driver = {
 /** One line when a task begins, one when it ends: for logs, cron and pipes. */
 function plainDriver(out: (text: string) => void): Driver {
   return {
-    drive: async (tasks) => {
+    drive: async (tasks, { tellsWhy = true } = {}) => {
       for (const task of tasks) {
         const startedAt = performance.now();
         let last = '';
@@ -108,7 +105,8 @@ function plainDriver(out: (text: string) => void): Driver {
               : `- ${task.title}: ${skipped}`,
           );
         } catch (error) {
-          out(`✖ ${task.title} (${formatDuration(performance.now() - startedAt)})`);
+          const took = formatDuration(performance.now() - startedAt);
+          out(`✖ ${task.title} (${took})${tellsWhy ? `: ${messageOf(error)}` : ''}`);
           throw error;
         }
       }
@@ -120,9 +118,9 @@ function plainDriver(out: (text: string) => void): Driver {
  * listr2 shows and drives the tasks. It owns neither signals nor recovery: its own SIGINT handling rolls back while a
  * step is still running, and its rollback knows the failing task only.
  */
-function listrDriver(clean: (text: string) => string): Driver {
+function listrDriver(clean: (text: string) => string, aside: (text: string) => void): Driver {
   return {
-    drive: async (tasks) => {
+    drive: async (tasks, { tellsWhy = true } = {}) => {
       const list = new Listr(
         tasks.map((task) => listrTask(task, clean)),
         {
@@ -137,7 +135,13 @@ function listrDriver(clean: (text: string) => string): Driver {
           },
         },
       );
-      await list.run();
+      try {
+        await list.run();
+      } catch (error) {
+        // The list shows which one it was.
+        if (tellsWhy) aside(`  ${messageOf(error).replaceAll('\n', '\n  ')}`);
+        throw error;
+      }
     },
   };
 }

@@ -65,9 +65,10 @@ describe('./run.sh demo', () => {
 
     const { exitCode, stdout } = await execa(door, ['demo'], { reject: false, stdin: 'ignore' });
     expect({ exitCode, stdout }).toMatchObject({ exitCode: 0 });
-    expect(stdout).toMatch(/^update to v2\.0\.0 +updated /m);
-    expect(stdout).toMatch(/^update to v3\.0\.0 +restored +data migrations .* identical$/m);
-    expect(stdout).toMatch(/^rollback to v1\.0\.0 +rolled-back .* identical$/m);
+    expect(stdout).toMatch(/^ +update v2\.0\.0 +update v3\.0\.0 +rollback v1\.0\.0$/m);
+    expect(stdout).toMatch(/^outcome +updated +restored +rolled-back$/m);
+    expect(stdout).toMatch(/^failed step +- +Data migrations +-$/m);
+    expect(stdout).toMatch(/^as before +- +identical +identical$/m);
     expect(stdout).toContain('All as promised.');
     expect(findRunning()).toEqual([]);
   });

@@ -25,10 +25,10 @@ describe('a line of --json', () => {
   });
 
   it('is told with the name of its step', () => {
-    const step = { type: 'step', step: 'migrate-data', half: 'apply' };
-    expect(describeEvent({ ...step, state: 'finished', ms: 1200 }, plain)).toBe('✔ data migrations 1.2 s');
+    const step = { type: 'step', step: 'migrate-data', half: 'apply', title: 'Data migrations' };
+    expect(describeEvent({ ...step, state: 'finished', ms: 1200 }, plain)).toBe('✔ Data migrations (1.2 s)');
     expect(describeEvent({ ...step, state: 'failed', message: 'row 1\nmore' }, plain)).toBe(
-      '✖ data migrations: row 1',
+      '✖ Data migrations: row 1',
     );
     expect(describeEvent({ ...step, state: 'started' }, plain)).toBeUndefined();
     expect(describeEvent({ type: 'restore', phase: 'code', state: 'finished' }, plain)).toBe(
@@ -60,22 +60,26 @@ const runs: RunReport[] = [
 ];
 
 describe('the table', () => {
-  it('has a line a run, and its columns stand in line', () => {
+  it('shows the runs side by side within 80 columns, steps called as the update calls them', () => {
     expect(formatTable(runs, plain)).toMatchInlineSnapshot(`
-      "run                 outcome      failed step      duration     outage  rows checked  lost writes  set aside  identical
-      update to v2.0.0    updated      -                    18 s  17,173 ms         1,641            0          -  -
-      update to v3.0.0    restored     data migrations      18 s  17,173 ms         1,641            0          -  identical
-      rollback to v1.0.0  rolled-back  -                    18 s  17,173 ms         1,641            0        331  NO"
+      "                             update v2.0.0  update v3.0.0    rollback v1.0.0
+      outcome                      updated        restored         rolled-back
+      failed step                  -              Data migrations  -
+      duration                     18 s           18 s             18 s
+      ms without a healthy answer  17,173         17,173           17,173
+      rows checked                 1,641          1,641            1,641
+      lost writes                  0              0                0
+      writes set aside             -              -                331
+      as before                    -              identical        NOT IDENTICAL"
     `);
+    for (const line of formatTable(runs, plain).split('\n')) expect(line.length).toBeLessThanOrEqual(80);
   });
 
   it('is padded before it is coloured', () => {
     const problem = { ...run, lostWrites: 2, problems: ['2 writes were lost'] };
-    const lines = formatTable([...runs, problem], loud).split('\n');
-    expect(lines[1]).toContain('[updated    ]');
-    expect(lines[2]).toContain('[identical]');
-    expect(lines[3]).toContain('<NO       >');
-    expect(lines[4]).toContain('<updated    >');
-    expect(lines[4]).toContain('<          2>');
+    const lines = formatTable([problem, ...runs], loud).split('\n');
+    expect(lines[1]).toContain('<updated      >  [updated      ]  [restored       ]  [rolled-back]');
+    expect(lines[6]).toContain('<2            >');
+    expect(lines[8]).toContain('[identical      ]  <NOT IDENTICAL>');
   });
 });

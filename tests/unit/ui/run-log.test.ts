@@ -8,7 +8,15 @@ import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const events: readonly Event[] = [
   { type: 'run', run: 'r1', kind: 'update', from: '1', to: '2' },
-  { type: 'step', step: 'migrate-data', half: 'apply', state: 'failed', message: 'no', ms: 3 },
+  {
+    type: 'step',
+    step: 'migrate-data',
+    half: 'apply',
+    title: 'Data migrations',
+    state: 'failed',
+    message: 'no',
+    ms: 3,
+  },
   { type: 'output', line: 'password is hunter22 "\u001b[31m"' },
   { type: 'note', message: 'http://127.0.0.1:4000/ a@b' },
   { type: 'warning', message: 'postgres://u:other@h' },

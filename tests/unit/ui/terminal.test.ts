@@ -29,8 +29,15 @@ describe('in plain lines', () => {
     const { out, err } = await captured(async () => {
       await expect(uiWith().driver.drive(tasks)).rejects.toThrow('no');
     });
-    expect(times(out)).toBe('✔ one (time): *** is the password\n- two: nothing to do\n✖ three (time)\n');
+    expect(times(out)).toBe('✔ one (time): *** is the password\n- two: nothing to do\n✖ three (time): no\n');
     expect(err).toBe('');
+  });
+
+  test('why a task failed is left to a caller who tells it himself', async () => {
+    const { out } = await captured(async () => {
+      await expect(uiWith().driver.drive(tasks, { tellsWhy: false })).rejects.toThrow('no');
+    });
+    expect(times(out)).toMatch(/✖ three \(time\)\n$/);
   });
 
   test('answers go to standard output, what is going on to standard error, without colours', async () => {
@@ -41,14 +48,15 @@ describe('in plain lines', () => {
       ui.listener({ type: 'warning', message: ui.paint.red('hunter22') });
       ui.listener({ type: 'output', line: 'from a program' });
       ui.listener({ type: 'restore', phase: 'files', state: 'started' });
-      ui.listener({ type: 'step', step: 'migrate-data', half: 'apply', state: 'failed', message: 'why' });
+      ui.listener({
+        ...{ type: 'step', step: 'migrate-data', half: 'apply', title: 'Data migrations' },
+        ...{ state: 'failed', message: 'why' },
+      });
       ui.listener({ type: 'run', run: 'r1', kind: 'update', from: '1', to: '2' });
       ui.result({ type: 'result', ok: true, exitCode: 0 }, 'the end');
     });
     expect(out).toBe('printed\nthe end\n');
-    expect(err).toBe(
-      'postgres://u:***@h\nwarning: ***\n  restoring: files\n✖ data migrations: why\nUpdating 1 -> 2\n',
-    );
+    expect(err).toBe('postgres://u:***@h\nwarning: ***\n  restoring: files\nUpdating 1 -> 2\n');
   });
 });
 
@@ -59,7 +67,9 @@ describe('with --json', () => {
       ui.print('for people');
       ui.say('for people');
       await ui.driver.drive(tasks.slice(0, 2));
-      ui.listener({ type: 'step', step: 'verify', half: 'apply', state: 'finished', ms: 1.6 });
+      ui.listener({
+        ...{ type: 'step', step: 'verify', half: 'apply', title: 'Verify', state: 'finished', ms: 1.6 },
+      });
       ui.listener({ type: 'note', message: 'http://127.0.0.1:4000/ "hunter22" a@b' });
       ui.listener({ type: 'output', line: 'from a program' });
       ui.result(
@@ -74,7 +84,7 @@ describe('with --json', () => {
         .split('\n')
         .map((line) => JSON.parse(line) as unknown),
     ).toEqual([
-      { type: 'step', step: 'verify', half: 'apply', state: 'finished', ms: 2 },
+      { type: 'step', step: 'verify', half: 'apply', title: 'Verify', state: 'finished', ms: 2 },
       { type: 'note', message: expect.stringContaining('"***"') },
       { type: 'result', ok: true, exitCode: 0, url: 'http://127.0.0.1:4000/', mail: 'a@b' },
     ]);
