@@ -116,6 +116,8 @@ find_runner() {
 
 main() {
   local home state node dependencies runner word kind=""
+  # How we were called is how the next command is to be typed.
+  export HOLDFAST_DOOR=$0
   home=$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")
   state=$home/.holdfast
 

@@ -7,6 +7,7 @@ import { registerBackup } from './commands/backup.ts';
 import { registerConfig } from './commands/config.ts';
 import { registerDemo } from './commands/demo.ts';
 import { registerDoctor } from './commands/doctor.ts';
+import { registerHelp } from './commands/help.ts';
 import { registerLogs } from './commands/logs.ts';
 import { registerRecover } from './commands/recover.ts';
 import { registerRollback } from './commands/rollback.ts';
@@ -17,7 +18,9 @@ import { registerStatus } from './commands/status.ts';
 import { registerTest } from './commands/test.ts';
 import { registerUpdate } from './commands/update.ts';
 import { HandedOver } from './commands/recovering.ts';
+import { ConfigurationError } from './config/load.ts';
 import { exitCodes, HoldfastError, messageOf } from './lib/errors.ts';
+import { doorFor } from './ui/door.ts';
 import { describeError } from './ui/errors.ts';
 
 /** Registers a command: `action` gets the session and resolves to the exit code. */
@@ -44,6 +47,7 @@ const program: Program = {
 };
 
 async function main(argv: readonly string[]): Promise<number> {
+  const door = doorFor(process.env['HOLDFAST_DOOR'], undefined);
   const command = new Command('run.sh')
     .description('Updates this appliance as a whole, or leaves it exactly as it was.')
     .version(program.version, '-V, --version')
@@ -52,8 +56,7 @@ async function main(argv: readonly string[]): Promise<number> {
     .option('-y, --yes', 'do not ask')
     .option('--verbose', 'show causes and stack traces')
     .option('--no-color', 'plain text')
-    .helpCommand('help [command]', 'what a command does')
-    .showHelpAfterError('(./run.sh help lists the commands)')
+    .showHelpAfterError(`(${door} help lists the commands)`)
     .configureHelp({ sortSubcommands: false, showGlobalOptions: true })
     .exitOverride();
   let exitCode: number = exitCodes.ok;
@@ -80,6 +83,7 @@ async function main(argv: readonly string[]): Promise<number> {
   registerServices(command, act);
   registerRecover(command, act);
   registerConfig(command, act);
+  registerHelp(command, act);
   command.commandsGroup('Developing:');
   registerDemo(command, act);
   registerTest(command, act);
@@ -88,7 +92,10 @@ async function main(argv: readonly string[]): Promise<number> {
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode !== 0 && argv.includes('--json')) {
-      const result = { type: 'result', ok: false, exitCode: exitCodes.usage, error: error.message };
+      const result = {
+        ...{ type: 'result', time: new Date().toISOString(), ok: false, exitCode: exitCodes.usage },
+        ...{ error: error.message, next: `${door} help` },
+      };
       process.stdout.write(`${JSON.stringify(result)}\n`);
     }
     return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
@@ -109,7 +116,11 @@ function report(session: Session, error: unknown): number {
   const text = describeError(error, { verbose: session.options.verbose === true, paint: session.ui.paint });
   if (session.ui.isJson) {
     const next = error instanceof HoldfastError && error.next !== undefined ? { next: error.next } : {};
-    session.ui.result({ type: 'result', ok: false, exitCode, error: messageOf(error), ...next }, text);
+    const problems = error instanceof ConfigurationError ? { problems: error.problems } : {};
+    session.ui.result(
+      { type: 'result', ok: false, exitCode, error: messageOf(error), ...problems, ...next },
+      text,
+    );
   } else {
     session.ui.say(text);
   }

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
+import type { Command } from 'commander';
 import { findPostgresBinaries } from '../database/binaries.ts';
 import { exitCodes, messageOf, Refusal, UsageError } from '../lib/errors.ts';
-import { formatBytes, plural } from '../lib/units.ts';
+import { plural } from '../lib/units.ts';
 import type { Register } from '../main.ts';
 import { pruneSnapshots } from '../pipeline/after-run.ts';
 import { backupSteps } from '../pipeline/steps.ts';
@@ -9,12 +10,30 @@ import { readOrigin } from '../pipeline/target.ts';
 import { chooseByName } from '../snapshot/choose.ts';
 import { inspectParts } from '../snapshot/inspect-archive.ts';
 import { listSnapshots, verifySnapshot } from '../snapshot/store.ts';
+import { listBackups } from './backup-list.ts';
 import { locked } from './locked.ts';
 import { runAndTell } from './run-and-tell.ts';
 import type { Session } from './session.ts';
 
 export const registerBackup: Register = (program, act) => {
-  const backup = program.command('backup').description('create, list, verify and prune snapshots');
+  const backup = program
+    .command('backup')
+    .description('create, list, verify and prune snapshots; by itself it lists them')
+    .helpCommand(false)
+    .allowExcessArguments()
+    .action(
+      act(async (session, _options, command: Command) => {
+        const [word] = command.args;
+        if (word !== undefined) {
+          const names = command.commands.map((one) => one.name()).join(', ');
+          throw new UsageError(
+            `there is no command "backup ${word}"; there are ${names}`,
+            './run.sh help backup',
+          );
+        }
+        return await Promise.resolve(listBackups(session, command.commands));
+      }),
+    );
   backup
     .command('create')
     .description('make a snapshot; the services stop for that moment')
@@ -29,7 +48,7 @@ export const registerBackup: Register = (program, act) => {
   backup
     .command('list')
     .description('the snapshots there are, newest first')
-    .action(act(async (session) => await Promise.resolve(list(session))));
+    .action(act(async (session) => await Promise.resolve(listBackups(session))));
   backup
     .command('verify')
     .argument('[snapshot]', 'one of them; all without it')
@@ -79,36 +98,6 @@ async function create(session: Session, options: { name?: string; scheduled?: bo
       snapshot: { kind, name: options.name },
     });
   });
-}
-
-function list(session: Session): number {
-  const { backupsDirectory } = session.open();
-  const listings = listSnapshots(backupsDirectory);
-  const lines = listings.map(({ id, manifest, problem, sizeBytes }) =>
-    manifest
-      ? `${id}  ${manifest.label.padEnd(12)} ${manifest.kind.padEnd(15)} ${formatBytes(sizeBytes).padStart(8)}  ${manifest.name ?? ''}`.trimEnd()
-      : `${id}  ${session.ui.paint.red('damaged')}: ${problem}`,
-  );
-  const snapshots = listings.map(({ id, manifest, problem, sizeBytes }) => ({
-    id,
-    sizeBytes,
-    ...(manifest
-      ? {
-          commit: manifest.commit,
-          label: manifest.label,
-          kind: manifest.kind,
-          name: manifest.name,
-          createdAt: manifest.createdAt,
-        }
-      : { problem }),
-  }));
-  session.ui.result(
-    { type: 'result', ok: true, exitCode: 0, snapshots },
-    lines.length === 0
-      ? `No snapshot yet in ${backupsDirectory}.\n  Next: ./run.sh backup create`
-      : lines.join('\n'),
-  );
-  return exitCodes.ok;
 }
 
 async function verify(session: Session, id: string | undefined, deep: boolean): Promise<number> {

@@ -61,7 +61,8 @@ export async function runAndTell(
   }
   if (result.outcome === 'updated' || result.outcome === 'rolled-back')
     await readyTheDoor(request.appliance, listener);
-  const event = resultEvent(result, origin, target, more);
+  const made = result.outcome === 'backed-up' ? { snapshot: result.run, name: request.snapshot.name } : {};
+  const event = resultEvent(result, origin, target, { ...made, ...more });
   log(event);
   await tell(eventOf(result.outcome), describeOutcome(result, origin, target, plain), result.outageMs);
   session.ui.result(event, describeOutcome(result, origin, target, session.ui.paint));

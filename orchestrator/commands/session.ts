@@ -8,6 +8,7 @@ import { damagedRun } from '../pipeline/damaged-run.ts';
 import { findOpenRun } from '../pipeline/open-run.ts';
 import { openPinned } from '../pipeline/run.ts';
 import { localRuntime } from '../runtime/local.ts';
+import { doorFor } from '../ui/door.ts';
 import { makeUi } from '../ui/terminal.ts';
 import type { Ui } from '../ui/ui.ts';
 
@@ -36,7 +37,13 @@ export interface Session {
 export function openSession(program: Program, options: GlobalOptions, argv: readonly string[]): Session {
   const secrets = new Secrets();
   const color = options.color !== false && process.env['NO_COLOR'] === undefined;
-  const ui = makeUi({ json: options.json === true, yes: options.yes === true, color, secrets });
+  const ui = makeUi({
+    json: options.json === true,
+    yes: options.yes === true,
+    color,
+    secrets,
+    door: doorFor(process.env['HOLDFAST_DOOR'], options.appliance),
+  });
   return {
     program,
     options,

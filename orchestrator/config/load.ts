@@ -5,6 +5,16 @@ import { hasCode, messageOf, UsageError } from '../lib/errors.ts';
 import { parseConfig, type Problem } from './parse.ts';
 import type { Config } from './schema.ts';
 
+/** A configuration that cannot be used: the sentence for people, and every problem by itself for programs. */
+export class ConfigurationError extends UsageError {
+  readonly problems: readonly Problem[];
+
+  constructor(message: string, problems: readonly Problem[], next: string) {
+    super(message, next);
+    this.problems = problems;
+  }
+}
+
 /** A configuration with the places it speaks of, as absolute paths. */
 export interface Loaded {
   readonly config: Config;
@@ -20,7 +30,7 @@ export interface Loaded {
  * Reads and checks the configuration of an appliance.
  *
  * @param path the checkout, or a file that describes the checkout it lies in
- * @throws UsageError that lists every problem with its path and what was found
+ * @throws ConfigurationError that lists every problem with its path and what was found
  */
 export function loadAppliance(path: string): Loaded {
   const target = resolve(path);
@@ -42,7 +52,7 @@ export function loadAppliance(path: string): Loaded {
   return loaded;
 }
 
-/** Parses and checks the text of an appliance.yaml. `where` names it in errors. Throws UsageError. */
+/** Parses and checks the text of an appliance.yaml. `where` names it in errors. Throws ConfigurationError. */
 export function parseConfigText(text: string, where: string): Config {
   const document = parseDocument(text, { prettyErrors: true });
   if (document.errors.length > 0) {
@@ -75,11 +85,12 @@ export function place(config: Config, file: string, directory: string): Loaded {
   };
 }
 
-function configurationError(where: string, problems: readonly Problem[]): UsageError {
+function configurationError(where: string, problems: readonly Problem[]): ConfigurationError {
   const lines = problems.map(({ path, message }) => `  ${path}: ${message}`);
   const count = problems.length === 1 ? 'one problem' : `${problems.length} problems`;
-  return new UsageError(
+  return new ConfigurationError(
     `cannot use ${where}: ${count}. Nothing was changed.\n${lines.join('\n')}`,
+    problems,
     'mend the file and try again; ./run.sh config prints what was understood',
   );
 }

@@ -5,6 +5,7 @@ import { messageOf, UsageError } from '../lib/errors.ts';
 import { maskUrls, stringifyMasked, type Secrets } from '../lib/secrets.ts';
 import { formatDuration } from '../lib/units.ts';
 import type { Driver, DriverTask, Event, ResultEvent } from '../pipeline/events.ts';
+import { spellCommands } from './door.ts';
 import type { Paint, Ui } from './ui.ts';
 
 export interface UiOptions {
@@ -12,13 +13,20 @@ export interface UiOptions {
   readonly yes: boolean;
   readonly color: boolean;
   readonly secrets: Secrets;
+  /** How commands are typed in advice, by `doorFor`. */
+  readonly door?: string;
 }
 
 /** The way to speak that fits where the output goes. */
 export function makeUi(options: UiOptions): Ui {
-  const clean = (text: string) => maskUrls(options.secrets.mask(text));
+  const clean = (text: string) =>
+    spellCommands(maskUrls(options.secrets.mask(text)), options.door ?? './run.sh');
   const out = (text: string) => void process.stdout.write(`${clean(text)}\n`);
-  const outJson = (event: object) => void process.stdout.write(`${stringifyMasked(event, clean)}\n`);
+  const outJson = ({ type, ...rest }: Event) => {
+    // Another command's event, which the demo passes on, keeps its own time.
+    const event = { type, time: new Date().toISOString(), ...rest };
+    process.stdout.write(`${stringifyMasked(event, clean)}\n`);
+  };
   const aside = (text: string) => void process.stderr.write(`${clean(text)}\n`);
   const interactive = process.stdout.isTTY && !options.json;
   const paint = makePaint(options.color && interactive);

@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { loadAppliance, parseConfigText } from '../../../orchestrator/config/load.ts';
+import { ConfigurationError, loadAppliance, parseConfigText } from '../../../orchestrator/config/load.ts';
 import { UsageError } from '../../../orchestrator/lib/errors.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
@@ -35,6 +35,14 @@ describe('text that is no YAML', () => {
     expect(errorOf(() => parseConfigText('version: *one', 'appliance.yaml')).message).toContain(
       'Unresolved alias',
     );
+  });
+});
+
+test('programs get every problem by itself', () => {
+  const error = errorOf(() => parseConfigText('version: 1\nname: shop\nservces: {}\n', 'f'));
+  expect(error).toBeInstanceOf(ConfigurationError);
+  expect(error).toMatchObject({
+    problems: [{ path: 'services' }, { path: 'servces', message: 'unknown key' }],
   });
 });
 

@@ -78,16 +78,25 @@ describe('with --json', () => {
       );
     });
     expect(err).toBe('');
+    const time = expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/) as string;
     expect(
       out
         .trimEnd()
         .split('\n')
         .map((line) => JSON.parse(line) as unknown),
     ).toEqual([
-      { type: 'step', step: 'verify', half: 'apply', title: 'Verify', state: 'finished', ms: 2 },
-      { type: 'note', message: expect.stringContaining('"***"') },
-      { type: 'result', ok: true, exitCode: 0, url: 'http://127.0.0.1:4000/', mail: 'a@b' },
+      { type: 'step', time, step: 'verify', half: 'apply', title: 'Verify', state: 'finished', ms: 2 },
+      { type: 'note', time, message: expect.stringContaining('"***"') },
+      { type: 'result', time, ok: true, exitCode: 0, url: 'http://127.0.0.1:4000/', mail: 'a@b' },
     ]);
+  });
+
+  test('advice is typed as the caller typed it', async () => {
+    const ui = uiWith({ json: true, door: './run.sh --appliance x' });
+    const { out } = await captured(() => {
+      ui.result({ type: 'result', ok: false, exitCode: 3, next: ['./run.sh recover'] }, 'text');
+    });
+    expect(JSON.parse(out)).toMatchObject({ next: ['./run.sh --appliance x recover'] });
   });
 
   test('the first task that fails ends it', async () => {
