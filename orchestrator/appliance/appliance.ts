@@ -104,6 +104,16 @@ function withRunOptions(appliance: Appliance, defaults: RunOptions): Appliance {
   return openAppliance(appliance, { program, runtime: scoped, say, secrets });
 }
 
+/** Makes the appliance's secrets known, so that they are masked in whatever is told from now on. What cannot be read has none. */
+export async function learnSecrets({ config, directory, secrets, database }: Appliance): Promise<void> {
+  try {
+    readApplianceEnvironment(config, directory, secrets);
+  } catch {
+    // An env file that is missing is told where its values are needed.
+  }
+  await database?.environment().catch(() => undefined);
+}
+
 /** The folder with what the runner needs beside its code: the gate's preload, the schema engine. */
 export function programFile(program: Program, name: string): string {
   return join(program.runner, name);

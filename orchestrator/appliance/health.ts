@@ -2,41 +2,77 @@ import { readFileSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ServiceConfig } from '../config/schema.ts';
 import { messageOf } from '../lib/errors.ts';
+import { maskUrls } from '../lib/secrets.ts';
 import { formatDuration } from '../lib/units.ts';
 import { lastLines } from '../runtime/runtime.ts';
-import type { Appliance } from './appliance.ts';
+import { learnSecrets, type Appliance } from './appliance.ts';
 import type { Gate } from './gate.ts';
-import { ask, atPointer } from './http.ts';
+import { ask, atPointer, type Answer } from './http.ts';
 import { serviceHandle, serviceLog, serviceUrl } from './services.ts';
 
 const requestTimeoutMs = 5000;
 
-/** Why a service is not healthy, or undefined when it is. */
+/** Why a service is not healthy, or undefined when it is, or when nothing says what healthy is. */
 export async function findHealthProblem(
-  url: string,
-  expect: Readonly<Record<string, unknown>>,
-  gate: Gate | undefined,
-  signal?: AbortSignal,
+  appliance: Appliance,
+  service: ServiceConfig,
+  { gate, signal }: { gate?: Gate | undefined; signal?: AbortSignal | undefined } = {},
 ): Promise<string | undefined> {
+  const { health } = service;
+  if (!health) return undefined;
+  const url = serviceUrl(appliance, service, health.url);
   try {
     const answer = await ask(url, {
       timeoutMs: requestTimeoutMs,
       signal,
       headers: gate ? { 'holdfast-gate': gate.token } : {},
     });
-    if (answer.status < 200 || answer.status > 299) return `${url} answers ${answer.status}`;
-    const pointers = Object.entries(expect);
-    if (pointers.length === 0) return undefined;
-    const document: unknown = JSON.parse(answer.body);
-    for (const [pointer, wanted] of pointers) {
-      const got = atPointer(document, pointer);
-      if (got !== wanted)
-        return `${url} says ${pointer} is ${JSON.stringify(got)} instead of ${JSON.stringify(wanted)}`;
-    }
-    return undefined;
+    const problem = findProblemIn(answer, health.expect);
+    return problem === undefined ? undefined : `${url} ${problem}${await quoteBody(appliance, answer.body)}`;
   } catch (error) {
     return `${url} does not answer: ${messageOf(error)}`;
   }
+}
+
+function findProblemIn(
+  { status, body }: Answer,
+  expect: Readonly<Record<string, unknown>>,
+): string | undefined {
+  if (status < 200 || status > 299) return `answers ${status}`;
+  const pointers = Object.entries(expect);
+  if (pointers.length === 0) return undefined;
+  const document = parseJson(body);
+  if (document === undefined) return `answers ${status}, but no JSON`;
+  for (const [pointer, wanted] of pointers) {
+    const got = atPointer(document, pointer);
+    if (got !== wanted)
+      return `says ${pointer} is ${JSON.stringify(got)} instead of ${JSON.stringify(wanted)}`;
+  }
+  return undefined;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+/** So much of an answer's text is shown: mostly it says what is wrong. */
+const shownOfBody = 200;
+
+/**
+ * The beginning of an answer's text as one line, without what would play with a terminal. Secrets are masked before it
+ * is cut: the half of one would not be known again.
+ */
+async function quoteBody(appliance: Appliance, body: string): Promise<string> {
+  await learnSecrets(appliance);
+  const line = maskUrls(appliance.secrets.mask(body))
+    .replaceAll(/[\s\p{C}]+/gu, ' ')
+    .trim();
+  if (line === '') return '';
+  return `: ${line.length > shownOfBody ? `${line.slice(0, shownOfBody)}...` : line}`;
 }
 
 /**
@@ -59,7 +95,6 @@ export async function waitUntilHealthy(
       throw new Error(`service ${name} ended at its start${tail(appliance, name, logStart)}`);
     return;
   }
-  const url = serviceUrl(appliance, service, health.url);
   const deadline = performance.now() + health.timeout;
   let healthySince: number | undefined;
   let problem: string | undefined;
@@ -70,7 +105,7 @@ export async function waitUntilHealthy(
         `service ${name} ended ${healthySince === undefined ? 'at its start' : 'after it had been healthy'}${tail(appliance, name, logStart)}`,
       );
     }
-    problem = await findHealthProblem(url, health.expect, options.gate, options.signal);
+    problem = await findHealthProblem(appliance, service, options);
     const now = performance.now();
     if (problem === undefined) {
       healthySince ??= now;

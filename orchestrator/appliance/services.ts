@@ -93,17 +93,17 @@ export async function stopServices(
   note?: (line: string) => void,
 ): Promise<void> {
   const known = startOrder(config).toReversed();
-  for (const name of known) {
-    note?.(`stopping ${name}`);
-    await appliance.runtime.stopService(serviceHandle(appliance, name), stopPolicyOf(config.services[name]));
-  }
+  // One that does not run may have left processes of its own behind: it is ended all the same, and not talked of.
+  const stop = async (name: string) => {
+    const handle = serviceHandle(appliance, name);
+    if (appliance.runtime.serviceState(handle).running) note?.(`stopping ${name}`);
+    await appliance.runtime.stopService(handle, stopPolicyOf(config.services[name]));
+  };
+  for (const name of known) await stop(name);
   const others = appliance.runtime
     .startedServices(appliance.state.services)
     .filter((name) => !known.includes(name));
-  for (const name of others) {
-    note?.(`stopping ${name}`);
-    await appliance.runtime.stopService(serviceHandle(appliance, name), stopPolicyOf(undefined));
-  }
+  for (const name of others) await stop(name);
 }
 
 function stopPolicyOf(service: ServiceConfig | undefined): StopPolicy {

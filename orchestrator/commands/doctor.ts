@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
 import { findHealthProblem } from '../appliance/health.ts';
-import { runningServices, serviceUrl, verifyPortsAreOurs } from '../appliance/services.ts';
+import { runningServices, verifyPortsAreOurs } from '../appliance/services.ts';
 import { exitCodes, HoldfastError, messageOf, Refusal } from '../lib/errors.ts';
 import type { Register } from '../main.ts';
 import { describeOpenRun } from '../pipeline/run-lock.ts';
@@ -106,12 +106,8 @@ function checks(appliance: Appliance): Check[] {
         const running = runningServices(appliance, config);
         for (const name of running) {
           const service = config.services[name];
-          if (!service?.health) continue;
-          const problem = await findHealthProblem(
-            serviceUrl(appliance, service, service.health.url),
-            service.health.expect,
-            undefined,
-          );
+          if (!service) continue;
+          const problem = await findHealthProblem(appliance, service);
           if (problem !== undefined)
             throw new Refusal(`${name} is not healthy: ${problem}`, './run.sh restart');
         }

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Appliance } from '../appliance/appliance.ts';
 import { findHealthProblem } from '../appliance/health.ts';
-import { serviceHandle, serviceUrl } from '../appliance/services.ts';
+import { serviceHandle } from '../appliance/services.ts';
 import { exitCodes } from '../lib/errors.ts';
 import { formatDuration } from '../lib/units.ts';
 import type { Register } from '../main.ts';
@@ -91,13 +91,7 @@ async function lookAt(
   if (!state.running) return { name, ok: false, running: false, text: 'stopped' };
   const at = service?.port === undefined ? '' : ` at :${service.port}`;
   if (!service?.health) return { name, ok: true, running: true, text: `runs${at} (pid ${state.pid})` };
-  const signal = AbortSignal.timeout(1000);
-  const problem = await findHealthProblem(
-    serviceUrl(appliance, service, service.health.url),
-    service.health.expect,
-    undefined,
-    signal,
-  );
+  const problem = await findHealthProblem(appliance, service, { signal: AbortSignal.timeout(1000) });
   return problem === undefined
     ? { name, ok: true, running: true, text: `healthy${at}` }
     : { name, ok: false, running: true, text: problem };

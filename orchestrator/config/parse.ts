@@ -39,6 +39,9 @@ function describeIssue(issue: z.core.$ZodIssue, raw: unknown): Problem[] {
         describeIssue({ ...inner, path: [...issue.path, ...inner.path] }, raw),
       );
     }
+    // Where the union itself says what is wanted, its branches need not.
+    if (!issue.message.startsWith('Invalid input'))
+      return [{ path, message: `${trim(issue.message)}; found ${found(raw, issue.path)}` }];
     const expected = branches.flatMap((branch) => branch.map((inner) => trim(inner.message)));
     return [{ path, message: `${[...new Set(expected)].join(', or ')}; found ${found(raw, issue.path)}` }];
   }
@@ -62,8 +65,16 @@ function trim(message: string): string {
     .replace(/^Invalid input: /, '')
     .replace(/, received .*$/, '')
     .replace(/^Invalid/, 'invalid')
-    .replace(/^expected (record|object)$/, 'expected a mapping')
-    .replace(/^expected array$/, 'expected a list');
+    .replace(/^expected (record|object)$/, 'must be a mapping')
+    .replace(/^expected array$/, 'must be a list')
+    .replace(/^expected string$/, 'must be a text')
+    .replace(/^expected number$/, 'must be a number')
+    .replace(/^expected boolean$/, 'must be true or false')
+    .replace(/^expected /, 'must be ')
+    .replace(/^Too small: .*$/, 'must not be empty')
+    .replace(/^(Invalid|invalid) option: expected one of (.*)$/, (_, _word, options: string) => {
+      return `must be one of ${options.replaceAll('"', '').split('|').join(', ')}`;
+    });
 }
 
 function formatPath(path: readonly PropertyKey[]): string {

@@ -7,17 +7,33 @@ import { duration, identifier, insidePath, notYet } from './units.ts';
  */
 
 const signals = ['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGHUP', 'SIGKILL'] as const;
-const httpUrl = z.string().regex(/^https?:\/\//, 'must be an http:// or https:// URL');
+const urlForm = 'must be an http:// or https:// URL';
+const httpUrl = z.string({ error: urlForm }).regex(/^https?:\/\//, urlForm);
 const argv = z
-  .union([z.string().trim().min(1), z.array(z.string()).min(1)])
+  .union([z.string().trim().min(1), z.array(z.string()).min(1)], {
+    error: 'must be a command: words separated by spaces, or a list of arguments',
+  })
   .meta({ description: 'A command: words separated by spaces, or a list of arguments. No shell reads it.' });
-const pointer = z.string().regex(/^(\/[^/]*)+$/, 'must be a JSON pointer such as /database');
-const variable = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'must be the name of an environment variable');
-const environment = z.record(variable, z.union([z.string(), z.number(), z.boolean()]).transform(String));
+const pointerForm = 'must be a JSON pointer such as /database';
+const pointer = z.string({ error: pointerForm }).regex(/^(\/[^/]*)+$/, pointerForm);
+const variableForm = 'must be the name of an environment variable';
+const variable = z.string({ error: variableForm }).regex(/^[A-Za-z_][A-Za-z0-9_]*$/, variableForm);
+const value = z.union([z.string(), z.number(), z.boolean()], {
+  error: 'must be a text, a number, or true or false',
+});
+const environment = z.record(variable, value.transform(String));
+const portForm = 'must be a port from 1 to 65535';
 
 const health = z.strictObject({
   url: httpUrl.meta({ description: 'Asked until it answers 2xx; {port} is the port of the service.' }),
-  expect: z.record(pointer, z.union([z.string(), z.number(), z.boolean(), z.null()])).default({}),
+  expect: z
+    .record(
+      pointer,
+      z.union([z.string(), z.number(), z.boolean(), z.null()], {
+        error: 'must be a text, a number, true, false or null',
+      }),
+    )
+    .default({}),
   timeout: duration.default(120_000),
   stableFor: duration.default(3_000),
 });
@@ -33,7 +49,7 @@ const service = z.strictObject({
   start: argv,
   unit: notYet('a systemd unit as a service').optional(),
   user: notYet('a user of its own for a service').optional(),
-  port: z.int().min(1).max(65_535).optional(),
+  port: z.int(portForm).min(1, portForm).max(65_535, portForm).optional(),
   env: environment.default({}),
   after: z.array(identifier).default([]),
   state: z
@@ -112,6 +128,8 @@ const notification = z
     message: 'needs either url or command',
   });
 
+const keepForm = 'must be a whole number from 1 on';
+
 export const applianceSchema = z.strictObject({
   version: z.literal(1, { error: 'must be 1, the version of this format' }),
   name: identifier,
@@ -178,7 +196,10 @@ export const applianceSchema = z.strictObject({
     .default([])
     .meta({ description: 'Paths of the checkout that are neither backed up nor restored, such as caches.' }),
   backups: z
-    .strictObject({ directory: z.string().default('backups'), keep: z.int().min(1).default(5) })
+    .strictObject({
+      directory: z.string().default('backups'),
+      keep: z.int(keepForm).min(1, keepForm).default(5),
+    })
     .prefault({}),
   notify: z.array(notification).default([]),
 });

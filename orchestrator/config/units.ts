@@ -5,31 +5,30 @@ import { z } from 'zod';
 
 const durationUnits = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const;
 
+const durationForm = 'must be a duration such as 30s, 500ms or 2m';
+
 /** "500ms", "30s", "2m", "1h" -> milliseconds. */
 export const duration = z
-  .string()
-  .regex(/^\d+(\.\d+)?(ms|s|m|h)$/, 'must be a duration such as 30s, 500ms or 2m')
+  .string({ error: durationForm })
+  .regex(/^\d+(\.\d+)?(ms|s|m|h)$/, durationForm)
   .transform((text) => {
     const unit = /[a-z]+$/.exec(text)?.[0] as keyof typeof durationUnits;
     return Math.round(Number.parseFloat(text) * durationUnits[unit]);
   })
   .meta({ description: 'A duration with its unit: 500ms, 30s, 2m, 1h.' });
 
+const insideForm = 'must be a path inside the checkout (relative, without "..")';
+
 /** A path that stays inside the checkout: relative, no "..", not absolute. */
 export const insidePath = z
-  .string()
-  .min(1)
-  .refine((path) => !path.startsWith('/') && !path.split('/').includes('..'), {
-    message: 'must be a path inside the checkout (relative, without "..")',
-  })
+  .string({ error: insideForm })
+  .min(1, insideForm)
+  .refine((path) => !path.startsWith('/') && !path.split('/').includes('..'), { message: insideForm })
   .transform((path) => posix.normalize(path).replace(/\/+$/, ''));
 
-export const identifier = z
-  .string()
-  .regex(
-    /^[a-z][a-z0-9-]{0,39}$/,
-    'must be lower-case letters, digits and hyphens, at most 40, starting with a letter',
-  );
+const identifierForm = 'must be lower-case letters, digits and hyphens, at most 40, starting with a letter';
+
+export const identifier = z.string({ error: identifierForm }).regex(/^[a-z][a-z0-9-]{0,39}$/, identifierForm);
 
 /** What a later version will bring. It is refused by name: nothing that is written here is silently ignored. */
 export function notYet(what: string) {

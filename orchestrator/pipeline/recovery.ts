@@ -154,7 +154,7 @@ async function restoreSealed(
 async function readRestored(appliance: Appliance, run: Run): Promise<{ compared: string; config: Config }> {
   const sealed = run.journal.last('sealed');
   const manifest = await verifySnapshot(join(appliance.backupsDirectory, sealed?.snapshot ?? ''));
-  return { compared: 'compared before the interruption: identical', config: manifest.configuration };
+  return { compared: 'identical, before the interruption', config: manifest.configuration };
 }
 
 /** Lets everybody in and starts the version of before, as far as it ran before; then asks it who it is. */

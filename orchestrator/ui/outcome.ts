@@ -83,7 +83,7 @@ export function describeOutcome(result: RunResult, origin: Origin, target: Targe
     case 'failed-unchanged': {
       const advice =
         result.error instanceof HoldfastError ? result.error.next : `./run.sh logs ${result.run} shows more`;
-      return `Nothing was changed: ${origin.label} was never stopped.${advice === undefined ? '' : `\n${next(advice)}`}`;
+      return `Nothing was changed, and nothing was stopped.${advice === undefined ? '' : `\n${next(advice)}`}`;
     }
   }
 }

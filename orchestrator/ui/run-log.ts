@@ -44,7 +44,7 @@ export function logListener(runFolder: string, secrets: Secrets): Listener {
         const { message, ...rest } = event;
         return log[event.state === 'failed' ? 'error' : 'info'](
           rest,
-          message ?? `${event.step} ${event.state}`,
+          `${event.step} ${event.state}${message === undefined ? '' : `: ${message}`}`,
         );
       }
       case 'run':

@@ -50,8 +50,8 @@ test('an empty file lacks what must be there', () => {
   expect(errorOf(() => parseConfigText('', 'f')).message.split('\n')).toEqual([
     'cannot use f: 3 problems. Nothing was changed.',
     '  version: must be 1, the version of this format; found nothing',
-    '  name: expected string; found nothing',
-    '  services: expected a mapping; found nothing',
+    '  name: must be lower-case letters, digits and hyphens, at most 40, starting with a letter; found nothing',
+    '  services: must be a mapping; found nothing',
   ]);
 });
 

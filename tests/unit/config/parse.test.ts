@@ -39,21 +39,21 @@ describe('every problem is told at once', () => {
       'packageManager: only "npm" is supported yet; found "pnpm"',
       'builds.web.dir: must be a path inside the checkout (relative, without ".."); found "/abs"',
       'builds.web.products[0]: must be a path inside the checkout (relative, without ".."); found "../out"',
-      'services.api.start: expected string, or expected a list; found nothing',
-      'services.api.port: expected number; found "80"',
-      'services.api.stop.signal: invalid option: expected one of "SIGTERM"|"SIGINT"|"SIGQUIT"|"SIGHUP"|"SIGKILL"; found "SIGFOO"',
+      'services.api.start: must be a command: words separated by spaces, or a list of arguments; found nothing',
+      'services.api.port: must be a port from 1 to 65535; found "80"',
+      'services.api.stop.signal: must be one of SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGKILL; found "SIGFOO"',
       'services.api.health.url: must be an http:// or https:// URL; found "ftp://x"',
-      'services.api.health.timeout: expected string; found 5',
-      'data[1].path: expected string; found 1',
-      'backups.keep: Too small: expected number to be >=1; found 0',
+      'services.api.health.timeout: must be a duration such as 30s, 500ms or 2m; found 5',
+      'data[1].path: must be a text; found 1',
+      'backups.keep: must be a whole number from 1 on; found 0',
     ]);
   });
 
   test('when nothing, a list or a word is there instead of a mapping', () => {
-    expect(problemsOf(null)).toEqual(['(the whole file): expected a mapping; found an empty value']);
-    expect(problemsOf([])).toEqual(['(the whole file): expected a mapping; found a list']);
-    expect(problemsOf({ ...least, services: 'api' })).toEqual(['services: expected a mapping; found "api"']);
-    expect(problemsOf(withService(null))).toEqual(['services.api: expected a mapping; found an empty value']);
+    expect(problemsOf(null)).toEqual(['(the whole file): must be a mapping; found an empty value']);
+    expect(problemsOf([])).toEqual(['(the whole file): must be a mapping; found a list']);
+    expect(problemsOf({ ...least, services: 'api' })).toEqual(['services: must be a mapping; found "api"']);
+    expect(problemsOf(withService(null))).toEqual(['services.api: must be a mapping; found an empty value']);
   });
 
   test('a long value is shown with its beginning only', () => {

@@ -24,7 +24,7 @@ describe('a duration', () => {
 
   test('is never a bare number, whose unit nobody knows', () => {
     expect(problemsOf(withService({ start: 'x', stop: { timeout: 30 } }))).toEqual([
-      'services.api.stop.timeout: expected string; found 30',
+      'services.api.stop.timeout: must be a duration such as 30s, 500ms or 2m; found 30',
     ]);
   });
 });
@@ -46,8 +46,8 @@ describe('names and values', () => {
       C: 'true',
     });
     expect(problemsOf({ ...least, env: { set: { A: null, B: { c: 1 } } } })).toEqual([
-      'env.set.A: expected string, or expected number, or expected boolean; found an empty value',
-      'env.set.B: expected string, or expected number, or expected boolean; found a mapping',
+      'env.set.A: must be a text, a number, or true or false; found an empty value',
+      'env.set.B: must be a text, a number, or true or false; found a mapping',
     ]);
   });
 

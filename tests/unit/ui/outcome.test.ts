@@ -91,23 +91,23 @@ describe('somebody tired reads', () => {
 
   test('refused, with the fix', () => {
     expect(told({ outcome: 'refused', error: new Refusal('no room', 'free 3 GB') })).toMatchInlineSnapshot(`
-      "Nothing was changed: 1.4.0 was never stopped.
+      "Nothing was changed, and nothing was stopped.
         Next: free 3 GB"
     `);
     expect(told({ outcome: 'refused', error: new Refusal('no room') })).toMatchInlineSnapshot(
-      `"Nothing was changed: 1.4.0 was never stopped."`,
+      `"Nothing was changed, and nothing was stopped."`,
     );
   });
 
   test('interrupted before the window', () => {
     expect(told({ outcome: 'interrupted', error: new InterruptedError('SIGTERM') })).toMatchInlineSnapshot(
-      `"Nothing was changed: 1.4.0 was never stopped."`,
+      `"Nothing was changed, and nothing was stopped."`,
     );
   });
 
   test('failed before the window', () => {
     expect(told({ outcome: 'failed-unchanged', error: new Error('npm ci failed') })).toMatchInlineSnapshot(`
-      "Nothing was changed: 1.4.0 was never stopped.
+      "Nothing was changed, and nothing was stopped.
         Next: ./run.sh logs 20261120-021403 shows more"
     `);
   });

@@ -17,6 +17,10 @@ const events: readonly Event[] = [
     message: 'no',
     ms: 3,
   },
+  {
+    ...{ type: 'step', step: 'migrate-schema', half: 'apply', title: 'Schema migrations' },
+    ...{ state: 'skipped', message: 'none pending' },
+  },
   { type: 'output', line: 'password is hunter22 "\u001b[31m"' },
   { type: 'note', message: 'http://127.0.0.1:4000/ a@b' },
   { type: 'warning', message: 'postgres://u:other@h' },
@@ -39,6 +43,7 @@ test('everything is one line of JSON with its time and level', () => {
   expect(lines.map(({ type, level }) => `${String(type)} ${String(level)}`)).toEqual([
     'run info',
     'step error',
+    'step info',
     'output info',
     'note info',
     'warning warn',
@@ -48,11 +53,17 @@ test('everything is one line of JSON with its time and level', () => {
   for (const { time } of lines) expect(Date.parse(String(time))).not.toBeNaN();
 });
 
+test('a line of a step names the step, whatever became of it', () => {
+  const { lines } = logged();
+  expect(lines[1]).toMatchObject({ msg: 'migrate-data failed: no', step: 'migrate-data' });
+  expect(lines[2]).toMatchObject({ msg: 'migrate-schema skipped: none pending' });
+});
+
 test('secrets are masked, and what programs read is not', () => {
   const { lines } = logged();
-  expect(lines[2]?.['msg']).toBe('password is *** "\u001b[31m"');
-  expect(lines[4]?.['msg']).toBe('postgres://u:***@h');
-  expect(lines[6]?.['pids']).toEqual([120_000]);
+  expect(lines[3]?.['msg']).toBe('password is *** "\u001b[31m"');
+  expect(lines[5]?.['msg']).toBe('postgres://u:***@h');
+  expect(lines[7]?.['pids']).toEqual([120_000]);
 });
 
 test('it is 0600: what programs print may hold anything', () => {
