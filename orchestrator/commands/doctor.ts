@@ -6,14 +6,18 @@ import { exitCodes, HoldfastError, messageOf, Refusal } from '../lib/errors.ts';
 import type { Register } from '../main.ts';
 import { describeOpenRun } from '../pipeline/run-lock.ts';
 import { verifyNoFailedMigration } from '../schema-migrations/pending.ts';
+import { plural } from '../lib/units.ts';
 import { listSnapshots, verifySnapshot } from '../snapshot/store.ts';
 import { verifyPrograms } from '../steps/programs.ts';
 import { verifySpace } from '../steps/space.ts';
 import { changedFiles, fetchRemote, readHead } from '../tools/git-facts.ts';
+import { findMissingData, findUnignored, type Warning } from './doctor-places.ts';
+import type { Session } from './session.ts';
 
 interface Check {
   readonly name: string;
-  run(): Promise<string | undefined>;
+  /** Resolves to a remark or to a warning. Throws what is wrong. */
+  run(): Promise<string | Warning | undefined>;
 }
 
 export const registerDoctor: Register = (program, act) => {
@@ -24,31 +28,59 @@ export const registerDoctor: Register = (program, act) => {
       act(async (session) => {
         const appliance = session.open();
         const { ui } = session;
-        const problems: { name: string; problem: string; next?: string | undefined }[] = [];
-        const results: { name: string; ok: boolean; note?: string | undefined }[] = [];
+        const results: Result[] = [];
         for (const { name, run } of checks(appliance)) {
           try {
-            const note = await run();
-            results.push({ name, ok: true, note });
-            ui.print(`${ui.paint.green('✔')} ${name}${note === undefined ? '' : `: ${note}`}`);
+            const found = await run();
+            if (typeof found === 'object') {
+              results.push({ name, ok: true, warning: found.warning, next: found.next });
+              ui.print(`${ui.paint.yellow('!')} ${name}: ${found.warning}\n    Next: ${found.next}`);
+            } else {
+              results.push({ name, ok: true, note: found });
+              ui.print(`${ui.paint.green('✔')} ${name}${found === undefined ? '' : `: ${found}`}`);
+            }
           } catch (error) {
-            const next = error instanceof HoldfastError ? error.next : undefined;
-            problems.push({ name, problem: messageOf(error), next });
-            results.push({ name, ok: false, note: messageOf(error) });
+            const fix = error instanceof HoldfastError ? error.next : undefined;
+            results.push({ name, ok: false, note: messageOf(error), next: fix });
             ui.print(
-              `${ui.paint.red('✖')} ${name}: ${messageOf(error)}${next === undefined ? '' : `\n    Next: ${next}`}`,
+              `${ui.paint.red('✖')} ${name}: ${messageOf(error)}${fix === undefined ? '' : `\n    Next: ${fix}`}`,
             );
           }
         }
-        const exitCode = problems.length === 0 ? exitCodes.ok : exitCodes.refused;
-        ui.result(
-          { type: 'result', ok: problems.length === 0, exitCode, checks: results },
-          problems.length === 0 ? 'All is well.' : `${problems.length} of ${results.length} checks failed.`,
-        );
-        return exitCode;
+        return tell(session, results);
       }),
     );
 };
+
+interface Result {
+  readonly name: string;
+  readonly ok: boolean;
+  readonly note?: string | undefined;
+  readonly warning?: string;
+  /** How to mend it. */
+  readonly next?: string | undefined;
+}
+
+/** The last word. `next`: how to mend what failed, then what was warned of; the update where nothing is to be mended. */
+function tell({ ui }: Session, results: readonly Result[]): number {
+  const failed = results.filter(({ ok }) => !ok);
+  const warned = results.filter(({ warning }) => warning !== undefined);
+  const fixes = [...failed, ...warned].flatMap(({ next }) => next ?? []);
+  const exitCode = failed.length === 0 ? exitCodes.ok : exitCodes.refused;
+  const warnings = warned.length === 0 ? '' : ` ${plural(warned.length, 'warning')}.`;
+  ui.result(
+    {
+      ...{ type: 'result', ok: failed.length === 0, exitCode, checks: results },
+      next: fixes.length === 0 ? ['./run.sh update'] : fixes,
+    },
+    failed.length > 0
+      ? `${failed.length} of ${results.length} checks failed.${warnings}`
+      : warned.length > 0
+        ? `An update can go on.${warnings}`
+        : 'All is well.',
+  );
+  return exitCode;
+}
 
 function checks(appliance: Appliance): Check[] {
   const { runtime, directory, config, database, state } = appliance;
@@ -75,6 +107,10 @@ function checks(appliance: Appliance): Check[] {
         return head.commit.slice(0, 7);
       },
     },
+    { name: 'what git ignores', run: async () => await findUnignored(appliance) },
+    ...(config.data.length === 0
+      ? []
+      : [{ name: 'data', run: async () => await Promise.resolve(findMissingData(appliance)) }]),
     {
       name: 'remote',
       run: async () => {
@@ -97,7 +133,15 @@ function checks(appliance: Appliance): Check[] {
         return 'answers, and a restore without rows was tried';
       },
     },
-    { name: 'room on the disks', run: async () => await verifySpace(appliance).then(() => undefined) },
+    {
+      name: 'room on the disks',
+      run: async () => {
+        // What is not there yet has no size.
+        if (!state.isInstalled()) return 'measured after ./run.sh setup';
+        await verifySpace(appliance);
+        return undefined;
+      },
+    },
     {
       name: 'services',
       run: async () => {

@@ -1,17 +1,17 @@
-import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Appliance } from '../appliance/appliance.ts';
 import { findHealthProblem } from '../appliance/health.ts';
 import { serviceHandle } from '../appliance/services.ts';
 import { exitCodes } from '../lib/errors.ts';
-import { formatDuration } from '../lib/units.ts';
 import type { Register } from '../main.ts';
-import { readJournal, tryReadJournal, type JournalRecord } from '../pipeline/journal.ts';
-import { describeOpenRun, type OpenRun } from '../pipeline/run-lock.ts';
-import { stepTitles } from '../pipeline/step-titles.ts';
+import { describeOpenRun, readHolder } from '../pipeline/run-lock.ts';
+import { readSetup } from '../pipeline/setup-progress.ts';
 import { readOrigin } from '../pipeline/target.ts';
 import { listSnapshots } from '../snapshot/store.ts';
+import { readEnd } from './run-end.ts';
+import { nextCommands } from './next-commands.ts';
 import type { Session } from './session.ts';
+import { followRun } from './status-follow.ts';
+import { showHistory } from './status-history.ts';
 
 interface StatusOptions {
   readonly follow?: boolean;
@@ -28,7 +28,7 @@ export const registerStatus: Register = (program, act) => {
       act(async (session, options: StatusOptions) => {
         const appliance = session.open();
         if (options.history) return showHistory(session, appliance);
-        if (options.follow) return await follow(session, appliance);
+        if (options.follow) return await followRun(session, appliance);
         return await showStatus(session, appliance);
       }),
     );
@@ -37,30 +37,36 @@ export const registerStatus: Register = (program, act) => {
 async function showStatus(session: Session, appliance: Appliance): Promise<number> {
   const { ui } = session;
   const { config, state } = appliance;
-  const [origin, services] = await Promise.all([
+  const [origin, services, database] = await Promise.all([
     readOrigin(appliance),
     Promise.all(Object.keys(config.services).map(async (name) => await lookAt(appliance, name))),
+    appliance.database?.glance(),
   ]);
   const snapshots = listSnapshots(appliance.backupsDirectory);
   const newest = snapshots[0];
   const open = describeOpenRun(appliance);
   const last = state.runIds().at(-1);
-  const lastEnd =
-    last === undefined ? undefined : endOf(tryReadJournal(join(state.run(last), 'journal.ndjson')));
+  const lastEnd = last === undefined ? undefined : readEnd(appliance, last);
+  const installed = state.isInstalled();
+  const setup = installed ? undefined : lookAtSetup(appliance);
+  const next = nextCommands({
+    installed,
+    settingUp: setup?.active === true,
+    healthy: services.every(({ ok }) => ok),
+    open,
+    last: last === undefined || !lastEnd ? undefined : { run: last, outcome: lastEnd.outcome },
+  });
   const mark = (ok: boolean) => (ok ? ui.paint.green('●') : ui.paint.red('○'));
   const lines = [
     `${ui.paint.bold(config.name)}  ${origin.label}${origin.label.startsWith(origin.commit.slice(0, 7)) ? '' : ` (${origin.commit.slice(0, 7)})`}`,
-    ...(state.isInstalled()
+    ...(installed
       ? services.map(({ name, text, ok }) => `  ${mark(ok)} ${name.padEnd(12)} ${text}`)
-      : ['  not set up yet']),
+      : [setup === undefined ? '  not set up yet' : `  ${ui.paint.yellow(setup.text)}`]),
+    ...(database ? [`  ${mark(database.ok)} ${'database'.padEnd(12)} ${database.text}`] : []),
     `  snapshots    ${snapshots.length === 0 ? 'none yet' : `${snapshots.length}, the newest ${newest?.id ?? ''}`}`,
-    ...(last === undefined || !lastEnd ? [] : [`  last run     ${last}: ${lastEnd}`]),
+    ...(last === undefined || !lastEnd ? [] : [`  last run     ${last}: ${lastEnd.text}`]),
     ...(open === undefined ? [] : [`  ${ui.paint.yellow(open.text)}`]),
-    `  Next: ${nextCommands(
-      state.isInstalled(),
-      services.every(({ ok }) => ok),
-      open,
-    ).join('   ')}`,
+    `  Next: ${next.join('   ')}`,
   ];
   ui.result(
     {
@@ -70,16 +76,41 @@ async function showStatus(session: Session, appliance: Appliance): Promise<numbe
       name: config.name,
       commit: origin.commit,
       label: origin.label,
-      installed: state.isInstalled(),
+      installed,
+      ...(setup ? { setup: { active: setup.active, step: setup.step, failure: setup.failure } } : {}),
       services: services.map(({ name, ok, text, running }) => ({ name, healthy: ok, running, text })),
+      ...(database ? { database } : {}),
       snapshots: snapshots.length,
       ...(newest ? { newestSnapshot: newest.id } : {}),
-      ...(open ? { unfinished: { run: open.run, active: open.active } } : {}),
-      ...(last === undefined ? {} : { lastRun: last, lastOutcome: lastEnd }),
+      ...(open ? { unfinished: { run: open.run, active: open.active, step: open.at?.step } } : {}),
+      ...(last === undefined ? {} : { lastRun: last, lastOutcome: lastEnd?.text }),
+      next,
     },
     lines.join('\n'),
   );
   return exitCodes.ok;
+}
+
+/** How far the setup came that did not come to its end, and whether it is at work now. */
+function lookAtSetup(appliance: Appliance) {
+  const setup = readSetup(appliance.state);
+  if (!setup) return undefined;
+  const { step, title, failure } = setup;
+  if (failure !== undefined) {
+    const why = failure.split('\n')[0] ?? '';
+    return {
+      ...{ active: false, step, failure },
+      text: `setup failed at "${title}": ${why}\n  mend that; then ./run.sh setup goes on where it stopped`,
+    };
+  }
+  const holder = readHolder(appliance);
+  const active = holder !== undefined && ['setup', 'update'].includes(holder.command);
+  return {
+    ...{ active, step, failure },
+    text: active
+      ? `setup is at "${title}" (pid ${holder.pid})`
+      : `setup was interrupted at "${title}"; ./run.sh setup goes on there`,
+  };
 }
 
 async function lookAt(
@@ -95,103 +126,4 @@ async function lookAt(
   return problem === undefined
     ? { name, ok: true, running: true, text: `healthy${at}` }
     : { name, ok: false, running: true, text: problem };
-}
-
-function nextCommands(installed: boolean, healthy: boolean, open: OpenRun | undefined): string[] {
-  if (open)
-    return open.active
-      ? ['./run.sh status --follow', './run.sh logs --follow']
-      : ['./run.sh recover', './run.sh logs'];
-  if (!installed) return ['./run.sh setup', './run.sh doctor', './run.sh help'];
-  return healthy
-    ? ['./run.sh update', './run.sh backup create', './run.sh help']
-    : ['./run.sh start', './run.sh doctor', './run.sh logs'];
-}
-
-function endOf(records: readonly JournalRecord[] | undefined): string | undefined {
-  if (!records) return 'its journal is damaged';
-  const finished = records.findLast((record) => record.type === 'finished');
-  if (finished?.type !== 'finished') return undefined;
-  return `${finished.outcome}${finished.failedStep === undefined ? '' : ` (${stepTitles[finished.failedStep]} failed)`}`;
-}
-
-function showHistory(session: Session, appliance: Appliance): number {
-  const runs = appliance.state
-    .runIds()
-    .toReversed()
-    .map((run) => {
-      const records = tryReadJournal(join(appliance.state.run(run), 'journal.ndjson'));
-      if (!records) return { run, outcome: 'its journal is damaged' };
-      const started = records.find((record) => record.type === 'run-started');
-      const finished = records.findLast((record) => record.type === 'finished');
-      return {
-        run,
-        ...(started?.type === 'run-started'
-          ? { kind: started.kind, from: started.fromLabel, to: started.toLabel }
-          : {}),
-        ...(finished?.type === 'finished'
-          ? { outcome: finished.outcome, failedStep: finished.failedStep, outageMs: finished.outageMs }
-          : { outcome: 'unfinished' }),
-      };
-    });
-  const lines = runs.map(({ run, outcome, ...rest }) => {
-    const { kind = '', from = '', to = '' } = 'kind' in rest ? rest : {};
-    const failed = 'failedStep' in rest && rest.failedStep ? ` at ${stepTitles[rest.failedStep]}` : '';
-    const offline = 'outageMs' in rest && rest.outageMs ? `, offline ${formatDuration(rest.outageMs)}` : '';
-    return `${run}  ${kind.padEnd(9)} ${from} -> ${to}  ${outcome}${failed}${offline}`;
-  });
-  session.ui.result(
-    { type: 'result', ok: true, exitCode: 0, runs },
-    lines.length === 0 ? 'No run yet.' : lines.join('\n'),
-  );
-  return exitCodes.ok;
-}
-
-/** Shows the steps of the run that is under way as they come, until it ends. */
-async function follow(session: Session, appliance: Appliance): Promise<number> {
-  const run = appliance.state.unfinishedRun();
-  if (run === undefined) {
-    session.ui.result(
-      { type: 'result', ok: true, exitCode: 0, outcome: 'nothing-under-way' },
-      'No run is under way.\n  Next: ./run.sh status',
-    );
-    return exitCodes.ok;
-  }
-  let shown = 0;
-  for (;;) {
-    const records = readJournal(join(appliance.state.run(run), 'journal.ndjson'));
-    for (const record of records.slice(shown)) session.ui.print(describeRecord(record));
-    shown = records.length;
-    if (appliance.state.unfinishedRun() !== run) break;
-    if (describeOpenRun(appliance)?.active === false) {
-      session.ui.result(
-        { type: 'result', ok: false, exitCode: 0, outcome: 'interrupted', run },
-        `The run ${run} was interrupted.\n  Next: ./run.sh recover`,
-      );
-      return exitCodes.ok;
-    }
-    await sleep(200);
-  }
-  const outcome = endOf(readJournal(join(appliance.state.run(run), 'journal.ndjson'))) ?? 'unknown';
-  session.ui.result(
-    { type: 'result', ok: true, exitCode: 0, outcome, run },
-    `The run ${run} ended: ${outcome}.`,
-  );
-  return exitCodes.ok;
-}
-
-function describeRecord(record: JournalRecord): string {
-  const clock = record.at.slice(11, 19);
-  switch (record.type) {
-    case 'step-started':
-      return `${clock} ${stepTitles[record.step]}${record.half === 'prepare' ? ' (prepare)' : ''} ...`;
-    case 'step-finished':
-      return `${clock}   done in ${formatDuration(record.ms)}`;
-    case 'step-failed':
-      return `${clock}   failed: ${record.message}`;
-    case 'restore-phase':
-      return `${clock} restore: ${record.phase} ${record.state}`;
-    default:
-      return `${clock} ${record.type}`;
-  }
 }

@@ -16,6 +16,7 @@ import {
   type Credentials,
 } from './cluster.ts';
 import { formatConnection, quoteIdentifier, quoteLiteral, type Connection } from './connection.ts';
+import type { DatabaseGlance } from './engine.ts';
 import type { PostgresServer } from './server.ts';
 import { reachableSocketFolder, removeSocketLink } from './socket-folder.ts';
 
@@ -60,10 +61,15 @@ export class EmbeddedServer implements PostgresServer {
     return { name: 'postgres', stateFolder: this.#folder, ...(place && { place }) };
   }
 
+  /** The version that the cluster was made by; undefined where there is none. */
+  #major(): string | undefined {
+    const path = join(this.#folder, 'cluster', 'data', 'PG_VERSION');
+    return existsSync(path) ? readFileSync(path, 'utf8').trim() : undefined;
+  }
+
   async bin(): Promise<string> {
-    const cluster = join(this.#folder, 'cluster', 'data', 'PG_VERSION');
-    const major = existsSync(cluster) ? Number(readFileSync(cluster, 'utf8')) : undefined;
-    const found = findServerBinaries(major);
+    const major = this.#major();
+    const found = findServerBinaries(major === undefined ? undefined : Number(major));
     if (!found)
       throw new Refusal(
         `cannot find the programs of PostgreSQL ${major ?? ''}`.trim(),
@@ -79,6 +85,20 @@ export class EmbeddedServer implements PostgresServer {
       await initialiseCluster(this.#runtime, await this.bin(), this.#folder, this.#configured);
     if (!this.#runtime.serviceState(this.#service).running) await this.#startAlone();
     await this.#ensureDatabase();
+  }
+
+  async glance(): Promise<DatabaseGlance> {
+    if (!isInitialised(this.#folder))
+      return await Promise.resolve({ kind: 'embedded', ok: false, text: 'not made yet' });
+    const version = this.#major();
+    const ok = this.#runtime.serviceState(this.#service).running;
+    const about = version === undefined ? 'PostgreSQL' : `PostgreSQL ${version}`;
+    return {
+      kind: 'embedded',
+      ok,
+      text: `${ok ? 'running' : 'stopped'} (embedded, ${about})`,
+      ...(version === undefined ? {} : { version }),
+    };
   }
 
   async stop(): Promise<void> {

@@ -8,6 +8,9 @@ export interface Database {
   /** Makes sure that it can be reached, starting the server where it is ours. Throws Refusal with the fix. */
   ensureRunning(): Promise<void>;
 
+  /** A look from outside, quick, without starting anything: is it there? Never throws. */
+  glance(): Promise<DatabaseGlance>;
+
   /** Stops the server where it is ours; nothing otherwise. */
   stop(): Promise<void>;
 
@@ -67,6 +70,19 @@ export interface Database {
 
   /** The newest schema migration that is applied, failed ones too; empty where there is no migrations table. */
   appliedMigrations(): Promise<AppliedMigration[]>;
+}
+
+/** What `status` says of a database. */
+export interface DatabaseGlance {
+  readonly kind: 'embedded' | 'external';
+  /** Whether it runs, or something answers where it should be. */
+  readonly ok: boolean;
+  /** For people; without secrets. */
+  readonly text: string;
+  /** The embedded server's major version, once it was made. */
+  readonly version?: string;
+  /** Where an external one is: `HOST:PORT`, or a socket's path. */
+  readonly host?: string;
 }
 
 export interface AppliedMigration {

@@ -1,8 +1,13 @@
-import { Refusal } from '../lib/errors.ts';
 import type { Secrets } from '../lib/secrets.ts';
+import { messageOf, Refusal } from '../lib/errors.ts';
+import { isReachable } from '../lib/ports.ts';
 import { findPostgresBinaries } from './binaries.ts';
 import { formatConnection, parseConnection, type Connection } from './connection.ts';
+import type { DatabaseGlance } from './engine.ts';
 import type { PostgresServer } from './server.ts';
+
+/** `status` is not to wait for a server that is far away or gone. */
+const glanceTimeoutMs = 200;
 
 /** A database on a server that somebody else runs; where it is stands in the appliance's environment. */
 export class ExternalServer implements PostgresServer {
@@ -38,6 +43,23 @@ export class ExternalServer implements PostgresServer {
 
   async ensureRunning(): Promise<void> {
     await this.service();
+  }
+
+  async glance(): Promise<DatabaseGlance> {
+    let connection: Connection;
+    try {
+      connection = await this.service();
+    } catch (error) {
+      return { kind: 'external', ok: false, text: messageOf(error) };
+    }
+    const { host, port } = connection;
+    const onSocket = host.startsWith('/');
+    const at = onSocket ? host : `${host}:${port}`;
+    const ok = await isReachable(
+      onSocket ? { path: `${host}/.s.PGSQL.${port}` } : { host, port },
+      glanceTimeoutMs,
+    );
+    return { kind: 'external', ok, host: at, text: ok ? `reachable at ${at}` : `does not answer at ${at}` };
   }
 
   async stop(): Promise<void> {}

@@ -4,7 +4,7 @@ import { HoldfastError, messageOf, NotRestoredError, Refusal } from '../lib/erro
 import type { Runtime } from '../runtime/runtime.ts';
 import { parseMajorVersion } from '../tools/postgres.ts';
 import { PostgresClient } from './client.ts';
-import type { AppliedMigration, Database, DatabaseFacts, Replacement } from './engine.ts';
+import type { AppliedMigration, Database, DatabaseFacts, DatabaseGlance, Replacement } from './engine.ts';
 import { compareContents, readFacts, readProperties } from './facts.ts';
 import {
   announcedName,
@@ -65,6 +65,10 @@ export class PostgresDatabase implements Database {
         error,
       );
     }
+  }
+
+  async glance(): Promise<DatabaseGlance> {
+    return await this.#server.glance();
   }
 
   async stop(): Promise<void> {

@@ -1,10 +1,13 @@
 import type { Connection } from './connection.ts';
+import type { DatabaseGlance } from './engine.ts';
 
 /** The PostgreSQL server behind a database: one of our own, or somebody else's. */
 export interface PostgresServer {
   /** The folder of the client programs, no older than the server. Throws Refusal with the fix. */
   bin(): Promise<string>;
   ensureRunning(): Promise<void>;
+  /** @see Database.glance */
+  glance(): Promise<DatabaseGlance>;
   stop(): Promise<void>;
   /** How services reach the database. */
   service(): Promise<Connection>;

@@ -15,6 +15,25 @@ export async function isPortTaken(port: number): Promise<boolean> {
   });
 }
 
+/** True if somebody accepts a connection there within that time. */
+export async function isReachable(
+  where: { host: string; port: number } | { path: string },
+  timeoutMs: number,
+): Promise<boolean> {
+  return await new Promise((resolve) => {
+    const socket = connect(where);
+    const answer = (reachable: boolean) => {
+      clearTimeout(timer);
+      socket.destroy();
+      resolve(reachable);
+    };
+    // The socket's own timeout does not cover the look-up of a name.
+    const timer = setTimeout(() => answer(false), timeoutMs);
+    socket.once('connect', () => answer(true));
+    socket.once('error', () => answer(false));
+  });
+}
+
 /**
  * Below the range from which the kernel takes ports for outgoing connections: one of them could take ours while it is
  * stopped, and a client that knocks at a closed port of that range may at last be connected to itself.

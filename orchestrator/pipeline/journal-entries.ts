@@ -5,6 +5,8 @@ export const stateFormat = 1;
 export type RunKind = 'update' | 'rollback' | 'backup';
 
 export const stepNames = [
+  // Of a setup, which has no journal; it shares the others' names.
+  'prepare-database',
   'preflight',
   'stop-services',
   'backup-database',

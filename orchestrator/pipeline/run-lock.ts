@@ -8,6 +8,8 @@ import { formatDuration } from '../lib/units.ts';
 import { waitFor } from '../lib/wait.ts';
 import type { HeldLock } from '../runtime/runtime.ts';
 import { readJournal } from './journal.ts';
+import type { StepName } from './journal-entries.ts';
+import { readSetup } from './setup-progress.ts';
 import { stepTitles } from './step-titles.ts';
 
 /** Who holds the lock, for the one who does not get it. */
@@ -96,26 +98,38 @@ export function readHolder(appliance: Appliance): Holder | undefined {
 export function describeWork(appliance: Appliance, { command, pid, startedAt }: Holder): string {
   const since = new Date(startedAt);
   const clock = `${String(since.getHours()).padStart(2, '0')}:${String(since.getMinutes()).padStart(2, '0')}`;
-  const step = currentStep(appliance);
+  const step = currentStep(appliance)?.title ?? setupStep(appliance, command);
   const where = step === undefined ? 'is at work' : `is at "${step}"`;
   // The clock may have been set back since.
   const lasted = formatDuration(Math.max(0, Date.now() - since.getTime()));
   return `the ${command} of ${clock} (pid ${pid}, ${lasted}) ${where}`;
 }
 
+/** Where a run is: the step, for programs, and how it is called. A restore is told by its phase. */
+export interface Place {
+  readonly step: StepName | 'restore';
+  readonly title: string;
+}
+
 /** The step that the open run is at. */
-export function currentStep(appliance: Appliance): string | undefined {
+export function currentStep(appliance: Appliance): Place | undefined {
   const run = appliance.state.unfinishedRun();
   if (run === undefined) return undefined;
   try {
     const last = readJournal(join(appliance.state.run(run), 'journal.ndjson')).findLast(
       (record) => record.type === 'step-started' || record.type === 'restore-phase',
     );
-    if (last?.type === 'restore-phase') return `restore: ${last.phase}`;
-    return last?.type === 'step-started' ? stepTitles[last.step] : undefined;
+    if (last?.type === 'restore-phase') return { step: 'restore', title: `restore: ${last.phase}` };
+    return last?.type === 'step-started' ? { step: last.step, title: stepTitles[last.step] } : undefined;
   } catch {
     return undefined;
   }
+}
+
+/** Where a setup is that is at work; what a failed one left behind is none. */
+function setupStep({ state }: Appliance, command: string): string | undefined {
+  const setup = ['setup', 'update'].includes(command) ? readSetup(state) : undefined;
+  return setup?.failure === undefined ? setup?.title : undefined;
 }
 
 async function describeHolder(appliance: Appliance): Promise<string> {
@@ -129,6 +143,7 @@ export interface OpenRun {
   readonly run: string;
   /** False: it was interrupted, and is to be recovered. */
   readonly active: boolean;
+  readonly at: Place | undefined;
   readonly text: string;
 }
 
@@ -137,8 +152,9 @@ export function describeOpenRun(appliance: Appliance): OpenRun | undefined {
   const run = appliance.state.unfinishedRun();
   if (run === undefined) return undefined;
   const holder = readHolder(appliance);
+  const at = currentStep(appliance);
   const text = holder
     ? describeWork(appliance, holder)
-    : `the run ${run} was interrupted at "${currentStep(appliance) ?? 'the beginning'}" and is to be recovered`;
-  return { run, active: holder !== undefined, text };
+    : `the run ${run} was interrupted at "${at?.title ?? 'the beginning'}" and is to be recovered`;
+  return { run, active: holder !== undefined, at, text };
 }

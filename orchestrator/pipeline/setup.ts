@@ -3,15 +3,18 @@ import { join } from 'node:path';
 import { untilAborted, type Appliance } from '../appliance/appliance.ts';
 import { verifyPortsAreOurs } from '../appliance/services.ts';
 import { removeDurably, writeFileAtomic } from '../lib/atomic-file.ts';
-import { Refusal } from '../lib/errors.ts';
+import { messageOf, Refusal } from '../lib/errors.ts';
 import { removeTree } from '../lib/remove-tree.ts';
 import { buildsOf, compile, install } from '../steps/builds.ts';
 import { runDataMigrations } from '../steps/migrate-data.ts';
-import { deploy, findPending } from '../steps/migrate-schema.ts';
+import { lateBuildsTitle } from '../steps/build-frontend.ts';
+import { deploy, findPending, schemaMigrationsTitle } from '../steps/migrate-schema.ts';
 import { ensurePrograms } from '../steps/programs.ts';
 import { noteInstalled } from './after-run.ts';
 import type { Driver, DriverTask, Listener } from './events.ts';
+import type { StepName } from './journal-entries.ts';
 import { startAndVerify } from './recovery.ts';
+import { forgetSetup, noteSetup } from './setup-progress.ts';
 import { readOrigin } from './target.ts';
 
 /**
@@ -35,19 +38,15 @@ export async function setUp(
     output: (line: string) => options.listener({ type: 'output', line }),
   };
   const environment = async () => (await database?.environment()) ?? {};
-  const task = (
-    title: string,
-    run: (note: (line: string) => void) => Promise<string | undefined>,
-  ): DriverTask => ({
+  const task = (step: StepName, title: string, run: Work): DriverTask => ({
     title,
-    run: async (note) => {
-      options.signal.throwIfAborted();
-      return await run(note);
-    },
+    run: async (show) => await runStep(whole, { step, title, run, show, ...options }),
   });
   const build = (phase: 'before-migrations' | 'after-migrations') => async (note: (line: string) => void) => {
     let made = 0;
-    for (const [name, one] of buildsOf(target, phase)) {
+    const builds = buildsOf(target, phase);
+    if (builds.length === 0) return 'none configured';
+    for (const [name, one] of builds) {
       const marker = join(appliance.state.path, `building-${name}`);
       const products = one.products.map((product) => join(appliance.directory, one.dir, product));
       // Half-made products of a build that failed or was killed are worth nothing.
@@ -61,20 +60,20 @@ export async function setUp(
     }
     return made === 0 ? 'built already' : undefined;
   };
-  await options.driver.drive([
-    task('Check the appliance', async (note) => {
+  const tasks = [
+    task('preflight', 'Check the appliance', async (note) => {
       await ensurePrograms(appliance.runtime, config, note);
       appliance.state.ensure();
       await verifyPortsAreOurs(appliance, config);
       return undefined;
     }),
-    task('Database', async () => {
+    task('prepare-database', 'Database', async () => {
       if (!database) return 'none';
       await database.ensureRunning();
       return undefined;
     }),
-    task('Install and build', build('before-migrations')),
-    task('Prisma schema migrations', async (note) => {
+    task('build-backend', 'Install and build', build('before-migrations')),
+    task('migrate-schema', schemaMigrationsTitle(config), async (note) => {
       const { prisma } = config;
       if (!prisma || prisma.deploy === 'none') return 'none configured';
       const pending = await findPending(appliance, config);
@@ -92,17 +91,66 @@ export async function setUp(
       await deploy({ ...base, note, environment: await environment() });
       return undefined;
     }),
-    task('Data migrations', async (note) => {
+    task('migrate-data', 'Data migrations', async (note) => {
       const context = { ...base, note, environment: await environment() };
       if (!config.prisma?.dataMigrations) return 'none configured';
       await runDataMigrations(context);
       return undefined;
     }),
-    task('Build the frontend', build('after-migrations')),
-    task('Start the services', async (note) => {
+    task('build-frontend', lateBuildsTitle(config), build('after-migrations')),
+    task('restart-services', 'Start the services', async (note) => {
       await startAndVerify(appliance, config, origin, { note });
       return undefined;
     }),
-  ]);
+  ];
+  // Why it failed is told with what to do about it, by the caller.
+  await options.driver.drive(tasks, { tellsWhy: false });
   noteInstalled(appliance, origin.commit);
+  forgetSetup(appliance.state);
+}
+
+type Work = (note: (line: string) => void) => Promise<string | undefined>;
+
+/** One step of a setup: noted on disk, told to those who listen as a run tells its own. */
+async function runStep(
+  { state, secrets }: Appliance,
+  {
+    step,
+    title,
+    run,
+    show,
+    listener,
+    signal,
+  }: {
+    step: StepName;
+    title: string;
+    run: Work;
+    show: (line: string) => void;
+    listener: Listener;
+    signal: AbortSignal;
+  },
+): Promise<string | undefined> {
+  signal.throwIfAborted();
+  const about = { type: 'step', step, half: 'apply', title } as const;
+  const startedAt = performance.now();
+  noteSetup(state, { step, title });
+  listener({ ...about, state: 'started' });
+  try {
+    const skipped = await run((message) => {
+      show(message);
+      listener({ type: 'note', message });
+    });
+    const ms = performance.now() - startedAt;
+    listener(
+      skipped === undefined
+        ? { ...about, state: 'finished', ms }
+        : { ...about, state: 'skipped', message: skipped },
+    );
+    return skipped;
+  } catch (error) {
+    const message = messageOf(error);
+    listener({ ...about, state: 'failed', message, ms: performance.now() - startedAt });
+    noteSetup(state, { step, title, failure: secrets.mask(message) });
+    throw error;
+  }
 }

@@ -2,6 +2,7 @@ import type { StepName } from './journal-entries.ts';
 
 /** A step's name for people, where only its name is at hand: in a journal, in a message. */
 export const stepTitles: Readonly<Record<StepName, string>> = {
+  'prepare-database': 'database',
   preflight: 'check the appliance',
   'stop-services': 'stop the services',
   'backup-database': 'back up the database',

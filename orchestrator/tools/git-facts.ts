@@ -62,6 +62,11 @@ export async function isDescendant(
   return (await answer(runtime, git.isAncestor(directory, older, newer))) !== undefined;
 }
 
+/** Whether git leaves a path of the checkout out, be it there or not. A folder ends with a slash. */
+export async function isIgnored(runtime: Runtime, directory: string, path: string): Promise<boolean> {
+  return (await answer(runtime, git.checkIgnored(directory, path))) !== undefined;
+}
+
 /** Tracked files that were changed, for people, as `git status --short` names them. */
 export async function changedFiles(runtime: Runtime, directory: string): Promise<string[]> {
   const { stdout } = await runtime.run(git.statusOfTracked(directory));

@@ -57,6 +57,8 @@ export const topLevel = (directory: string) => git(directory, ['rev-parse', '--s
 export const remoteUrl = (directory: string, remote: string) => git(directory, ['remote', 'get-url', remote]);
 export const isAncestor = (directory: string, older: string, newer: string) =>
   git(directory, ['merge-base', '--is-ancestor', older, newer]);
+export const checkIgnored = (directory: string, path: string) =>
+  git(directory, ['check-ignore', '--quiet', '--no-index', '--', path]);
 export const configValue = (directory: string, key: string) => git(directory, ['config', '--get', key]);
 export const listTags = (directory: string, pattern: string) =>
   git(directory, [
