@@ -14,7 +14,7 @@ const longestFolder = 80;
  * @throws Refusal if somebody else made that link
  */
 export function reachableSocketFolder(folder: string): string {
-  if (isShort(folder)) return folder;
+  if (isShortEnough(folder)) return folder;
   const link = linkFor(folder);
   try {
     symlinkSync(folder, link);
@@ -28,10 +28,11 @@ export function reachableSocketFolder(folder: string): string {
 
 /** Takes the link away again, where there is one. May be run twice. */
 export function removeSocketLink(folder: string): void {
-  if (!isShort(folder)) rmSync(linkFor(folder), { force: true });
+  if (!isShortEnough(folder)) rmSync(linkFor(folder), { force: true });
 }
 
-function isShort(folder: string): boolean {
+/** Whether a socket in this folder can be named as it lies. */
+export function isShortEnough(folder: string): boolean {
   return Buffer.byteLength(folder) <= longestFolder;
 }
 

@@ -1,4 +1,6 @@
+import { dirname, resolve } from 'node:path';
 import type { Manifest } from './manifest.ts';
+import { embeddedServerGuide } from './restore-guide-server.ts';
 
 /** RESTORE.md: how to get everything back with tar and PostgreSQL's own programs, should Holdfast not be at hand. */
 export function restoreGuide(manifest: Manifest): string {
@@ -13,7 +15,9 @@ export function restoreGuide(manifest: Manifest): string {
   const database = manifest.database
     ? `## Database
 
-It was \`${name}\`, owned by \`${manifest.database.owner}\`, on PostgreSQL ${manifest.database.serverVersion}. Restore into a new database, look at it, then swap names:
+It was \`${name}\`, owned by \`${manifest.database.owner}\`, on PostgreSQL ${manifest.database.serverVersion}.
+
+${describeServer(manifest)}Restore into a new database, look at it, then swap names:
 
     createdb --template=template0 --encoding=${manifest.database.encoding} --lc-collate=${manifest.database.collate} \\
         --lc-ctype=${manifest.database.ctype} --owner=${manifest.database.owner} ${name}_restored
@@ -42,4 +46,18 @@ The archive holds every file of the checkout, tracked and untracked, but not .gi
 (${manifest.products.map((product) => product.path).join(', ') || 'none'}); those are made by installing and building commit ${manifest.commit}.
 
 ${database}`;
+}
+
+/** How to connect: to a server of our own we say it, to somebody else's the appliance's environment does. */
+function describeServer({ configuration, configurationFile, database }: Manifest): string {
+  if (configuration.database === 'none') return '';
+  if (configuration.database.embedded === true) {
+    const state = resolve(dirname(configurationFile), configuration.stateDirectory);
+    return embeddedServerGuide(state, database?.serverVersion ?? '');
+  }
+  const variable = configuration.database.adminUrl ?? configuration.database.url[0];
+  return `Where its server is stands in \`${variable}\` of the appliance's environment; give host, port, user and password to every
+command below as PGHOST, PGPORT, PGUSER and PGPASSWORD.
+
+`;
 }

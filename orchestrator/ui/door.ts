@@ -1,3 +1,5 @@
+import { shellWord } from '../lib/shell-word.ts';
+
 /** The commands that advice names; nothing else that looks like ours is touched, such as a service's `./run.sh serve`. */
 const commands =
   /(?<![\w./-])\.\/run\.sh (?=(?:update|rollback|status|backup|doctor|logs|setup|start|stop|restart|recover|config|help)\b)/g;
@@ -10,15 +12,11 @@ const commands =
  */
 export function doorFor(calledAs: string | undefined, appliance: string | undefined): string {
   // Without a slash it was found by bash and not by the shell that will read the advice.
-  const door = calledAs?.includes('/') === true ? quote(calledAs) : './run.sh';
-  return appliance === undefined ? door : `${door} --appliance ${quote(appliance)}`;
+  const door = calledAs?.includes('/') === true ? shellWord(calledAs) : './run.sh';
+  return appliance === undefined ? door : `${door} --appliance ${shellWord(appliance)}`;
 }
 
 /** Advice as it can be typed: each `./run.sh COMMAND` in a text becomes the caller's own way to type it. */
 export function spellCommands(text: string, door: string): string {
   return text.replaceAll(commands, () => `${door} `);
-}
-
-function quote(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
