@@ -10,6 +10,9 @@ shopt -s globstar nullglob inherit_errexit
 say() { printf '%s\n' "$*" >&2; }
 die() { say "cannot start: $*"; exit 1; }
 
+# npm by itself is silent for more than a minute where there is no network: one more attempt, soon, is enough.
+patience=(--fetch-retries=1 --fetch-retry-mintimeout=2000 --fetch-retry-maxtimeout=5000 --fetch-timeout=60000)
+
 # Until this subshell ends, nobody else builds; and what it makes belongs to its owner alone, whatever the umask.
 build_alone() {
   umask 077
@@ -44,11 +47,11 @@ install_node() {
     aarch64 | arm64) machine=arm64 ;;
     *) die "no Node ${pinned%%.*} is packaged for $(uname -m). Install Node ${pinned%%.*} or later by hand." ;;
   esac
-  say "Installing Node $pinned into .holdfast (once) ..."
+  say "Downloading Node $pinned from the npm registry into .holdfast (about 50 MB, once) ..."
   mkdir -p -- "$state/node"
   temporary=$(mktemp -d -- "$state/node/.new.XXXXXX")
   npm install --prefix "$temporary" --no-save --no-package-lock --ignore-scripts --no-audit --no-fund --loglevel=error \
-    "node-linux-$machine@$pinned" >/dev/null || { rm -rf -- "$temporary"; die "npm could not install Node $pinned. Check the network, or install Node ${pinned%%.*} by hand."; }
+    "${patience[@]}" "node-linux-$machine@$pinned" >/dev/null || { rm -rf -- "$temporary"; die "npm could not download Node $pinned. Check the network ('npm ping' shows whether the registry answers), or install Node ${pinned%%.*} by hand."; }
   publish "$temporary/node_modules/node-linux-$machine" "$state/node/$pinned"
   rm -rf -- "$temporary"
 }
@@ -68,12 +71,12 @@ find_dependencies() {
   [ -d "$folder" ] || build_alone "$state"
   if [ ! -d "$folder" ]; then
     [ -z "$kind" ] || omit=(--include=dev)
-    say "Installing Holdfast's own dependencies (once) ..."
+    say "Downloading Holdfast's own dependencies from the npm registry into .holdfast (once for each version) ..."
     mkdir -p -- "$state/dependencies"
     temporary=$(mktemp -d -- "$state/dependencies/.new.XXXXXX")
     cp -- "$home/package.json" "$home/package-lock.json" "$temporary"
-    (cd -- "$temporary" && npm ci "${omit[@]}" --ignore-scripts --no-audit --no-fund --loglevel=error) >/dev/null ||
-      { rm -rf -- "$temporary"; die "npm could not install Holdfast's dependencies. Check the network and run this again."; }
+    (cd -- "$temporary" && npm ci "${omit[@]}" --ignore-scripts --no-audit --no-fund --loglevel=error "${patience[@]}") >/dev/null ||
+      { rm -rf -- "$temporary"; die "npm could not download Holdfast's dependencies. Check the network ('npm ping' shows whether the registry answers), then run this again."; }
     publish "$temporary" "$folder"
     rm -rf -- "$temporary"
   fi
