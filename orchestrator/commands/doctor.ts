@@ -3,6 +3,7 @@ import type { Appliance } from '../appliance/appliance.ts';
 import { findHealthProblem } from '../appliance/health.ts';
 import { runningServices, verifyPortsAreOurs } from '../appliance/services.ts';
 import { exitCodes, HoldfastError, messageOf, Refusal } from '../lib/errors.ts';
+import { shellWord } from '../lib/shell-word.ts';
 import type { Register } from '../main.ts';
 import { describeOpenRun } from '../pipeline/run-lock.ts';
 import { verifyNoFailedMigration } from '../schema-migrations/pending.ts';
@@ -102,7 +103,7 @@ function checks(appliance: Appliance): Check[] {
         if (changed.length > 0)
           throw new Refusal(
             `tracked files were changed: ${changed.slice(0, 3).join(', ')}`,
-            `git -C ${directory} stash`,
+            `git -C ${shellWord(directory)} stash`,
           );
         return head.commit.slice(0, 7);
       },

@@ -97,7 +97,7 @@ function lookAtSetup(appliance: Appliance) {
   if (!setup) return undefined;
   const { step, title, failure } = setup;
   if (failure !== undefined) {
-    const why = failure.split('\n')[0] ?? '';
+    const why = (failure.split('\n')[0] ?? '').replaceAll(/\s+/g, ' ');
     return {
       ...{ active: false, step, failure },
       text: `setup failed at "${title}": ${why}\n  mend that; then ./run.sh setup goes on where it stopped`,

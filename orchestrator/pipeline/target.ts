@@ -3,6 +3,7 @@ import { isAbsolute, join, relative } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
 import { parseConfigText } from '../config/load.ts';
 import { Refusal } from '../lib/errors.ts';
+import { shellWord } from '../lib/shell-word.ts';
 import {
   fetchRemote,
   fileAt,
@@ -61,7 +62,7 @@ export async function findDestination(appliance: Appliance, to: string | undefin
   if (!(await isDescendant(runtime, directory, origin.commit, commit))) {
     throw new Refusal(
       `cannot update to ${label}: the checkout (${origin.label}) has commits that it does not descend from`,
-      `see git -C ${directory} log --oneline ${commit.slice(0, 7)}..HEAD; move them elsewhere, or publish them first`,
+      `see git -C ${shellWord(directory)} log --oneline ${commit.slice(0, 7)}..HEAD; move them elsewhere, or publish them first`,
     );
   }
   return {

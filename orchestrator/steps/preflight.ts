@@ -2,6 +2,7 @@ import { existsSync, globSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { verifyPortsAreOurs } from '../appliance/services.ts';
 import { Refusal } from '../lib/errors.ts';
+import { shellWord } from '../lib/shell-word.ts';
 import type { Step, StepContext } from '../pipeline/step.ts';
 import { verifyNoFailedMigration } from '../schema-migrations/pending.ts';
 import { productPaths } from '../snapshot/products.ts';
@@ -58,7 +59,7 @@ async function verifyCheckout({ appliance, origin }: StepContext): Promise<void>
       .join('\n');
     throw new Refusal(
       `cannot go on: ${changed.length} tracked ${changed.length === 1 ? 'file was' : 'files were'} changed in the checkout (at ${origin.commit.slice(0, 7)}):\n${shown}`,
-      `git -C ${directory} stash  (keeps them), or git -C ${directory} checkout -- .  (drops them)`,
+      `git -C ${shellWord(directory)} stash  (keeps them), or git -C ${shellWord(directory)} checkout -- .  (drops them)`,
     );
   }
 }

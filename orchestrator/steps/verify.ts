@@ -2,6 +2,7 @@ import { verifyGate, verifyRelease, waitUntilHealthy } from '../appliance/health
 import { isWorker, startOrder } from '../appliance/services.ts';
 import type { Step } from '../pipeline/step.ts';
 import { changedFiles } from '../tools/git-facts.ts';
+import { shellWord } from '../lib/shell-word.ts';
 
 export const verify: Step = {
   name: 'verify',
@@ -19,7 +20,7 @@ export const verify: Step = {
     if (changed.length > 0) {
       warn(
         `installing or building changed ${changed.length} files that git tracks (${changed.slice(0, 3).join(', ')}): ` +
-          `the next update and rollback are refused until they are put back: git -C ${appliance.directory} checkout -- .`,
+          `the next update and rollback are refused until they are put back: git -C ${shellWord(appliance.directory)} checkout -- .`,
       );
     }
     note(`${target.label} answers`);

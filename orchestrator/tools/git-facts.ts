@@ -1,4 +1,5 @@
 import { Refusal, messageOf } from '../lib/errors.ts';
+import { shellWord } from '../lib/shell-word.ts';
 import { CommandError, type Command, type Runtime } from '../runtime/runtime.ts';
 import * as git from './git.ts';
 
@@ -87,7 +88,7 @@ export async function fetchRemote(runtime: Runtime, directory: string, remote: s
   if ((await answer(runtime, git.remoteUrl(directory, remote))) === undefined) {
     throw new Refusal(
       `cannot fetch: the checkout has no remote "${remote}"`,
-      `git -C ${directory} remote add ${remote} URL`,
+      `git -C ${shellWord(directory)} remote add ${remote} URL`,
     );
   }
   try {
