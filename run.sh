@@ -56,8 +56,10 @@ install_node() {
   rm -rf -- "$temporary"
 }
 
-# Moves a finished folder to its name, unless somebody else was quicker.
+# Moves a finished folder to its name, unless somebody else was quicker. On disk first: after a power cut a runner of
+# no bytes had its name, did nothing, and exited 0.
 publish() {
+  sync --file-system "$1" 2>/dev/null || sync
   mv -T -- "$1" "$2" 2>/dev/null || [ -d "$2" ] || die "$2 could not be created."
 }
 
@@ -98,8 +100,9 @@ find_runner() {
   local home=$1 state=$2 node=$3 hash folder temporary
   hash=$(cd -- "$home" && sha256sum -- orchestrator/**/*.ts orchestrator/**/*.cjs package.json package-lock.json | sha256sum)
   folder=$state/runner/${hash:0:16}
-  [ -f "$folder/main.mjs" ] || build_alone "$state"
-  if [ ! -f "$folder/main.mjs" ]; then
+  [ -s "$folder/main.mjs" ] || build_alone "$state"
+  if [ ! -s "$folder/main.mjs" ]; then
+    rm -rf -- "$folder"
     mkdir -p -- "$state/runner"
     temporary=$(mktemp -d -- "$state/runner/.new.XXXXXX")
     if "$node" "$home/orchestrator/build-runner.ts" "$temporary" "$node" >&2; then

@@ -1,9 +1,11 @@
 import type { Appliance } from '../appliance/appliance.ts';
-import { newRunId } from '../appliance/state.ts';
+import { newRunId, type StateDirectory } from '../appliance/state.ts';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf, NotRestoredError } from '../lib/errors.ts';
 import { collectAfterRun } from '../pipeline/after-run.ts';
+import { readJournal } from '../pipeline/journal.ts';
+import { phaseOf, type RunPhase } from '../pipeline/journal-entries.ts';
 import { eventOf, notifyAll, type Notification } from '../pipeline/notify.ts';
 import type { Listener } from '../pipeline/events.ts';
 import { executeRun, type RunRequest, type RunResult } from '../pipeline/pipeline.ts';
@@ -57,7 +59,7 @@ export async function runAndTell(
     // It did not even begin: nothing was touched.
     if (!(error instanceof NotRestoredError) && state.unfinishedRun() !== id) throw error;
     await tell('not-restored', messageOf(error), 0);
-    return tellNotRestored(session, id, error);
+    return tellNotRestored(session, appliance, id, error);
   }
   if (result.outcome === 'updated' || result.outcome === 'rolled-back')
     await readyTheDoor(request.appliance, listener);
@@ -69,8 +71,13 @@ export async function runAndTell(
   return exitCodeOf(result);
 }
 
-/** Exit 11: services are down, and the data is safe in the snapshot. Both causes and the next command are told. */
-function tellNotRestored(session: Session, run: string, error: unknown): number {
+/** Exit 11: services are down. Where the data is, both causes and the next command are told. */
+function tellNotRestored(
+  session: Session,
+  { state }: Pick<Appliance, 'state'>,
+  run: string,
+  error: unknown,
+): number {
   const told =
     error instanceof NotRestoredError
       ? error
@@ -86,9 +93,17 @@ function tellNotRestored(session: Session, run: string, error: unknown): number 
       error: told.message,
       next,
     },
-    describeNotRestored(told.message, run, next, session.ui.paint),
+    describeNotRestored(told.message, { id: run, phase: reachedPhase(state, run) }, next, session.ui.paint),
   );
   return told.exitCode;
+}
+
+/** How far a run came. A backup changes nothing: sealed or not, the data is where it was. */
+function reachedPhase(state: StateDirectory, run: string): RunPhase {
+  const records = readJournal(join(state.run(run), 'journal.ndjson'));
+  const phase = phaseOf(records);
+  const isBackup = records.some((record) => record.type === 'run-started' && record.kind === 'backup');
+  return phase === 'sealed' && isBackup ? 'window' : phase;
 }
 
 /**

@@ -28,6 +28,7 @@ const stopPolicy = { signal: 'SIGINT', timeoutMs: 60_000, kill: 'process' } as c
  * to it through a closed folder such as /root, so it is handed the folder open (`directoryDescriptor`).
  */
 export class EmbeddedServer implements PostgresServer {
+  readonly isOurs = true;
   readonly fenceBy = 'server';
   readonly #folder: string;
   readonly #runtime: Runtime;

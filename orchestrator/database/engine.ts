@@ -29,6 +29,9 @@ export interface Database {
   /** Its size on disk, for space checks, in bytes. */
   sizeBytes(): Promise<number>;
 
+  /** What `prepareReplacement` takes on this machine's disk at worst; undefined where the server is not ours. */
+  roomForRestore(): Promise<{ readonly bytes: number; readonly files: number } | undefined>;
+
   /**
    * Proves before anything is touched that a restore can be walked: rights, tools, nothing that a swap would break.
    * Leaves nothing behind. Throws Refusal with the fix.

@@ -11,6 +11,7 @@ const glanceTimeoutMs = 200;
 
 /** A database on a server that somebody else runs; where it is stands in the appliance's environment. */
 export class ExternalServer implements PostgresServer {
+  readonly isOurs = false;
   readonly fenceBy: 'name' | 'nothing';
   readonly #variables: readonly string[];
   readonly #adminVariable: string | undefined;

@@ -97,6 +97,19 @@ export class PostgresDatabase implements Database {
     return await (await this.#live()).query<number>('select pg_database_size(current_database());');
   }
 
+  async roomForRestore(): Promise<{ bytes: number; files: number } | undefined> {
+    if (!this.#server.isOurs) return undefined;
+    // A restore writes its rows twice, once into the log; the log is cut back when it reaches max_wal_size. The rest
+    // of the half is what building the biggest index takes meanwhile.
+    return await (
+      await this.#live()
+    ).query<{ bytes: number; files: number }>(
+      `with measured as (select pg_database_size(current_database()) * 1.5 as bytes)
+       select json_build_object('bytes', ceil(bytes + least(bytes, pg_size_bytes(current_setting('max_wal_size')))),
+         'files', (select 3 * count(*) from pg_class)) from measured;`,
+    );
+  }
+
   async proveWayBack(scratchFile: string): Promise<void> {
     await proveWayBack(await this.#maintenance(), await this.#live(), await this.#name(), scratchFile);
   }

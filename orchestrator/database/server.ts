@@ -8,6 +8,8 @@ export interface PostgresServer {
   ensureRunning(): Promise<void>;
   /** @see Database.glance */
   glance(): Promise<DatabaseGlance>;
+  /** True where its data lie on this machine's disk, under the state directory. */
+  readonly isOurs: boolean;
   stop(): Promise<void>;
   /** How services reach the database. */
   service(): Promise<Connection>;

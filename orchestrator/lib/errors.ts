@@ -62,7 +62,7 @@ export class InterruptedError extends HoldfastError {
   }
 }
 
-/** The way back could not be walked to its end: services stay down, the data is safe in the snapshot. */
+/** The way back could not be walked to its end: services stay down, and what is safe where depends on how far it came. */
 export class NotRestoredError extends HoldfastError {
   constructor(message: string, options: { next?: string; cause?: unknown } = {}) {
     super(message, { exitCode: exitCodes.notRestored, ...options });
@@ -73,6 +73,11 @@ export class NotRestoredError extends HoldfastError {
 export function messageOf(error: unknown): string {
   if (error instanceof AggregateError && error.message === '') return error.errors.map(messageOf).join('; ');
   return error instanceof Error ? error.message : String(error);
+}
+
+/** True where there was no room: no blocks, no inodes, no quota. */
+export function isDiskFull(error: unknown): boolean {
+  return hasCode(error, 'ENOSPC', 'EDQUOT');
 }
 
 /** True for a Node system error with this code, such as `ENOENT`. */

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
 import { writeFileAtomic } from '../lib/atomic-file.ts';
 import { removeTree } from '../lib/remove-tree.ts';
-import { reservePath } from '../snapshot/restore.ts';
+import { releaseReserves } from '../snapshot/reserve.ts';
 import { findForRollback, type Choice } from '../snapshot/choose.ts';
 import { prune } from '../snapshot/retention.ts';
 import { listSnapshots } from '../snapshot/store.ts';
@@ -19,7 +19,7 @@ export async function collectAfterRun(
   run: Run,
   end: 'done' | 'restored',
 ): Promise<void> {
-  removeTree(reservePath(run.folder));
+  releaseReserves(appliance, run.id);
   removeTree(join(run.folder, 'code'));
   removeTree(join(run.folder, 'work'));
   if (end === 'done' && run.started.kind !== 'backup') noteInstalled(appliance, run.started.to);

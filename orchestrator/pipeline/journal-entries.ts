@@ -44,6 +44,8 @@ export interface RunStarted {
   readonly kind: RunKind;
   readonly sequence: number;
   readonly pid: number;
+  /** The kernel's id of the boot that it began in; older journals have none. */
+  readonly boot?: string;
   readonly from: string;
   readonly to: string;
   readonly fromLabel: string;

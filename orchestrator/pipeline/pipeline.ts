@@ -4,6 +4,7 @@ import { isWorker, startOrder, startService } from '../appliance/services.ts';
 import { HoldfastError, InterruptedError, messageOf, NotRestoredError } from '../lib/errors.ts';
 import type { Signals } from '../lib/signals.ts';
 import { SnapshotDraft } from '../snapshot/draft.ts';
+import { releaseReserves } from '../snapshot/reserve.ts';
 import type { SnapshotKind, VerifiedManifest } from '../snapshot/manifest.ts';
 import type { Driver, Listener } from './events.ts';
 import { phaseOf, type RunKind, type RunOutcome, type StepName } from './journal-entries.ts';
@@ -89,6 +90,7 @@ export async function executeRun(request: RunRequest): Promise<RunResult> {
     await request.driver.drive(tasksOf(request, context, run, clock));
     if (kind === 'backup') {
       signals.shield();
+      releaseReserves(request.appliance, run.id);
       await startAgain(request.appliance, run);
       clock.outageMs = performance.now() - clock.closedAt;
       await tryAfterwards(
@@ -140,6 +142,8 @@ export async function executeRun(request: RunRequest): Promise<RunResult> {
   signals.shield();
   clock.outageMs = performance.now() - clock.closedAt;
   try {
+    // Nothing goes back any more, and to open the fence on a full disk takes a few bytes.
+    releaseReserves(request.appliance, run.id);
     await openToAll(request.appliance);
   } catch (error) {
     // The run stays open: the next command, whatever it is, opens fence and gate first.
@@ -236,7 +240,7 @@ function stoppedByTheDisk(error: unknown, step: StepName): NotRestoredError {
 function bothErrors(error: unknown, step: StepName, restoreError: unknown): NotRestoredError {
   const next = restoreError instanceof HoldfastError ? restoreError.next : undefined;
   return new NotRestoredError(`${step}: ${messageOf(error)}\nand then: ${messageOf(restoreError)}`, {
-    next: next ?? './run.sh recover goes on where this stopped; the data is safe in the snapshot',
+    next: next ?? './run.sh recover goes on where this stopped',
     cause: new AggregateError([error, restoreError], 'the run and its restore failed'),
   });
 }

@@ -6,9 +6,11 @@ import { isWorker, startOrder, startService, stopServices } from '../appliance/s
 import { loadAppliance } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { messageOf, NotRestoredError } from '../lib/errors.ts';
+import { bootId } from '../lib/processes.ts';
 import { removeTree } from '../lib/remove-tree.ts';
 import { dropUnsealed } from '../snapshot/draft.ts';
-import { reservePath, restoreSnapshot } from '../snapshot/restore.ts';
+import { releaseReserves } from '../snapshot/reserve.ts';
+import { restoreSnapshot } from '../snapshot/restore.ts';
 import { verifySnapshot } from '../snapshot/store.ts';
 import type { Listener } from './events.ts';
 import { phaseOf, type RunPhase } from './journal-entries.ts';
@@ -44,6 +46,8 @@ export async function recoverRun(
   const startedAt = performance.now();
   const note = (message: string) => listener({ type: 'note', message });
   await appliance.runtime.endRun(runMark(appliance, run.id));
+  // Whatever is to be written now, a record, the database's access file, it may be a full disk that led here.
+  releaseReserves(appliance, run.id);
   const report = (state: RecoveryReport['state'], compared = ''): RecoveryReport => ({
     phase,
     state,
@@ -99,10 +103,9 @@ function dropUnsealedIfPossible(appliance: Appliance, note: (line: string) => vo
   }
 }
 
-/** What was staged and set aside is worth nothing any more. */
+/** What was staged is worth nothing any more. */
 function dropPrepared(run: Run): void {
   removeTree(join(run.folder, 'code'));
-  removeTree(reservePath(run.folder));
 }
 
 async function restoreSealed(
@@ -127,6 +130,7 @@ async function restoreSealed(
       runId: run.id,
       mark,
       replacement: begun?.mark === mark ? begun : undefined,
+      readAll: run.started.boot !== bootId(),
       phase: (phase, state) => {
         journal.append({ type: 'restore-phase', phase, state });
         listener({ type: 'restore', phase, state });

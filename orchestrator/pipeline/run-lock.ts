@@ -2,7 +2,7 @@ import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
 import { writeFileAtomic } from '../lib/atomic-file.ts';
-import { LockHeldError } from '../lib/errors.ts';
+import { isDiskFull, LockHeldError } from '../lib/errors.ts';
 import { identify, isAlive, type ProcessIdentity } from '../lib/processes.ts';
 import { formatDuration } from '../lib/units.ts';
 import { waitFor } from '../lib/wait.ts';
@@ -41,7 +41,7 @@ export async function withRunLock<T>(
     const self = identify(process.pid);
     if (!self) throw new Error('cannot read /proc/self');
     const holder: Holder = { ...self, command, startedAt: new Date().toISOString() };
-    writeFileAtomic(appliance.state.lockHolder, `${JSON.stringify(holder)}\n`);
+    tryToWrite(appliance.state.lockHolder, holder);
     return await work(held);
   } finally {
     // Before the lock: after it, it could be the next one's.
@@ -77,6 +77,17 @@ function holdOn(appliance: Appliance, lock: HeldLock): RunLock {
     return new LockLostError(again !== undefined);
   });
   return { lost, release: async () => await held.release() };
+}
+
+/** Only who loses against us reads it: a full disk must not keep a recovery from its work. */
+function tryToWrite(path: string, holder: Holder): void {
+  try {
+    writeFileAtomic(path, `${JSON.stringify(holder)}\n`);
+  } catch (error) {
+    if (!isDiskFull(error)) throw error;
+    // Better nobody than the one before.
+    rmSync(path, { force: true });
+  }
 }
 
 /** What a command does, as it stands after "cannot". */

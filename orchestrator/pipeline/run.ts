@@ -6,6 +6,7 @@ import { place } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { fsyncDirectory, renameDurably, writeFileAtomic } from '../lib/atomic-file.ts';
 import { NotRestoredError } from '../lib/errors.ts';
+import { bootId } from '../lib/processes.ts';
 import type { Secrets } from '../lib/secrets.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { damagedRun } from './damaged-run.ts';
@@ -53,6 +54,7 @@ export function beginRun(
     kind,
     sequence: options.sequence,
     pid: process.pid,
+    boot: bootId(),
     from: origin.commit,
     to: target.commit,
     fromLabel: origin.label,

@@ -27,8 +27,14 @@ export interface TreeDifference {
 /**
  * Compares a tree with what it was. An entry that the kernel has not changed since (`isUntouched`) is not read;
  * every other file is, to the last byte.
+ *
+ * @param readAll reads every file: after a power cut a file may hold other bytes though its times are the old ones
  */
-export async function compareTree(root: Root, whole: readonly Entry[]): Promise<TreeDifference> {
+export async function compareTree(
+  root: Root,
+  whole: readonly Entry[],
+  readAll = false,
+): Promise<TreeDifference> {
   const inventory = withoutLeftOut(root, whole);
   const holders = new Set<RawPath>();
   const live = new Map(scan(root, holders).map((entry) => [entry.path, entry]));
@@ -37,7 +43,7 @@ export async function compareTree(root: Root, whole: readonly Entry[]): Promise<
   const touched: Entry[] = [];
   for (const entry of inventory) {
     const now = live.get(entry.path);
-    const what = await differenceOf(root.path, entry, now);
+    const what = await differenceOf(root.path, entry, now, readAll);
     if (what !== undefined) (entry.type === 'directory' ? folders : damaged).push({ entry, what });
     else if (now && entry.type !== 'special' && !isUntouched(entry, now)) touched.push(entry);
   }
@@ -64,11 +70,12 @@ async function differenceOf(
   root: string,
   before: Entry,
   now: Entry | undefined,
+  readAll: boolean,
 ): Promise<string | undefined> {
   // Pipes and sockets are made anew by the programs that use them; no archive holds them.
   if (before.type === 'special') return undefined;
   if (!now) return 'is missing';
-  if (before.type !== 'directory' && isUntouched(before, now)) return undefined;
+  if (!readAll && before.type !== 'directory' && isUntouched(before, now)) return undefined;
   const difference = describeDifference(before, now);
   if (difference !== undefined) return difference;
   if (before.type !== 'file' || before.sha256 === undefined) return undefined;

@@ -14,8 +14,9 @@ import { join, relative, resolve } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
 import type { Config } from '../config/schema.ts';
 import { fsyncDirectory, writeFileAtomic } from '../lib/atomic-file.ts';
-import { hasCode } from '../lib/errors.ts';
+import { hasCode, messageOf } from '../lib/errors.ts';
 import { ancestorsOf, parentOf, under, type RawPath } from '../lib/raw-path.ts';
+import { removeTree } from '../lib/remove-tree.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { createArchive, extractArchive } from '../tools/tar.ts';
 import { compareTree, wholeLinkGroups } from './compare-tree.ts';
@@ -157,13 +158,14 @@ export async function restoreRoot(
   snapshotFolder: string,
   root: SnapshotRoot,
   places: { work: string; failed: string },
+  readAll = false,
 ): Promise<void> {
   const inventory = readInventory(join(snapshotFolder, root.inventory));
   const archive = join(snapshotFolder, root.archive);
   if (!root.present) return await Promise.resolve(moveAllAside(root, places));
   mkdirSync(root.path, { recursive: true });
   const { work, failed } = placesFor(root, places);
-  const difference = await compareTree(root, inventory);
+  const difference = await compareTree(root, inventory, readAll);
   // What only looks as it was comes from the archive as well: attributes and ACLs cannot be compared from here.
   // Once only: tar takes a name that stands in its list twice for one that the archive lacks.
   const listed = new Set(difference.damaged.map(({ entry }) => entry.path));
@@ -190,7 +192,7 @@ export async function restoreRoot(
   if (damaged.length > 0) {
     rmSync(work, { recursive: true, force: true });
     mkdirSync(work, { recursive: true, mode: 0o700 });
-    await runtime.run(extractArchive({ archive, into: work, entries: nameList(damaged) }));
+    await extractWithRoom(runtime, { archive, into: work, entries: nameList(damaged) }, failed);
     for (const { path } of damaged) {
       moveAside(root.path, failed, path);
       mkdirSync(under(root.path, parentOf(path)), { recursive: true });
@@ -208,6 +210,26 @@ export async function restoreRoot(
   ];
   if (folders.length > 0)
     await runtime.run(extractArchive({ archive, into: root.path, entries: nameList(folders) }));
+}
+
+/**
+ * What a failed update made is kept until its room is needed: a migration that filled the disk must not keep what it
+ * overwrote from coming back.
+ */
+async function extractWithRoom(
+  runtime: Runtime,
+  what: Parameters<typeof extractArchive>[0],
+  failed: string,
+): Promise<void> {
+  const extract = async () => await runtime.run(extractArchive(what));
+  try {
+    await extract();
+  } catch (error) {
+    if (!/No space left on device|Disk quota exceeded/.test(messageOf(error)) || !existsSync(failed))
+      throw error;
+    removeTree(failed);
+    await extract();
+  }
 }
 
 /** A root on another file system cannot be renamed into the state directory: work inside it. */

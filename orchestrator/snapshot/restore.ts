@@ -4,8 +4,7 @@ import type { Appliance } from '../appliance/appliance.ts';
 import { stopServices } from '../appliance/services.ts';
 import { compareProperties } from '../database/facts.ts';
 import type { Replacement } from '../database/engine.ts';
-import { writeFileAtomic } from '../lib/atomic-file.ts';
-import { removeTree } from '../lib/remove-tree.ts';
+import { removeDurably, writeFileAtomic } from '../lib/atomic-file.ts';
 import { plural } from '../lib/units.ts';
 import type { RestorePhase } from '../pipeline/journal-entries.ts';
 import { updateRef } from '../tools/git.ts';
@@ -28,6 +27,11 @@ export interface RestoreOptions {
   readonly runId: string;
   /** The swap that this run has begun already, from its journal. */
   readonly replacement: Replacement | undefined;
+  /**
+   * Whether files that the kernel does not know as changed are read all the same. After a power cut they must be:
+   * bytes that were overwritten in place may be on disk, while the time of that change is not.
+   */
+  readonly readAll: boolean;
   /** What tells the databases of this restore from those of another one in the same run. */
   readonly mark: string;
   /** Called before and after each phase; durable when it returns. */
@@ -42,9 +46,6 @@ export interface RestoreReport {
   readonly compared: string;
 }
 
-/** The room that a run keeps free for this moment. */
-export const reservePath = (runFolder: string) => join(runFolder, 'reserve');
-
 /**
  * Makes the appliance what the snapshot says: services stopped, code, products, files, database, registry, then
  * everything compared, then the barrier. Knows nothing of the run that failed but what is on disk, deletes nothing
@@ -53,9 +54,8 @@ export const reservePath = (runFolder: string) => join(runFolder, 'reserve');
  * @throws Error with what differs, or why a phase failed; the next call begins anew
  */
 export async function restoreSnapshot(options: RestoreOptions): Promise<RestoreReport> {
-  const { appliance, manifest, folder, runId } = options;
+  const { appliance, manifest, folder, runId, readAll } = options;
   const runFolder = appliance.state.run(runId);
-  removeTree(reservePath(runFolder));
   const step = async (phase: RestorePhase, work: () => void | Promise<void>) => {
     options.phase(phase, 'started');
     await work();
@@ -71,14 +71,14 @@ export async function restoreSnapshot(options: RestoreOptions): Promise<RestoreR
         work: join(runFolder, 'work', root.name),
         failed: join(runFolder, 'failed', root.name),
       };
-      await restoreRoot(appliance.runtime, folder, root, places);
+      await restoreRoot(appliance.runtime, folder, root, places, readAll);
     }
   });
   await step('database', async () => await restoreDatabase(options));
   await step('registry', () => restoreRegistry(appliance.directory, manifest, folder));
   let compared = '';
   await step('compare', async () => {
-    compared = await compareAll(appliance, manifest, folder);
+    compared = await compareAll(appliance, manifest, folder, readAll);
   });
   await barrier(appliance);
   return { compared };
@@ -100,16 +100,24 @@ async function restoreCode(
   if (existsSync(index) && !sameBytes(index, join(gitDirectory, 'index'))) {
     writeFileAtomic(join(gitDirectory, 'index'), readFileSync(index), 0o644);
   }
+  const setRef = async () =>
+    await runtime.run(
+      updateRef(directory, { ref: manifest.ref ?? 'HEAD', to: manifest.commit, reason: 'holdfast: restore' }),
+    );
+  if (manifest.ref !== undefined && removeEmptyRef(join(gitDirectory, manifest.ref))) await setRef();
   const head = await readHead(runtime, directory);
   if (head.ref !== manifest.ref)
     throw new Error(
       `HEAD is at ${head.ref ?? 'a commit'} instead of ${manifest.ref ?? 'a commit'}: somebody switched branches meanwhile`,
     );
-  if (head.commit !== manifest.commit) {
-    await runtime.run(
-      updateRef(directory, { ref: manifest.ref ?? 'HEAD', to: manifest.commit, reason: 'holdfast: restore' }),
-    );
-  }
+  if (head.commit !== manifest.commit) await setRef();
+}
+
+/** Before 2.36 git moved branches without an fsync: a power cut right after left a file of no bytes, which it cannot read. */
+function removeEmptyRef(path: string): boolean {
+  if (!existsSync(path) || !/^\0*$/.test(readFileSync(path, 'latin1'))) return false;
+  removeDurably(path);
+  return true;
 }
 
 function sameBytes(one: string, other: string): boolean {
@@ -131,13 +139,18 @@ async function restoreDatabase(options: RestoreOptions): Promise<void> {
 }
 
 /** Compares everything with the snapshot. Throws Error that lists what differs; returns a line that says what did not. */
-async function compareAll(appliance: Appliance, manifest: VerifiedManifest, folder: string): Promise<string> {
+async function compareAll(
+  appliance: Appliance,
+  manifest: VerifiedManifest,
+  folder: string,
+  readAll: boolean,
+): Promise<string> {
   const { directory, runtime, database } = appliance;
   const problems: string[] = [];
   const parts: string[] = [];
   let entries = 0;
   for (const root of rootsToRestore(appliance, manifest.roots)) {
-    const difference = await compareTree(root, readInventory(join(folder, root.inventory)));
+    const difference = await compareTree(root, readInventory(join(folder, root.inventory)), readAll);
     problems.push(
       ...[...difference.damaged, ...difference.folders].map(({ entry, what }) =>
         formatDifference(entry.path, what),

@@ -1,10 +1,11 @@
 import { join } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
+import { renameDurably } from '../lib/atomic-file.ts';
 import { removeTree } from '../lib/remove-tree.ts';
 import { deleteRef, updateRef } from '../tools/git.ts';
 import { collectProducts } from './products.ts';
 import { dropUnsealed } from './draft.ts';
-import { listSnapshots, type SnapshotListing } from './store.ts';
+import { listSnapshots, unsealedSuffix, type SnapshotListing } from './store.ts';
 
 /** Keeps the commit of a snapshot from git's garbage collection, however branches move. */
 export const snapshotRef = (id: string) => `refs/holdfast/snapshots/${id}`;
@@ -39,7 +40,10 @@ export async function prune(
   if (options.dryRun) return going.map(({ id }) => id);
   dropUnsealed(backupsDirectory);
   for (const { id, folder } of going) {
-    removeTree(folder);
+    // First it loses its name: killed in the middle of this, half a snapshot must not pass for a whole one.
+    const doomed = `${folder}${unsealedSuffix}`;
+    renameDurably(folder, doomed);
+    removeTree(doomed);
     await runtime.run(deleteRef(directory, snapshotRef(id)), { allowFailure: true });
   }
   const kept = listSnapshots(backupsDirectory);

@@ -8,6 +8,9 @@ import { manifestSchema, snapshotFormat, type Manifest, type VerifiedManifest } 
 /** The ending of a snapshot that is being made. Such a folder is never read as a snapshot. */
 export const unsealedSuffix = '.unsealed';
 
+/** What ext4 keeps at the top of a disk: a disk of its own is a good place for snapshots. */
+const lostAndFound = 'lost+found';
+
 /** A snapshot on disk, whose manifest could be read or not. */
 export interface SnapshotListing {
   readonly id: string;
@@ -23,7 +26,11 @@ export function listSnapshots(backupsDirectory: string): SnapshotListing[] {
   if (!existsSync(backupsDirectory)) return [];
   return readdirSync(backupsDirectory, { withFileTypes: true })
     .filter(
-      (entry) => entry.isDirectory() && !entry.name.startsWith('.') && !entry.name.endsWith(unsealedSuffix),
+      (entry) =>
+        entry.isDirectory() &&
+        !entry.name.startsWith('.') &&
+        !entry.name.endsWith(unsealedSuffix) &&
+        entry.name !== lostAndFound,
     )
     .map(({ name }) => readListing(backupsDirectory, name))
     .toSorted(

@@ -2,27 +2,16 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatBytes, plural } from '../lib/units.ts';
 import type { Step } from '../pipeline/step.ts';
-import { reservePath } from '../snapshot/restore.ts';
-
-/** A reserve is worth at least this: the journal, the index, a few files that come back from the archive. */
-const minimumReserveBytes = 64 * 1024 * 1024;
+import { planReserves, takeReserves } from '../snapshot/reserve.ts';
 
 export const backupDatabase: Step = {
   name: 'backup-database',
   title: 'Back up the database',
   prepareTitle: 'Set room aside for the way back',
-  async prepare({ appliance, runFolder }) {
-    // A restore makes a second copy of the database. Its room is taken now, and given back as the restore's first act.
-    const database =
-      appliance.config.database !== 'none' && appliance.config.database.embedded
-        ? await appliance.database?.sizeBytes()
-        : 0;
-    const bytes = minimumReserveBytes + Math.ceil((database ?? 0) * 1.2);
-    await appliance.runtime.run({
-      file: 'fallocate',
-      args: ['--length', String(bytes), reservePath(runFolder)],
-      label: 'fallocate (the reserve for a restore)',
-    });
+  async prepare({ appliance, runFolder, note }) {
+    const reserves = await planReserves(appliance, runFolder);
+    await takeReserves(appliance, reserves);
+    note(formatBytes(reserves.reduce((sum, { bytes }) => sum + bytes, 0)));
   },
   async apply({ draft, note, signal }) {
     draft.begin();

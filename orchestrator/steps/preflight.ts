@@ -5,6 +5,7 @@ import { Refusal } from '../lib/errors.ts';
 import { shellWord } from '../lib/shell-word.ts';
 import type { Step, StepContext } from '../pipeline/step.ts';
 import { verifyNoFailedMigration } from '../schema-migrations/pending.ts';
+import { releaseReserves } from '../snapshot/reserve.ts';
 import { productPaths } from '../snapshot/products.ts';
 import { absoluteGitDirectory, changedFiles } from '../tools/git-facts.ts';
 import { configValue } from '../tools/git.ts';
@@ -31,6 +32,8 @@ export const preflight: Step = {
       await appliance.database.proveWayBack(join(context.runFolder, 'schema.dump'));
     }
     note('room on the disks');
+    // A power cut may have brought back what an earlier run had given back already.
+    for (const id of appliance.state.runIds()) releaseReserves(appliance, id);
     await verifySpace(appliance);
   },
 };

@@ -16,6 +16,7 @@ export const restoreSnapshotStep: Step = {
       ...restoring,
       runId,
       replacement: undefined,
+      readAll: false,
       mark: runId,
       phase: (phase) => note(`restoring: ${phase}`),
       announceReplacement: (pair) =>

@@ -9,11 +9,18 @@ const quiet = {
   LC_ALL: 'C',
 };
 
+// What git writes is durable when it ends (2.36 and later): a power cut right after a fetch left loose objects empty,
+// and every later fetch refused to go on over them.
+const settings = ['core.hooksPath=/dev/null', 'core.quotePath=false', 'core.fsync=all'].flatMap((setting) => [
+  '-c',
+  setting,
+]);
+
 function git(directory: string, args: readonly string[], more: Partial<Command> = {}): Command {
   const { addEnv, ...rest } = more;
   return {
     file: 'git',
-    args: ['-c', 'core.hooksPath=/dev/null', '-c', 'core.quotePath=false', ...args],
+    args: [...settings, ...args],
     cwd: directory,
     addEnv: { ...quiet, ...addEnv },
     timeoutMs: 120_000,

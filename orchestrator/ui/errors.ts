@@ -1,4 +1,4 @@
-import { HoldfastError, messageOf } from '../lib/errors.ts';
+import { HoldfastError, isDiskFull, messageOf } from '../lib/errors.ts';
 import { CommandError } from '../runtime/runtime.ts';
 import type { Paint } from './ui.ts';
 
@@ -8,6 +8,10 @@ export function describeError(error: unknown, options: { verbose: boolean; paint
   const lines = [`${paint.red('✖')} ${messageOf(error)}`];
   if (error instanceof HoldfastError) {
     if (error.next !== undefined) lines.push(`  ${paint.bold('Next:')} ${error.next}`);
+  } else if (isDiskFull(error)) {
+    lines.push(
+      `  ${paint.bold('Next:')} make room (df -h and df -i show where it is missing), then try again`,
+    );
   } else if (!(error instanceof CommandError)) {
     lines.push('  This is a bug in Holdfast. Please report it with the lines above; --verbose shows more.');
   }

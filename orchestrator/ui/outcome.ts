@@ -1,6 +1,7 @@
 import { exitCodes, HoldfastError, InterruptedError, messageOf } from '../lib/errors.ts';
 import { formatDuration } from '../lib/units.ts';
 import type { ResultEvent } from '../pipeline/events.ts';
+import type { RunPhase } from '../pipeline/journal-entries.ts';
 import type { RunResult } from '../pipeline/pipeline.ts';
 import type { Origin, Target } from '../pipeline/step.ts';
 import type { Paint } from './ui.ts';
@@ -77,7 +78,7 @@ export function describeOutcome(result: RunResult, origin: Origin, target: Targe
       return `${how}\n${paint.green(`RESTORED to ${origin.label}.`)} No data was lost. ${offline}\n  ${paint.bold('Why:')}  ./run.sh logs ${result.run}\n${next(advice)}`;
     }
     case 'not-restored':
-      return `${paint.red('NOT RESTORED.')} The services stay down; the data is safe in the snapshot.\n${next('./run.sh recover')}`;
+      return `${paint.red('NOT RESTORED.')} The services stay down.\n${next('./run.sh recover')}`;
     case 'refused':
     case 'interrupted':
     case 'failed-unchanged': {
@@ -88,10 +89,33 @@ export function describeOutcome(result: RunResult, origin: Origin, target: Targe
   }
 }
 
-/** Exit 11, for somebody frightened: what is so, what is safe, what to type. */
-export function describeNotRestored(message: string, run: string, next: string, paint: Paint): string {
+/** What is so, and where the data is, after a run that could not be brought to one of its ends. */
+const standing: Readonly<Record<RunPhase, readonly [string, string]>> = {
+  prepared: ['NOT FINISHED.', 'Nothing was changed.'],
+  window: [
+    'NOT STARTED AGAIN.',
+    'The services stay down; nothing had been changed yet, and the data is where it was.',
+  ],
+  sealed: ['NOT RESTORED.', 'The services stay down; the data is safe in the snapshot.'],
+  restored: ['RESTORED, BUT NOT STARTED.', 'Everything is as it was before; the services stay down.'],
+  committed: ['NOT STARTED.', 'The new version is in place, and nothing will be restored.'],
+  finished: ['NOT CLOSED.', 'The run had come to its end.'],
+};
+
+/**
+ * Exit 11, for somebody frightened: what is so, what is safe, what to type.
+ *
+ * @param phase how far the run came: before the seal no snapshot holds anything, and after it the data is in one
+ */
+export function describeNotRestored(
+  message: string,
+  { id: run, phase }: { readonly id: string; readonly phase: RunPhase },
+  next: string,
+  paint: Paint,
+): string {
+  const [headline, safe] = standing[phase];
   return [
-    `${paint.red('NOT RESTORED.')} The services stay down; the data is safe in the snapshot.`,
+    `${paint.red(headline)} ${safe}`,
     `  ${message.replaceAll('\n', '\n  ')}`,
     `  ${paint.bold('Why:')}  ./run.sh logs ${run}`,
     `  ${paint.bold('Next:')} ${next}`,

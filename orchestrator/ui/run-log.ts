@@ -1,4 +1,4 @@
-import { mkdirSync, openSync, writeSync } from 'node:fs';
+import { appendFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { maskUrls, stringifyMasked, type Secrets } from '../lib/secrets.ts';
@@ -13,7 +13,7 @@ export const logPath = (runFolder: string) => join(runFolder, 'run.log');
  */
 export function logListener(runFolder: string, secrets: Secrets): Listener {
   mkdirSync(runFolder, { recursive: true, mode: 0o700 });
-  const descriptor = openSync(logPath(runFolder), 'a', 0o600);
+  const path = logPath(runFolder);
   const clean = (text: string) => maskUrls(secrets.mask(text));
   const log = pino(
     {
@@ -24,7 +24,7 @@ export function logListener(runFolder: string, secrets: Secrets): Listener {
     {
       write: (line: string) => {
         try {
-          writeSync(descriptor, `${stringifyMasked(JSON.parse(line), clean)}\n`);
+          appendFileSync(path, `${stringifyMasked(JSON.parse(line), clean)}\n`, { mode: 0o600 });
         } catch {
           // The journal tells the same in short, and recovery does not read logs.
         }

@@ -1,4 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { waitFor } from '../../orchestrator/lib/wait.ts';
 import type { Event, ResultEvent } from '../../orchestrator/pipeline/events.ts';
@@ -48,20 +50,38 @@ export class Cli {
   }
 
   /** The same with more in its environment. */
-  static startWith(
-    env: Readonly<Record<string, string>>,
+  static startWith(env: Readonly<Record<string, string>>, ledger: Ledger, ...argv: string[]): Cli {
+    return Cli.#start(ledger, [], env, argv);
+  }
+
+  /** The same on a machine that was booted anew, as far as processes can tell. Needs root, and may mount. */
+  static async runAfterReboot(ledger: Ledger, ...argv: string[]): Promise<CliEnd> {
+    const boot = join(ledger.sandbox.root, 'boot_id');
+    writeFileSync(boot, `${randomUUID()}\n`);
+    const script = 'mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"';
+    return await Cli.#start(ledger, ['unshare', '--mount', 'sh', '-c', script, boot], {}, argv).ended;
+  }
+
+  static #start(
     { program, directory }: Ledger,
-    ...argv: string[]
+    through: readonly string[],
+    env: Readonly<Record<string, string>>,
+    argv: readonly string[],
   ): Cli {
-    const child = spawn(
+    const [file = '', ...args] = [
+      ...through,
       program.node,
-      [join(program.runner, 'main.mjs'), '--appliance', directory, '--json', '--yes', ...argv],
-      {
-        env: { ...process.env, HOLDFAST_HOME: program.home, ...env },
-        stdio: ['ignore', 'pipe', 'pipe'],
-        detached: true,
-      },
-    );
+      join(program.runner, 'main.mjs'),
+      '--appliance',
+      directory,
+      '--json',
+      '--yes',
+      ...argv,
+    ];
+    const child = spawn(file, args, {
+      env: { ...process.env, HOLDFAST_HOME: program.home, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
     const cli = new Cli(child);
     running.add(cli);
     void cli.ended.finally(() => running.delete(cli));

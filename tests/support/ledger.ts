@@ -6,7 +6,9 @@ import { ask } from '../../orchestrator/appliance/http.ts';
 import { serviceHandle } from '../../orchestrator/appliance/services.ts';
 import { loadAppliance } from '../../orchestrator/config/load.ts';
 import { formatConnection } from '../../orchestrator/database/connection.ts';
+import type { Event } from '../../orchestrator/pipeline/events.ts';
 import { localRuntime } from '../../orchestrator/runtime/local.ts';
+import type { Runtime } from '../../orchestrator/runtime/runtime.ts';
 import { captureAppliance } from './appliance-state.ts';
 import { FaultPlan, type Fault } from './faults.ts';
 import { runInProcess, type Outcome } from './in-process.ts';
@@ -26,16 +28,24 @@ export class Ledger {
   }
 
   /** A clone that was never set up. */
-  static async create(): Promise<Ledger> {
+  static async create(parent?: string): Promise<Ledger> {
     const runner = await builtRunner();
-    const sandbox = await Sandbox.create();
+    const sandbox = await Sandbox.create(parent);
     return new Ledger(sandbox, { version: 'test', home: sandbox.home, runner, node: process.execPath });
   }
 
-  /** Set up, with three acknowledged entries, and a database whose own properties are not the usual ones. */
-  static async install(): Promise<Ledger> {
-    const ledger = await Ledger.create();
+  /**
+   * Set up, with three acknowledged entries, and a database whose own properties are not the usual ones.
+   *
+   * @param options.parent where its sandbox shall lie
+   * @param options.before what is to be done with the clone before it is set up
+   */
+  static async install(
+    options: { parent?: string; before?: (ledger: Ledger) => void } = {},
+  ): Promise<Ledger> {
+    const ledger = await Ledger.create(options.parent);
     try {
+      options.before?.(ledger);
       await ledger.succeed('setup');
       for (const [note, amount] of [
         ['opening', 100],
@@ -70,11 +80,20 @@ export class Ledger {
 
   /** Runs a command in this process: `run('update', '--to', 'v2')`. */
   async run(...argv: string[]): Promise<Outcome> {
+    return await this.watched(this.#faults.listen, this.#faults.wrap(localRuntime), ...argv);
+  }
+
+  /** The same on a runtime of the test's own; nothing goes on before `listen` has heard of an event. */
+  async watched(
+    listen: (event: Event) => void,
+    runtime: Runtime = localRuntime,
+    ...argv: string[]
+  ): Promise<Outcome> {
     return await runInProcess(
       this.program,
-      this.#faults.wrap(localRuntime),
+      runtime,
       ['--appliance', this.directory, '--yes', ...argv],
-      this.#faults.listen,
+      listen,
     );
   }
 

@@ -48,8 +48,9 @@ export class Sandbox {
     this.home = join(root, 'home');
   }
 
-  static async create(): Promise<Sandbox> {
-    const sandbox = new Sandbox(mkdtempSync(join(tmpdir(), 'hold fast-')));
+  /** @param parent where it shall lie: a disk of its own, say */
+  static async create(parent = tmpdir()): Promise<Sandbox> {
+    const sandbox = new Sandbox(mkdtempSync(join(parent, 'hold fast-')));
     mkdirSync(sandbox.home);
     cpSync(fixture, sandbox.vendor, { recursive: true, filter: (path) => !/node_modules|dist$/.test(path) });
     writeTrackedOddities(sandbox.vendor);

@@ -84,7 +84,7 @@ describe('somebody tired reads', () => {
   test('not restored: never that nothing was changed', () => {
     const text = told({ outcome: 'not-restored', error: new NotRestoredError('x') });
     expect(text).toMatchInlineSnapshot(`
-      "NOT RESTORED. The services stay down; the data is safe in the snapshot.
+      "NOT RESTORED. The services stay down.
         Next: ./run.sh recover"
     `);
   });
@@ -114,7 +114,8 @@ describe('somebody tired reads', () => {
 });
 
 test('somebody frightened reads what is so, what is safe, and what to type', () => {
-  expect(describeNotRestored('both causes\non two lines', 'r1', './run.sh recover', plain))
+  const run = { id: 'r1', phase: 'sealed' } as const;
+  expect(describeNotRestored('both causes\non two lines', run, './run.sh recover', plain))
     .toMatchInlineSnapshot(`
     "NOT RESTORED. The services stay down; the data is safe in the snapshot.
       both causes
@@ -122,6 +123,21 @@ test('somebody frightened reads what is so, what is safe, and what to type', () 
       Why:  ./run.sh logs r1
       Next: ./run.sh recover"
   `);
+});
+
+test.each([
+  ['prepared', 'NOT FINISHED. Nothing was changed.'],
+  [
+    'window',
+    'NOT STARTED AGAIN. The services stay down; nothing had been changed yet, and the data is where it was.',
+  ],
+  ['restored', 'RESTORED, BUT NOT STARTED. Everything is as it was before; the services stay down.'],
+  ['committed', 'NOT STARTED. The new version is in place, and nothing will be restored.'],
+] as const)('and is told of a snapshot only where one was sealed: %s', (phase, says) => {
+  const text = describeNotRestored('why', { id: 'r1', phase }, './run.sh recover', plain);
+
+  expect(text.split('\n')[0]).toBe(says);
+  expect(text).not.toContain('snapshot');
 });
 
 test.each<[RunResult['outcome'], unknown, number]>([

@@ -1,0 +1,102 @@
+import { closeSync, existsSync, mkdirSync, openSync, statfsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Appliance } from '../appliance/appliance.ts';
+import { messageOf, Refusal } from '../lib/errors.ts';
+import { removeTree } from '../lib/remove-tree.ts';
+import { formatBytes } from '../lib/units.ts';
+import { describeRoots } from './files.ts';
+import { scan } from './inventory.ts';
+
+/*
+ * Room for the way back, taken while the appliance still serves: whatever the update itself or a stranger writes
+ * from then on, it is not written into this. It is given back as the first act of every recovery.
+ */
+
+/** The journal's growth, the index, the fence, records of services, logs: what is written even where little changed. */
+const baseBytes = 64 * 1024 * 1024;
+const baseInodes = 500;
+
+/** Making and removing more than this many files would take longer than it is worth. */
+const mostInodes = 50_000;
+
+/** A file system whose number of files was fixed when it was made: ext2, ext3 and ext4 (statfs(2)). */
+const ext4Magic = 0xef53;
+
+export interface Reserve {
+  readonly what: string;
+  /** A folder of the run's, or of the database's, which holds it. */
+  readonly folder: string;
+  readonly bytes: number;
+  /** Files that a restore makes, where the file system has a fixed number of them; otherwise none. */
+  readonly inodes: number;
+}
+
+export const reservePath = (runFolder: string) => join(runFolder, 'reserve');
+const databaseReservePath = ({ state }: Pick<Appliance, 'state'>) => join(state.postgres, 'reserve');
+
+/**
+ * What a restore may need at worst: every file of the trees that share the state's file system comes back from the
+ * archive while the failed one is kept, and a second database is filled while the first one is kept. A data folder on
+ * a disk of its own has nothing reserved on it, and neither has a database server that is not ours.
+ */
+export async function planReserves(appliance: Appliance, runFolder: string): Promise<Reserve[]> {
+  const { state, database } = appliance;
+  const device = statSync(state.path).dev;
+  const files = describeRoots(appliance, appliance.config)
+    .filter(({ root }) => existsSync(root.path) && statSync(root.path).dev === device)
+    .flatMap(({ root }) => scan(root));
+  const reserves = [
+    {
+      what: 'files that come back from the archive',
+      folder: reservePath(runFolder),
+      bytes: baseBytes + files.reduce((sum, { size }) => sum + size, 0),
+      inodes: baseInodes + files.length,
+    },
+  ];
+  const second = await database?.roomForRestore();
+  if (second) {
+    reserves.push({
+      what: 'a second copy of the database',
+      folder: databaseReservePath(appliance),
+      bytes: baseBytes + second.bytes,
+      inodes: baseInodes + second.files,
+    });
+  }
+  return reserves.map((reserve) => ({
+    ...reserve,
+    inodes: hasFixedInodes(reserve.folder) ? Math.min(reserve.inodes, mostInodes) : 0,
+  }));
+}
+
+function hasFixedInodes(folder: string): boolean {
+  const parent = join(folder, '..');
+  return existsSync(parent) && statfsSync(parent).type === ext4Magic;
+}
+
+/** Takes the room, really and at once: a disk that fills up later does not fill this. Throws Refusal if there is none. */
+export async function takeReserves(appliance: Appliance, reserves: readonly Reserve[]): Promise<void> {
+  for (const { what, folder, bytes, inodes } of reserves) {
+    try {
+      mkdirSync(folder, { recursive: true, mode: 0o700 });
+      await appliance.runtime.run({
+        file: 'fallocate',
+        args: ['--length', String(bytes), join(folder, 'bytes')],
+        label: 'fallocate (the reserve for a restore)',
+      });
+      for (let number = 0; number < inodes; number += 1)
+        closeSync(openSync(join(folder, String(number)), 'w', 0o600));
+    } catch (error) {
+      throw new Refusal(
+        `cannot set room aside for the way back: ${formatBytes(bytes)} for ${what}: ${messageOf(error)}`,
+        `make room on the disk of ${join(folder, '..')} (df -h and df -i show it), then try again`,
+        error,
+      );
+    }
+  }
+}
+
+/** Gives everything back. May be run twice. Only under the lock: an open run needs its own. */
+export function releaseReserves(appliance: Pick<Appliance, 'state'>, runId: string): void {
+  removeTree(reservePath(appliance.state.run(runId)));
+  removeTree(databaseReservePath(appliance));
+}
