@@ -54,6 +54,8 @@ export async function startService(appliance: Appliance, name: string, options: 
   if (!service) throw new Error(`there is no service ${name}`);
   const handle = serviceHandle(appliance, name);
   if (appliance.runtime.serviceState(handle).running) return;
+  // One that was started and never recorded (we were killed in between) would hold its port.
+  await appliance.runtime.stopService(handle, stopPolicyOf(service));
   const variables = readApplianceEnvironment(options.config, appliance.directory, appliance.secrets);
   const { database } = options.config;
   // The administrator's way in is ours alone.

@@ -12,6 +12,7 @@ import {
   identify,
   isAlive,
   isEnding,
+  signalProcess,
   type ProcessIdentity,
 } from '../lib/processes.ts';
 import { asUser } from './local-user.ts';
@@ -48,10 +49,21 @@ export async function startService(service: ServiceLaunch): Promise<void> {
     });
     child.unref();
     const identity = child.pid === undefined ? undefined : identify(child.pid);
-    if (identity) writeFileAtomic(recordPath(service), `${JSON.stringify(identity)}\n`);
+    if (identity) record(service, identity);
   } finally {
     closeSync(log);
     if (folder !== undefined) closeSync(folder);
+  }
+}
+
+/** A service that cannot be recorded (a full disk) must not run: whoever starts it again would have two of it. */
+function record(service: ServiceHandle, identity: ProcessIdentity): void {
+  try {
+    writeFileAtomic(recordPath(service), `${JSON.stringify(identity)}\n`);
+  } catch (error) {
+    // It leads its own process group.
+    signalProcess(-identity.pid, 'SIGKILL');
+    throw error;
   }
 }
 

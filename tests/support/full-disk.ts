@@ -4,16 +4,21 @@ import type { RestorePhase, StepName } from '../../orchestrator/pipeline/journal
 import { listSnapshots, verifySnapshot } from '../../orchestrator/snapshot/store.ts';
 import type { Ledger } from './ledger.ts';
 
+/** Whether the long version is asked for: every phase of a restore, every disk at every step. */
+export const inFull = process.env['HOLDFAST_DISK_FULL'] === 'all';
+
 /** When somebody's file takes the last block. */
 export type Instant =
-  | { readonly step: StepName; readonly half: 'prepare' | 'apply' }
-  | { readonly restoring: RestorePhase };
+  { readonly step: StepName; readonly half: 'prepare' | 'apply' } | { readonly restoring: RestorePhase };
 
 export const nameOf = (instant: Instant): string =>
   'restoring' in instant ? `restore: ${instant.restoring}` : `${instant.step}, ${instant.half}`;
 
 /** Does something at the very instant at which a step or a phase begins: nothing goes on before it is done. */
-export function at(instant: Instant, act: () => void): { listen: (event: Event) => void; came: () => boolean } {
+export function at(
+  instant: Instant,
+  act: () => void,
+): { listen: (event: Event) => void; came: () => boolean } {
   let came = false;
   return {
     came: () => came,

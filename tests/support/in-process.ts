@@ -20,6 +20,8 @@ export interface Outcome {
   /** Why it failed or refused; empty when it did not. */
   readonly error: string;
   readonly next: string | undefined;
+  /** Its last word, as an operator reads it. */
+  readonly text: string;
   readonly events: readonly Event[];
 }
 
@@ -35,6 +37,7 @@ export async function runInProcess(
 ): Promise<Outcome> {
   const events: Event[] = [];
   let result: ResultEvent | undefined;
+  let lastWord = '';
   let exitCode = 0;
   let failure: unknown;
   const secrets = new Secrets();
@@ -48,8 +51,9 @@ export async function runInProcess(
     driver: { drive: driveSilently },
     print: () => {},
     say: (message) => listener({ type: 'say', message }),
-    result: (event) => {
+    result: (event, text) => {
       result = event;
+      lastWord = text;
     },
     confirm: async () => await Promise.resolve(true),
     paint,
@@ -76,6 +80,7 @@ export async function runInProcess(
     result,
     error: failure === undefined ? textOf(result?.['error']) : messageOf(failure),
     next: failure instanceof HoldfastError ? failure.next : undefined,
+    text: lastWord,
     events,
   };
 }

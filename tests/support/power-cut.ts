@@ -1,6 +1,8 @@
+import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { Event } from '../../orchestrator/pipeline/events.ts';
+import { localRuntime } from '../../orchestrator/runtime/local.ts';
 import type { Runtime } from '../../orchestrator/runtime/runtime.ts';
 import { findProcessesOf } from './sandbox.ts';
 import type { SmallDisk } from './small-disk.ts';
@@ -11,79 +13,132 @@ export interface Cut {
   readonly image: string;
 }
 
+export interface CutOptions {
+  /** Instants that are wanted in any case, the first of each. */
+  readonly always: readonly RegExp[];
+  /** How many random ones, and by which seed they are chosen. */
+  readonly random?: number;
+  readonly seed?: number;
+  /** Whether `sync` does what it says. A test of barriers must be able to fail. */
+  readonly barriers?: boolean;
+}
+
+/** A run has about so many instants: its records, and before and after each of its commands. */
+const usualInstants = 230;
+
 /**
- * Copies the image of a disk while a run is at work on it: at every record of its journal, before and after every
- * command, and at random instants within them. Nothing of the run is told to write anything out for it. While a copy
- * is made everything on the disk stands still, so that it is one instant.
+ * Copies the image of a disk while a run is at work on it: at records of its journal, before and after its commands,
+ * and within them. Nothing is told to write anything out for it. While a copy is made everything on the disk stands
+ * still, so that it is one instant.
  */
 export class PowerCuts {
-  readonly cuts: Cut[] = [];
-  /** How many instants there were to choose from. */
-  seen = 0;
+  readonly #cuts: Cut[] = [];
   readonly #disk: SmallDisk;
-  readonly #wanted: (when: string) => boolean;
+  readonly #random: () => number;
+  readonly #options: Required<CutOptions>;
+  readonly #awaited: Set<RegExp>;
+  #seen = 0;
   #current: string | undefined;
 
-  /** @param wanted decides of which instants a copy is made */
-  constructor(disk: SmallDisk, wanted: (when: string) => boolean) {
+  constructor(disk: SmallDisk, options: CutOptions) {
     this.#disk = disk;
-    this.#wanted = wanted;
+    this.#options = { random: 0, seed: 1, barriers: true, ...options };
+    this.#awaited = new Set(options.always);
+    this.#random = generator(this.#options.seed);
   }
 
   readonly listen = (event: Event): void => {
     if (event.type === 'step') this.#at(`${event.step}, ${event.half} ${event.state}`);
-    else if (event.type === 'restore') this.#at(`restore ${event.phase} ${event.state}`);
+    else if (event.type === 'restore') this.#at(`restore: ${event.phase} ${event.state}`);
     else if (event.type === 'output') this.#at(`output: ${event.line}`);
   };
 
-  /** @param barriers whether `sync` does what it says: a test must be able to fail */
-  wrap(runtime: Runtime, barriers = true): Runtime {
-    return {
-      ...runtime,
-      run: async (command, options) => {
-        const name = [basename(command.file), ...command.args].join(' ').slice(0, 60);
-        this.#at(`before ${name}`);
-        this.#current = name;
-        const result =
-          basename(command.file) === 'sync' && !barriers
-            ? { exitCode: 0, stdout: '', stderr: '' }
-            : await runtime.run(command, options);
-        this.#current = undefined;
-        this.#at(`after ${name}`);
-        return result;
-      },
-    };
-  }
+  readonly runtime: Runtime = {
+    ...localRuntime,
+    run: async (command, options) => {
+      const program = basename(command.file);
+      const name = command.label ?? program;
+      this.#at(`before ${name}`);
+      this.#current = name;
+      const result =
+        program === 'sync' && !this.#options.barriers
+          ? { exitCode: 0, stdout: '', stderr: '' }
+          : await localRuntime.run(command, options);
+      this.#current = undefined;
+      this.#at(`after ${name}`);
+      return result;
+    },
+    startService: async (service) => {
+      this.#at(`before start ${service.name}`);
+      await localRuntime.startService(service);
+    },
+  };
 
-  /** A copy at any instant, for a timer. */
-  strike(): void {
-    if (this.#current !== undefined) this.#at(`within ${this.#current}`);
+  /** Does a run's work, and strikes within its commands as well. Resolves to the copies, in their order. */
+  async during(work: () => Promise<void>): Promise<Cut[]> {
+    const timer = setInterval(() => {
+      if (this.#current !== undefined) this.#at(`within ${this.#current}`);
+    }, 100);
+    try {
+      await work();
+    } finally {
+      clearInterval(timer);
+    }
+    if (this.#awaited.size > 0) throw new Error(`never: ${[...this.#awaited].join(', ')}`);
+    return this.#cuts;
   }
 
   #at(when: string): void {
-    this.seen += 1;
-    if (!this.#wanted(when)) return;
-    const image = this.#disk.copyPath(`cut-${this.seen}`);
+    this.#seen += 1;
+    if (!this.#isWanted(when)) return;
+    const image = this.#disk.copyPath(`cut-${this.#seen}`);
     const others = processesOn(this.#disk.mountPoint);
     for (const pid of others) signal(pid, 'SIGSTOP');
     try {
-      if (this.#disk.copyImage(image)) this.cuts.push({ when, image });
+      if (this.#disk.copyImage(image)) this.#cuts.push({ when, image });
     } finally {
       for (const pid of others) signal(pid, 'SIGCONT');
     }
   }
 
-  /** The copies take memory: to be called when they have been tried. */
-  remove(): void {
-    for (const { image } of this.cuts) rmSync(image, { force: true });
+  #isWanted(when: string): boolean {
+    const found = [...this.#awaited].find((pattern) => pattern.test(when));
+    if (found) this.#awaited.delete(found);
+    return found !== undefined || this.#random() < this.#options.random / usualInstants;
   }
 }
 
-/** Everything that works on a disk is gone from one instant to the next, and the disk is another one. */
-export function loseEverything(disk: SmallDisk, image?: string): void {
+/** Equal numbers for equal seeds (mulberry32). */
+function generator(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
+
+/** All that works on a disk is gone from one instant to the next, and the disk holds what the image does, from now on. */
+export function loseEverything(disk: SmallDisk, image: string): void {
   endProcessesOn(disk);
   disk.unmount();
-  disk.mount(image);
+  execFileSync('cp', ['--sparse=always', image, disk.image]);
+  disk.mount();
+}
+
+/** The disk as it is now, everything on it written out, as an image to begin from. Whatever works on it is killed. */
+export function keepImage(disk: SmallDisk): string {
+  const image = disk.copyPath('kept');
+  endProcessesOn(disk);
+  disk.unmount();
+  execFileSync('cp', ['--sparse=always', disk.image, image]);
+  disk.mount();
+  return image;
+}
+
+export function forget(cuts: readonly Cut[]): void {
+  for (const { image } of cuts) rmSync(image, { force: true });
 }
 
 export function endProcessesOn({ mountPoint }: SmallDisk): void {

@@ -77,12 +77,21 @@ export class SmallDisk {
   unmount(): void {
     if (isMounted(this.mountPoint)) patiently(() => run('umount', this.mountPoint));
     const device = this.#device;
-    if (device !== undefined) patiently(() => run('losetup', '--detach', device));
+    if (device !== undefined) {
+      patiently(() => run('losetup', '--detach', device));
+      // Processes that are just ending may hold it in a mount namespace of theirs; then it goes with the last of them.
+      patiently(() => {
+        if (backingFileOf(device)?.startsWith(this.#folder)) throw new Error(`${device} is still in use`);
+      });
+    }
     this.#device = undefined;
   }
 
+  /** Takes it away. A descriptor that this process still has open on it does not keep it: it goes with that. */
   remove(): void {
-    this.unmount();
+    if (isMounted(this.mountPoint)) run('umount', '--lazy', this.mountPoint);
+    if (this.#device !== undefined) run('losetup', '--detach', this.#device);
+    this.#device = undefined;
     rmSync(this.#folder, { recursive: true, force: true });
     disks.delete(this);
   }
@@ -174,6 +183,14 @@ function imagesFolder({ megabytes }: DiskOptions): string {
   if (!existsSync(memory)) return tmpdir();
   const { bavail, bsize } = statfsSync(memory);
   return bavail * bsize > 8 * megabytes * 1024 * 1024 ? memory : tmpdir();
+}
+
+function backingFileOf(device: string): string | undefined {
+  try {
+    return readFileSync(`/sys/block/${device.replace('/dev/', '')}/loop/backing_file`, 'utf8');
+  } catch {
+    return undefined;
+  }
 }
 
 function isMounted(path: string): boolean {
