@@ -85,7 +85,10 @@ export function hasEnvironment(pid: number, name: string, value: string): boolea
   return readEnvironment(pid)?.includes(`${name}=${value}`) ?? false;
 }
 
-/** True while a process is on its way out: the kernel took its memory, and may not have closed its files yet. */
+/**
+ * True while a process is on its way out: the kernel took its memory, and may not have closed its files yet. Or it is
+ * being executed just now, and has not got its new memory yet.
+ */
 export function isEnding(pid: number): boolean {
   return readEnvironment(pid)?.join('') === '' && identify(pid) !== undefined;
 }

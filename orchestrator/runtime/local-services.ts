@@ -70,7 +70,7 @@ function record(service: ServiceHandle, identity: ProcessIdentity): void {
 /** @see Runtime.serviceState */
 export function serviceState(service: ServiceHandle): ServiceState {
   const identity = readRecord(service);
-  return identity && isAlive(identity) && hasEnvironment(identity.pid, 'HOLDFAST_SERVICE', mark(service))
+  return identity && isAlive(identity) && isOurs(service, identity.pid)
     ? { running: true, pid: identity.pid }
     : { running: false };
 }
@@ -111,7 +111,8 @@ export async function stopService(service: ServiceHandle, policy: StopPolicy): P
 
 /**
  * A record that came along with a copied folder names somebody else's process. One that is just ending has no
- * environment left to say so; to wait for its end is right for either.
+ * environment left to say so, and one that is just being executed has none yet (3 of 100 looks at a database server
+ * that was being started): to wait is right for either.
  */
 function isOurs(service: ServiceHandle, pid: number): boolean {
   return hasEnvironment(pid, 'HOLDFAST_SERVICE', mark(service)) || isEnding(pid);

@@ -82,7 +82,9 @@ async function comeBack(cut: Cut, after: State): Promise<{ outcome: FaultOutcome
   if (end.exitCode !== (outcome === 'restored' ? 10 : 0))
     return { outcome, faults: [`from "${phase}": exit ${end.exitCode}, ${String(end.result?.['error'])}`] };
   // Before the window nothing was stopped, so that nothing is started again either: that is for whoever boots.
-  if (!isOpen) await Cli.runAfterReboot(ledger, 'start');
+  const start = isOpen ? undefined : await Cli.runAfterReboot(ledger, 'start');
+  if (start && start.exitCode !== 0)
+    return { outcome, faults: [`start: exit ${start.exitCode}, ${String(start.result?.['error'])}`] };
   const found = differences(isBefore ? was : after, await ledger.capture())
     // What runs was started under another boot's id, and so it seems from here as if it did not.
     .filter((line) => !/^service \w+: running was/.test(line))
@@ -101,7 +103,7 @@ async function damagedObjects(): Promise<string[]> {
 /** Tries every copy. What was wrong after one of them, each as a line. */
 async function tryAll(
   { cuts, after }: { cuts: Cut[]; after: State },
-  context: TestContext,
+  context?: TestContext,
 ): Promise<string[]> {
   const wrong: string[] = [];
   for (const cut of cuts) {

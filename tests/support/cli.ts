@@ -82,6 +82,7 @@ export class Cli {
       env: { ...process.env, HOLDFAST_HOME: program.home, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
+    });
     const cli = new Cli(child);
     running.add(cli);
     void cli.ended.finally(() => running.delete(cli));
