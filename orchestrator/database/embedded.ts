@@ -85,6 +85,7 @@ export class EmbeddedServer implements PostgresServer {
     if (!isInitialised(this.#folder))
       await initialiseCluster(this.#runtime, await this.bin(), this.#folder, this.#configured);
     if (!this.#runtime.serviceState(this.#service).running) await this.#startAlone();
+    await this.#untilItAnswers();
     await this.#ensureDatabase();
   }
 
@@ -213,7 +214,12 @@ export class EmbeddedServer implements PostgresServer {
       openDirectory: join(this.#folder, 'cluster'),
       ...(user ? { user: user.name } : {}),
     });
+  }
+
+  /** A server that was just started, or that crashed and started itself again (a full disk), recovers first. */
+  async #untilItAnswers(): Promise<void> {
     const client = await this.#client();
+    const logFile = join(this.#folder, 'server.log');
     let last: unknown;
     const up = await waitFor(
       async () => {

@@ -8,7 +8,7 @@ import { at, halfMade, inFull, nameOf, type Instant } from '../support/full-disk
 import { Ledger } from '../support/ledger.ts';
 import { leftOf, tidyUp } from '../support/left-behind.ts';
 import { can, needs } from '../support/needs.ts';
-import { release } from '../support/releases.ts';
+import { dataMigration, release, type Edit } from '../support/releases.ts';
 import { SmallDisk } from '../support/small-disk.ts';
 import { differences, type State } from '../support/state.ts';
 
@@ -105,6 +105,25 @@ describe('full from the start of a step on', () => {
     expect(end).toMatchObject({ exitCode, result: { outcome: 'restored' } });
     expect(differences(was, await ledger.capture())).toEqual([]);
     expect(await halfMade(ledger)).toEqual([]);
+    expect(await leftOf(ledger, String(end.result?.['run']))).toEqual([]);
+    tally(context, 'restored');
+  });
+
+  test('by the update itself, until the database server panics over its log', async (context) => {
+    const fillsIt: Edit = (folder) => {
+      release(3)(folder);
+      const log =
+        "select pg_logical_emit_message(false, 'fill', repeat('x', 1000000)) from generate_series(1, 500)";
+      dataMigration(folder, '004_fills_the_disk', `await client.query("${log}");`);
+    };
+    await ledger.sandbox.publish(fillsIt, { onto: installed });
+    // Less than the log takes before it is cut back.
+    const fault = at({ step: 'migrate-data', half: 'apply' }, () => disks.get('database')?.fill(60 << 20));
+
+    const end = await ledger.watched(fault.listen, undefined, 'update');
+
+    expect(end).toMatchObject({ exitCode: 10, error: expect.stringContaining('XLogFileInit') });
+    expect(differences(was, await ledger.capture())).toEqual([]);
     expect(await leftOf(ledger, String(end.result?.['run']))).toEqual([]);
     tally(context, 'restored');
   });

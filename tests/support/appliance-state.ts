@@ -18,7 +18,7 @@ import { captureProduct, captureTree } from './tree-state.ts';
 export async function captureAppliance(
   appliance: Appliance,
   sandbox: Sandbox,
-  adminUrl: string,
+  adminUrl: string | undefined,
 ): Promise<State> {
   const { directory } = appliance;
   const products = productPaths(appliance.config);
@@ -26,7 +26,7 @@ export async function captureAppliance(
     await captureTree(directory, ['.git', '.holdfast', 'backups', ...products]),
     ...products.map((product) => captureProduct(directory, product)),
     await captureGit(sandbox),
-    await captureDatabase(adminUrl),
+    adminUrl === undefined ? new Map<string, never>() : await captureDatabase(adminUrl),
     captureRegistry(appliance),
     await captureServices(appliance),
   );
@@ -53,7 +53,9 @@ async function captureGit(sandbox: Sandbox): Promise<State> {
 }
 
 function captureRegistry({ config, directory }: Appliance): State {
-  const path = join(directory, registryPath(config) ?? '');
+  const inside = registryPath(config);
+  if (inside === undefined) return new Map();
+  const path = join(directory, inside);
   return new Map([['registry', { content: existsSync(path) ? readFileSync(path, 'utf8') : 'absent' }]]);
 }
 

@@ -118,7 +118,9 @@ export class Ledger {
 
   /** Everything that must be exactly as before after an update that failed. */
   async capture(): Promise<State> {
-    return await captureAppliance(this.open(), this.sandbox, await this.#adminUrl());
+    const appliance = this.open();
+    const adminUrl = appliance.database ? await this.#adminUrl() : undefined;
+    return await captureAppliance(appliance, this.sandbox, adminUrl);
   }
 
   /** Process ids of the services, by name: equal ones were never stopped. */

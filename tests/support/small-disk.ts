@@ -96,10 +96,10 @@ export class SmallDisk {
     disks.delete(this);
   }
 
-  /** Takes every block that is left, as a stranger's file would. */
-  fill(): void {
+  /** Takes every block that is left but for so many bytes, as a stranger's file would. */
+  fill(leftBytes = 0): void {
     let number = 0;
-    for (let bytes = this.freeBytes; bytes >= 4096;) {
+    for (let bytes = this.freeBytes - leftBytes; bytes >= 4096;) {
       const path = join(this.mountPoint, `${ballast}-${number}`);
       try {
         run('fallocate', '--length', String(bytes), path);
@@ -109,7 +109,7 @@ export class SmallDisk {
         bytes = Math.floor(bytes / 2);
         continue;
       }
-      bytes = Math.min(bytes, this.freeBytes);
+      bytes = Math.min(bytes, this.freeBytes - leftBytes);
     }
   }
 
