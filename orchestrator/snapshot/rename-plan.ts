@@ -231,7 +231,11 @@ function move(from: string, to: string, path: RawPath, touched: Set<string>): vo
   if (!exists(under(from, path))) return;
   mkdirSync(under(to, parentOf(path)), { recursive: true });
   renameSync(under(from, path), under(to, path));
-  for (const root of [from, to]) touched.add(under(root, parentOf(path)).toString('latin1'));
+  // All folders above: one that was made for it, or removed after it, is an entry of its own parent.
+  for (const root of [from, to]) {
+    for (const above of ['' as RawPath, ...ancestorsOf(path)])
+      touched.add(under(root, above).toString('latin1'));
+  }
 }
 
 /** Every rename is followed by an fsync of both its folders; folders that are gone need none. */
