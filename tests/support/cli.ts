@@ -99,6 +99,17 @@ export class Cli {
     for (const cli of running) await cli.kill();
   }
 
+  get hasEnded(): boolean {
+    return this.#end !== undefined;
+  }
+
+  /** The last step or phase that it said it had come to. */
+  get where(): string {
+    const event = this.#events.findLast(({ type }) => type === 'step' || type === 'restore');
+    if (event?.type === 'step') return `${event.step} ${event.half} ${event.state}`;
+    return event?.type === 'restore' ? `restore ${event.phase} ${event.state}` : 'before the first step';
+  }
+
   get pid(): number | undefined {
     return this.#child.pid;
   }

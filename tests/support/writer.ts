@@ -1,5 +1,8 @@
 import type { Ledger } from './ledger.ts';
 
+/** In the note of everything that such a client wrote. */
+export const writtenBy = 'written meanwhile';
+
 /** A client that keeps writing, come what may, and remembers what was acknowledged. */
 export class Writer {
   readonly #acknowledged: string[] = [];
@@ -23,7 +26,7 @@ export class Writer {
   async #write(ledger: Ledger): Promise<void> {
     const mark = Math.random().toString(36).slice(2);
     for (let number = 0; !this.#stop.signal.aborted; number += 1) {
-      const note = `written meanwhile ${mark} ${number}`;
+      const note = `${writtenBy} ${mark} ${number}`;
       const answered = await ledger.post(note, 1).then(
         () => true,
         () => false,

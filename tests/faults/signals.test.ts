@@ -1,0 +1,114 @@
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { updateSteps } from '../../orchestrator/pipeline/steps.ts';
+import * as broken from '../support/broken-releases.ts';
+import { Cli } from '../support/cli.ts';
+import { tally } from '../support/fault-tally.ts';
+import { leftOf, tidyUp, unfinishedRun } from '../support/left-behind.ts';
+import { Ledger } from '../support/ledger.ts';
+import { release } from '../support/releases.ts';
+import { differences, type State } from '../support/state.ts';
+
+/* SIGINT, SIGTERM and SIGHUP at every step. One installation serves all cases: each leaves it as it found it. */
+
+let ledger: Ledger;
+let was: State;
+
+beforeAll(async () => {
+  ledger = await Ledger.install();
+  const installed = await ledger.sandbox.publish(release(2), { tag: 'v2' });
+  await ledger.succeed('update');
+  await ledger.sandbox.publish(broken.good, { tag: 'good', onto: installed });
+  await ledger.sandbox.publish(broken.wrongCommit, { tag: 'bad', onto: installed });
+  await ledger.run('update', '--to', 'bad');
+  was = await ledger.capture();
+});
+
+afterEach(async () => {
+  await tidyUp(ledger);
+});
+
+afterAll(async () => {
+  await ledger?.destroy();
+});
+
+const prepared = updateSteps.flatMap(({ name, prepare }) => (prepare ? [name] : []));
+const applied = updateSteps.flatMap(({ name, apply }) => (apply ? [name] : []));
+const asked = [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const;
+
+test.for(prepared.flatMap((step) => asked.map(([signal, exitCode]) => ({ step, signal, exitCode }))))(
+  '$signal while $step prepares: nothing has changed, exit $exitCode',
+  async ({ step, signal, exitCode }, context) => {
+    const pids = ledger.pids();
+    const cli = Cli.start(ledger, 'update', '--to', 'good');
+    await cli.reached(step, 'prepare', 'started');
+    const { run } = unfinishedRun(ledger);
+    cli.signal(signal);
+
+    expect(await cli.ended).toMatchObject({ exitCode, result: { outcome: 'interrupted' } });
+    expect(differences(was, await ledger.capture())).toEqual([]);
+    expect(ledger.pids()).toEqual(pids);
+    expect(await leftOf(ledger, run)).toEqual([]);
+    tally(context, 'unchanged');
+  },
+);
+
+test.for(applied.flatMap((step) => asked.map(([signal]) => ({ step, signal }))))(
+  '$signal in $step: all of one version',
+  async ({ step, signal }, context) => {
+    const cli = Cli.start(ledger, 'update', '--to', 'good');
+    await cli.reached(step, 'apply', 'started');
+    const { run } = unfinishedRun(ledger);
+    cli.signal(signal);
+    const end = await cli.ended;
+
+    expect(await leftOf(ledger, run)).toEqual([]);
+    // At the commit the signal may come too late. Then the update stands, and says so.
+    const isTooLate = step === 'commit' && end.exitCode === 0;
+    expect(end).toMatchObject(
+      isTooLate
+        ? { result: { outcome: 'updated' } }
+        : { exitCode: 10, result: { outcome: 'restored', failedStep: step } },
+    );
+    if (isTooLate) await ledger.succeed('rollback');
+    expect(differences(was, await ledger.capture())).toEqual([]);
+    tally(context, end.exitCode === 0 ? 'completed' : 'restored');
+  },
+);
+
+test('further signals in a restore are answered, not obeyed', async (context) => {
+  const cli = Cli.start(ledger, 'update', '--to', 'bad');
+  for (const phase of ['stop', 'files', 'database', 'compare'] as const) {
+    await cli.restoring(phase);
+    cli.signal('SIGINT');
+    cli.signal('SIGTERM');
+  }
+
+  expect(await cli.ended).toMatchObject({
+    exitCode: 10,
+    result: { outcome: 'restored', failedStep: 'verify' },
+  });
+  expect(differences(was, await ledger.capture())).toEqual([]);
+  tally(context, 'restored', 8);
+});
+
+test('SIGHUP at every step: the run goes on to its own end', async (context) => {
+  const cli = Cli.start(ledger, 'update', '--to', 'bad');
+  for (const step of prepared) {
+    await cli.reached(step, 'prepare', 'started');
+    cli.signal('SIGHUP');
+  }
+  for (const step of applied.filter((name) => name !== 'commit')) {
+    await cli.reached(step, 'apply', 'started');
+    cli.signal('SIGHUP');
+  }
+
+  expect(await cli.ended).toMatchObject({
+    exitCode: 10,
+    result: { outcome: 'restored', failedStep: 'verify' },
+  });
+  expect(differences(was, await ledger.capture())).toEqual([]);
+  tally(context, 'restored', prepared.length + applied.length - 1);
+});

@@ -1,0 +1,20 @@
+import { expect, test } from 'vitest';
+import { tally } from '../support/fault-tally.ts';
+import { sweep } from '../support/sweep.ts';
+
+/* More, with another seed and with every case told: ./run.sh test sweep --count 300 --seed 7 */
+test(
+  'killed at 40 random instants, the appliance is one whole version each time',
+  { timeout: 900_000 },
+  async (context) => {
+    const report = await sweep({ count: 40, seed: 1 });
+
+    expect(report.mixed).toEqual([]);
+    expect(report.kills).toBeGreaterThanOrEqual(40);
+    // A sweep that only ever came too early or too late, or lost its client, would prove nothing.
+    expect(Math.min(report.before, report.after)).toBeGreaterThan(0);
+    expect(report.writes).toBeGreaterThan(100);
+    tally(context, 'restored', report.before);
+    tally(context, 'completed', report.after);
+  },
+);
