@@ -185,9 +185,9 @@ class Sweep implements SweepReport {
     // A rollback sets aside what was written since: it must be in the snapshot that undoes it.
     const aside = it.isRollback && isAfter && missing.length > 0 ? await this.#setAside() : '';
     for (const note of missing) if (!aside.includes(note)) problems.push(`lost: ${note}`);
-    await this.#removeWrites(it.start);
-    const now = await ledger.capture();
     const expected = atHome ? this.#home : it.isRollback ? it.start : this.#updated;
+    await this.#removeWrites(expected);
+    const now = await ledger.capture();
     problems.push(
       ...(atHome || it.isRollback
         ? differences(expected, now)
