@@ -78,7 +78,7 @@ find_dependencies() {
     temporary=$(mktemp -d -- "$state/dependencies/.new.XXXXXX")
     cp -- "$home/package.json" "$home/package-lock.json" "$temporary"
     (cd -- "$temporary" && npm ci "${omit[@]}" --ignore-scripts --no-audit --no-fund --loglevel=error "${patience[@]}") >/dev/null ||
-      { rm -rf -- "$temporary"; die "npm could not download Holdfast's dependencies. Check the network ('npm ping' shows whether the registry answers), then run this again."; }
+      { rm -rf -- "$temporary"; die "npm could not download Holdfast's dependencies. Check the network ('npm ping' shows whether the registry answers) and the room on the disk (df -h), then run this again."; }
     publish "$temporary" "$folder"
     rm -rf -- "$temporary"
   fi
