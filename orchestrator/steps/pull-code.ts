@@ -2,12 +2,15 @@ import { plural } from '../lib/units.ts';
 import type { Step } from '../pipeline/step.ts';
 import { carryOutPlan, codeArea, preparePlan, readPlan } from '../snapshot/rename-plan.ts';
 import { absoluteGitDirectory } from '../tools/git-facts.ts';
+import { verifyDoor } from './door.ts';
 
 export const pullCode: Step = {
   name: 'pull-code',
   title: 'Pull the code',
   prepareTitle: 'Stage the new code',
-  async prepare({ appliance, origin, target, runFolder, note }) {
+  async prepare(context) {
+    const { appliance, origin, target, runFolder, note } = context;
+    await verifyDoor(context);
     const { runtime, directory } = appliance;
     const gitDirectory = await absoluteGitDirectory(runtime, directory);
     const plan = await preparePlan(runtime, directory, gitDirectory, codeArea(runFolder), {

@@ -102,6 +102,10 @@ export const diffTree = (directory: string, from: string, to: string) =>
     encoding: 'latin1',
   });
 
+/** Exit 1 if these paths differ between two commits, 0 if not. */
+export const differ = (directory: string, from: string, to: string, paths: readonly string[]) =>
+  git(directory, ['diff-tree', '--quiet', '-r', from, to, '--', ...paths]);
+
 export const readTree = (directory: string, commit: string, indexFile: string) =>
   git(directory, ['read-tree', commit], { addEnv: { GIT_INDEX_FILE: indexFile } });
 

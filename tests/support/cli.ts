@@ -78,8 +78,17 @@ export class Cli {
       '--yes',
       ...argv,
     ];
+    return Cli.#spawn(file, args, { HOLDFAST_HOME: program.home, ...env });
+  }
+
+  /** The same through the run.sh of the checkout. */
+  static startDoor({ directory }: Ledger, ...argv: string[]): Cli {
+    return Cli.#spawn('bash', [join(directory, 'run.sh'), '--json', '--yes', ...argv], {});
+  }
+
+  static #spawn(file: string, args: readonly string[], env: Readonly<Record<string, string>>): Cli {
     const child = spawn(file, args, {
-      env: { ...process.env, HOLDFAST_HOME: program.home, ...env },
+      env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
     });

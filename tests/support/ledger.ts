@@ -14,6 +14,7 @@ import { FaultPlan, type Fault } from './faults.ts';
 import { runInProcess, type Outcome } from './in-process.ts';
 import { builtRunner } from './runner.ts';
 import { Sandbox } from './sandbox.ts';
+import { addHoldfast, lendPackages } from './self-hosted.ts';
 import type { State } from './state.ts';
 
 /** The ledger, running in a sandbox, and everything that a test asks of it or does to it. */
@@ -32,6 +33,20 @@ export class Ledger {
     const runner = await builtRunner();
     const sandbox = await Sandbox.create(parent);
     return new Ledger(sandbox, { version: 'test', home: sandbox.home, runner, node: process.execPath });
+  }
+
+  /**
+   * A clone that brings Holdfast itself, as the reference appliance does: its own run.sh, sources and lockfile. The
+   * packages are ours already, so that a start needs no network. To be used through `Cli.startDoor`.
+   */
+  static async createSelfHosted(): Promise<Ledger> {
+    const sandbox = await Sandbox.create();
+    await sandbox.publish(addHoldfast, { tag: 'v1.1' });
+    await sandbox.git(sandbox.directory, 'pull', '--quiet', '--ff-only');
+    const { directory } = sandbox;
+    lendPackages(directory);
+    const runner = await builtRunner();
+    return new Ledger(sandbox, { version: 'test', home: directory, runner, node: process.execPath });
   }
 
   /**
