@@ -1,6 +1,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { openAppliance, type Appliance, type Program } from '../appliance/appliance.ts';
+import { learnSecrets } from '../config/known-secrets.ts';
 import { loadAppliance } from '../config/load.ts';
 import { Secrets } from '../lib/secrets.ts';
 import { messageOf } from '../lib/errors.ts';
@@ -57,9 +58,14 @@ export function openSession(program: Program, options: GlobalOptions, argv: read
       // While a run is open, what counts is what it pinned: the file may be half-way to another version.
       const open = findOpenRun(directory);
       const pinned = open && openPinned(open.state.path, open.run, parts);
-      if (pinned) return pinned;
+      if (pinned) {
+        learnSecrets(pinned, secrets);
+        return pinned;
+      }
       try {
-        return openAppliance(loadAppliance(path), parts);
+        const loaded = loadAppliance(path);
+        learnSecrets(loaded, secrets);
+        return openAppliance(loaded, parts);
       } catch (error) {
         // What the run pinned is lost, and the checkout's own file may be half-way to another version.
         throw open ? damagedRun(open.state, open.run, messageOf(error), error) : error;

@@ -21,10 +21,12 @@ export async function followRun(session: Session, appliance: Appliance): Promise
   }
   let shown = 0;
   for (;;) {
+    // Asked before it is read: a run that has ended meanwhile has said its last word by then.
+    const isOver = appliance.state.unfinishedRun() !== run;
     const records = readJournal(join(appliance.state.run(run), 'journal.ndjson'));
     for (const record of records.slice(shown)) session.ui.print(describeRecord(record));
     shown = records.length;
-    if (appliance.state.unfinishedRun() !== run) break;
+    if (isOver) break;
     if (describeOpenRun(appliance)?.active === false) {
       session.ui.result(
         { type: 'result', ok: false, exitCode: 0, outcome: 'interrupted', run },

@@ -114,9 +114,17 @@ const externalDatabase = z.strictObject({
   shared: z.literal(false, { error: 'a shared database is not supported yet' }).default(false),
 });
 
+const webhook = z
+  .string()
+  .regex(/^(https?:\/\/|\{env\.)/, 'must be an http:// or https:// URL, or begin with {env.NAME}')
+  .meta({
+    description:
+      'A webhook. Its path is often its password: {env.NAME} takes it, or a part of it, from an env file.',
+  });
+
 const notification = z
   .strictObject({
-    url: httpUrl.optional(),
+    url: webhook.optional(),
     command: argv.optional(),
     on: z
       .array(z.enum(['updated', 'restored', 'rolled-back', 'not-restored', 'refused', 'backup']))

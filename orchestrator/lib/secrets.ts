@@ -15,15 +15,19 @@ export class Secrets {
     // The same secret stands percent-encoded in a URL.
     this.#values.add(encodeURIComponent(value));
     this.#values.add(JSON.stringify(value).slice(1, -1));
+    // And in base64, by itself, in either alphabet.
+    this.#values.add(Buffer.from(value).toString('base64').replace(/=+$/, ''));
+    this.#values.add(Buffer.from(value).toString('base64url'));
   }
 
+  /** Hides every known value in a text, and the password of every URL. */
   mask(text: string): string {
     let masked = text;
     // Longest first: a secret may contain another.
     for (const value of [...this.#values].toSorted((a, b) => b.length - a.length)) {
       masked = masked.replaceAll(value, '***');
     }
-    return masked;
+    return maskUrls(masked);
   }
 }
 

@@ -1,9 +1,9 @@
 import { ask } from '../appliance/http.ts';
 import type { Appliance } from '../appliance/appliance.ts';
 import { toArgv } from '../appliance/services.ts';
-import { baseEnvironment } from '../config/environment.ts';
+import { baseEnvironment, readApplianceEnvironment, substitute } from '../config/environment.ts';
 import type { NotificationConfig } from '../config/schema.ts';
-import { messageOf } from '../lib/errors.ts';
+import { messageOf, Refusal } from '../lib/errors.ts';
 import type { RunOutcome } from './journal-entries.ts';
 import type { Run } from './run.ts';
 
@@ -33,10 +33,16 @@ export async function notifyAll(
       try {
         await notifyOne(appliance, entry, notification);
       } catch (error) {
-        warn(`could not notify ${entry.url ?? String(entry.command)}: ${messageOf(error)}`);
+        warn(`could not notify ${nameOf(entry)}: ${messageOf(error)}`);
       }
     }),
   );
+}
+
+/** Who was to be told: of a webhook its host at most, since its path lets people in. */
+function nameOf({ url, command }: NotificationConfig): string {
+  if (url === undefined) return String(command);
+  return URL.canParse(url) && !url.includes('{env.') ? new URL(url).origin : 'the webhook of notify';
 }
 
 async function notifyOne(
@@ -46,7 +52,8 @@ async function notifyOne(
 ): Promise<void> {
   const body = JSON.stringify(notification);
   if (entry.url !== undefined) {
-    const answer = await ask(entry.url, {
+    const url = fillUrl(appliance, entry.url);
+    const answer = await ask(url, {
       method: 'POST',
       timeoutMs: entry.timeout,
       body,
@@ -69,6 +76,16 @@ async function notifyOne(
     },
     label: 'notify',
   });
+}
+
+/** A webhook's URL with what an env file says. Throws Refusal for a variable that has no value, and for what is no URL. */
+function fillUrl({ config, directory, secrets }: Appliance, url: string): string {
+  if (!url.includes('{env.')) return url;
+  const filled = substitute(url, { env: readApplianceEnvironment(config, directory, secrets) });
+  secrets.add(filled);
+  if (!/^https?:/.test(filled) || !URL.canParse(filled))
+    throw new Refusal('what it is filled with is no http:// or https:// URL');
+  return filled;
 }
 
 /** Tells the outcome of a run to everybody who wants to know. */

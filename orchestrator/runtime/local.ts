@@ -1,3 +1,4 @@
+import { closeSync, openSync } from 'node:fs';
 import { execa } from 'execa';
 import { endProcesses } from '../lib/end-processes.ts';
 import { findByEnvironment } from '../lib/processes.ts';
@@ -23,6 +24,7 @@ export const localRuntime: Runtime = {
  * the lock is free. Services that we start inherit neither pipe nor lock.
  */
 async function tryLock(path: string): Promise<HeldLock | undefined> {
+  makePrivate(path);
   const helper = execa(
     'flock',
     ['--nonblock', '--conflict-exit-code', '75', '--no-fork', path, 'sh', '-c', 'echo held; exec cat'],
@@ -46,6 +48,15 @@ async function tryLock(path: string): Promise<HeldLock | undefined> {
       await ended;
     },
   };
+}
+
+/** flock would make the file as the umask has it, and whoever may open it could hold the lock. */
+function makePrivate(path: string): void {
+  try {
+    closeSync(openSync(path, 'a', 0o600));
+  } catch {
+    // flock says why.
+  }
 }
 
 async function endRun(runId: string): Promise<number> {

@@ -1,7 +1,7 @@
 import { appendFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { maskUrls, stringifyMasked, type Secrets } from '../lib/secrets.ts';
+import { stringifyMasked, type Secrets } from '../lib/secrets.ts';
 import type { Listener } from '../pipeline/events.ts';
 
 /** Where everything of a run is written. */
@@ -14,7 +14,7 @@ export const logPath = (runFolder: string) => join(runFolder, 'run.log');
 export function logListener(runFolder: string, secrets: Secrets): Listener {
   mkdirSync(runFolder, { recursive: true, mode: 0o700 });
   const path = logPath(runFolder);
-  const clean = (text: string) => maskUrls(secrets.mask(text));
+  const clean = (text: string) => secrets.mask(text);
   const log = pino(
     {
       base: null,

@@ -2,7 +2,7 @@ import { createInterface } from 'node:readline/promises';
 import { styleText } from 'node:util';
 import { Listr, type ListrTask } from 'listr2';
 import { messageOf, UsageError } from '../lib/errors.ts';
-import { maskUrls, stringifyMasked, type Secrets } from '../lib/secrets.ts';
+import { stringifyMasked, type Secrets } from '../lib/secrets.ts';
 import { formatDuration } from '../lib/units.ts';
 import type { Driver, DriverTask, Event, ResultEvent } from '../pipeline/events.ts';
 import { spellCommands } from './door.ts';
@@ -19,8 +19,7 @@ export interface UiOptions {
 
 /** The way to speak that fits where the output goes. */
 export function makeUi(options: UiOptions): Ui {
-  const clean = (text: string) =>
-    spellCommands(maskUrls(options.secrets.mask(text)), options.door ?? './run.sh');
+  const clean = (text: string) => spellCommands(options.secrets.mask(text), options.door ?? './run.sh');
   const out = (text: string) => void process.stdout.write(`${clean(text)}\n`);
   const outJson = ({ type, ...rest }: Event) => {
     // Another command's event, which the demo passes on, keeps its own time.
