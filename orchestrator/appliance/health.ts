@@ -2,7 +2,6 @@ import { readFileSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ServiceConfig } from '../config/schema.ts';
 import { messageOf } from '../lib/errors.ts';
-import { maskUrls } from '../lib/secrets.ts';
 import { formatDuration } from '../lib/units.ts';
 import { lastLines } from '../runtime/runtime.ts';
 import { learnSecrets, type Appliance } from './appliance.ts';
@@ -68,7 +67,8 @@ const shownOfBody = 200;
  */
 async function quoteBody(appliance: Appliance, body: string): Promise<string> {
   await learnSecrets(appliance);
-  const line = maskUrls(appliance.secrets.mask(body))
+  const line = appliance.secrets
+    .mask(body)
     .replaceAll(/[\s\p{C}]+/gu, ' ')
     .trim();
   if (line === '') return '';
