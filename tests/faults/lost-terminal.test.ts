@@ -9,6 +9,7 @@ import { Cli } from '../support/cli.ts';
 import { tally } from '../support/fault-tally.ts';
 import { leftOf, tidyUp, unfinishedRun, untilWaiting } from '../support/left-behind.ts';
 import { Ledger } from '../support/ledger.ts';
+import { needs } from '../support/needs.ts';
 import { release } from '../support/releases.ts';
 import { differences } from '../support/state.ts';
 
@@ -63,6 +64,7 @@ test('SIGHUP, and nobody reads what it says any more: it goes on to its end, and
 });
 
 test('its terminal itself is closed: the same', async (context) => {
+  needs(context, 'script');
   await ledger.sandbox.publish(broken.badDataMigration, { onto: installed });
   const was = await ledger.capture();
   // script(1) gives it a terminal of its own; killed, it closes that, and the kernel hangs up.

@@ -36,8 +36,10 @@ const anotherHoldfast: Edit = (folder) => {
 
 beforeAll(async () => {
   ledger = await Ledger.createSelfHosted();
-  expect((await door('setup')).exitCode).toBe(0);
-  expect((await door('backup', 'create')).exitCode).toBe(0);
+  for (const argv of [['setup'], ['backup', 'create']]) {
+    const { exitCode, stderr } = await door(...argv);
+    if (exitCode !== 0) throw new Error(`${argv.join(' ')}: exit ${exitCode}, ${stderr}`);
+  }
   installed = await ledger.sandbox.installedCommit();
   await ledger.post('opening', 100);
 });

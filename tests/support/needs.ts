@@ -17,6 +17,7 @@ const needed = {
     remedy: 'run the tests as root of a machine with loop devices and e2fsprogs',
   },
   attr: { there: () => has('setfattr') && has('getfattr'), remedy: 'apt-get install attr' },
+  script: { there: () => has('script'), remedy: 'apt-get install bsdutils' },
   systemd: { there: () => has('systemd-analyze'), remedy: 'apt-get install systemd' },
   acl: { there: () => has('setfacl') && has('getfattr'), remedy: 'apt-get install acl attr' },
 } as const;
