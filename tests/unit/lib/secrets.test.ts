@@ -21,6 +21,13 @@ describe('a secret', () => {
     expect(knowing('say "hi"\\').mask(JSON.stringify({ a: 'say "hi"\\' }))).toBe('{"a":"***"}');
   });
 
+  test('is masked in base64, by itself, in either alphabet', () => {
+    const value = 'hunter22??>>';
+    const forms = [Buffer.from(value).toString('base64'), Buffer.from(value).toString('base64url')];
+    expect(forms[0]).not.toBe(forms[1]);
+    for (const form of forms) expect(knowing(value).mask(`x ${form} y`)).toMatch(/^x \*\*\*=* y$/);
+  });
+
   test('that holds another is masked whole', () => {
     expect(knowing('secret', 'secret-longer').mask('secret-longer')).toBe('***');
   });

@@ -72,6 +72,28 @@ test('one that fails is a warning, and the others are told all the same', async 
   expect(warnings).toHaveLength(3);
 });
 
+test('the URL, or a part of it, comes from an env file; what it is told nowhere, only the host of one that is written out', async () => {
+  const { url, bodies } = await webhook(204);
+  const folder = temporaryFolder();
+  const appliance = applianceIn(folder, {
+    env: { set: { HOOK: url, TOKEN: 'hook-token' } },
+    notify: [
+      { url: '{env.HOOK}' },
+      { url: 'http://127.0.0.1:1/{env.TOKEN}' },
+      { url: '{env.NONE}' },
+      { url: 'http://127.0.0.1:1/hook-token' },
+    ],
+  });
+  const warnings: string[] = [];
+
+  await notifyAll(appliance, restored, (message) => void warnings.push(message));
+
+  expect(bodies).toEqual([restored]);
+  expect(warnings.join('\n')).toContain('could not notify http://127.0.0.1:1: ');
+  expect(warnings.join('\n')).toContain('could not notify the webhook of notify: cannot fill {env.NONE}');
+  expect(warnings.join('\n')).not.toContain('hook-token');
+});
+
 test('every outcome has an event', () => {
   expect(eventOf('restored')).toBe('restored');
   expect(eventOf('backed-up')).toBe('backup');
