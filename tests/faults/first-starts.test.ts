@@ -78,7 +78,7 @@ test('20 at once, and one that is killed in the middle: all answer, and nothing 
     expect(JSON.parse(stdout.trim().split('\n').at(-1) ?? '')).toMatchObject({ type: 'result', name: 'box' });
   }
   // One of them made each thing, the others waited for it.
-  for (const what of ['Installing Node', 'Installing Holdfast'])
+  for (const what of ['Downloading Node', "Downloading Holdfast's"])
     expect(all.filter(({ stderr }) => stderr.includes(what))).toHaveLength(1);
   for (const part of ['node', 'dependencies', 'runner']) {
     expect(readdirSync(join(state, part)).filter((name) => name.startsWith('.'))).toEqual([]);

@@ -153,7 +153,7 @@ test('the update is finished by the Holdfast that began it; the next run is the 
   };
   expect(await execa('bash', [at('run.sh'), 'status'], { reject: false, env: offline })).toMatchObject({
     exitCode: 1,
-    stderr: expect.stringContaining("npm could not install Holdfast's dependencies"),
+    stderr: expect.stringContaining("npm could not download Holdfast's dependencies"),
   });
   const back = await execa(at('.holdfast/recover'), ['rollback', '--yes'], { reject: false, env: offline });
   expect(back.stderr).not.toContain('✖');
