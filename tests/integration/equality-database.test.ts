@@ -26,7 +26,8 @@ describe('a database is not as before', () => {
       `create table entries (id integer generated always as identity primary key, note text);
        insert into entries (note) values ('one'), ('two');
        create table loose (i integer); insert into loose values (2), (1);
-       create sequence numbers; create view notes as select note from entries;
+       create materialized view totals as select count(*) from entries;
+       select lo_from_bytea(4711, 'a scan'); create sequence numbers; create view notes as select note from entries;
        comment on database books is 'the books'; alter database books set work_mem to '5MB';`,
     );
     before = await captureDatabase(url);
@@ -102,12 +103,58 @@ describe('a database is not as before', () => {
       'alter database books with connection limit 3',
       ['database: limit was -1, is 3'],
     ],
+    [
+      'a table that would be empty after a crash',
+      'alter table loose set unlogged',
+      ['schema TABLE public.loose: definition'],
+    ],
+    [
+      'other privileges by default',
+      'alter default privileges grant select on tables to clerk',
+      ['schema DEFAULT ACL -.DEFAULT PRIVILEGES FOR TABLES was added'],
+    ],
+    [
+      'rows protected',
+      'alter table loose enable row level security',
+      ['schema ROW SECURITY public.loose was added'],
+    ],
+    [
+      'a constraint that is not checked',
+      'alter table loose add check (i > 0) not valid',
+      ['schema CHECK CONSTRAINT public.loose loose_i_check was added'],
+    ],
+    [
+      'a setting for one column',
+      'alter table loose alter i set statistics 7',
+      ['schema TABLE public.loose: definition'],
+    ],
+    [
+      'other rows behind a view that keeps them',
+      "insert into entries (id, note) overriding system value values (9, 'x'); refresh materialized view totals;",
+      ['row public.entries (3) was added', 'row public.totals (1): values was (2), is (3)'],
+    ],
+    ['another large object', "select lo_from_bytea(4712, 'x')", ['large object 4712 was added']],
+    ['a large object less', 'select lo_unlink(4711)', ['large object 4711 is gone']],
+    ['other bytes in a large object', "select lo_put(4711, 0, 'A')", ['large object 4711: bytes was']],
+    [
+      'a large object that others may read',
+      'grant select on large object 4711 to clerk',
+      ['large object 4711: grants was none'],
+    ],
+    [
+      'another owner of a large object',
+      'alter large object 4711 owner to clerk',
+      ['large object 4711: owner was postgres, is clerk'],
+    ],
+    ['a comment on a large object', "comment on large object 4711 is 'x'", ['large object 4711: comment']],
+    ['become a template', 'alter database books with is_template true', ['database: template was false']],
     ['an extension less', 'drop extension plpgsql', ['extension plpgsql is gone']],
     ['another database beside it', 'create database stray', ['other database stray was added']],
   ])('when it has %s', async (_, sql, expected) => {
     await server.query('books', sql);
     const found = differences(before, await captureDatabase(url));
     await server.query('postgres', 'drop database if exists stray');
+    await server.query('postgres', 'alter database books is_template false');
 
     expect(mismatches(found, expected)).toEqual(noMismatch);
   });

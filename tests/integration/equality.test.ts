@@ -37,6 +37,9 @@ describe('a tree is not as before', () => {
     folder = mkdtempSync(join(tmpdir(), 'hold fast-equality-'));
     mkdirSync(at('data'));
     writeData(folder);
+    utimesSync(at('data/holes.img'), 1_600_000_000, 1_600_000_000);
+    execaSync('mkfifo', ['--mode=600', at('data/queue')]);
+    utimesSync(at('data'), 1_600_000_000, 1_600_000_000);
     before = await captureTree(folder);
   });
   afterEach(() => rmSync(folder, { recursive: true }));
@@ -134,7 +137,45 @@ describe('a tree is not as before', () => {
         // Until it is on disk, the file system has not decided what it takes.
         execaSync('sync', [at('data/holes.img')]);
       },
-      ['file data/holes.img: modified', 'file data/holes.img: sparse was yes, is no'],
+      ['file data/holes.img: modified', 'file data/holes.img: data was none, is 0-4194304'],
+    ],
+    [
+      'a hole in another place, with the same bytes, size and time',
+      () => {
+        execaSync('dd', [
+          `of=${at('data/holes.img')}`,
+          'if=/dev/zero',
+          'bs=1M',
+          'count=1',
+          'seek=2',
+          'conv=notrunc',
+        ]);
+        utimesSync(at('data/holes.img'), 1_600_000_000, 1_600_000_000);
+      },
+      ['file data/holes.img: data was none, is 2097152-3145728'],
+    ],
+    [
+      'a pipe instead of a file',
+      keepingTimes(() => {
+        unlinkSync(at('data/uploads/latest'));
+        execaSync('mkfifo', [at('data/uploads/latest')]);
+      }),
+      ['symlink data/uploads/latest is gone', 'pipe data/uploads/latest was added'],
+    ],
+    [
+      'the mode of a pipe',
+      () => chmodSync(at('data/queue'), 0o640),
+      ['pipe data/queue: mode was 600, is 640'],
+    ],
+    [
+      'a link to something else of the same length, with the same time',
+      () => {
+        unlinkSync(at('data/dangling'));
+        symlinkSync('/nowhere/at ALL', at('data/dangling'));
+        lutimesSync(at('data/dangling'), 1_500_000_001, 1_500_000_002);
+        utimesSync(at('data'), 1_600_000_000, 1_600_000_000);
+      },
+      ['symlink data/dangling: target was /nowhere/at all, is /nowhere/at ALL'],
     ],
   ])('when it has %s', async (_, change, expected) => {
     change();
@@ -166,6 +207,48 @@ describe('a tree is not as before', () => {
         'file data/uploads/same-photo.bin: attributes was',
       ]),
     ).toEqual(noMismatch);
+  });
+
+  test('when a folder or a symlink has other extended attributes', async (context) => {
+    needs(context, 'attr', 'root');
+    execaSync('setfattr', ['-n', 'user.label', '-v', 'x', at('data/empty')]);
+    execaSync('setfattr', ['-h', '-n', 'trusted.label', '-v', 'x', at('data/dangling')]);
+
+    expect(differences(before, await captureTree(folder))).toEqual([
+      'symlink data/dangling: attributes was unset, is trusted.label=0x78',
+      'directory data/empty: attributes was unset, is user.label=0x78',
+    ]);
+  });
+
+  test('when a program has other capabilities', async (context) => {
+    needs(context, 'capabilities');
+    execaSync('setcap', ['cap_net_bind_service+ep', at('data/tool')]);
+
+    expect(
+      mismatches(differences(before, await captureTree(folder)), [
+        'file data/tool: attributes was unset, is security.capability=0x',
+      ]),
+    ).toEqual(noMismatch);
+  });
+
+  test('when a device is another one', async (context) => {
+    needs(context, 'device');
+    const make = async (minor: string) => {
+      execaSync('mknod', ['--mode=600', at('data/null'), 'c', '1', minor]);
+      for (const path of ['data/null', 'data']) utimesSync(at(path), 1_600_000_000, 1_600_000_000);
+      return await captureTree(folder);
+    };
+    const was = await make('3');
+    unlinkSync(at('data/null'));
+
+    expect(differences(was, await make('5'))).toEqual(['device data/null: number was c 259, is c 261']);
+  });
+
+  test('when another folder of the same content is asked for, unless it is called by another name', async () => {
+    const called = await captureTree(at('data/uploads'), [], 'uploads: ');
+
+    expect([...called.keys()]).toContain('file uploads: photo.bin');
+    expect(differences(await captureTree(at('data/uploads')), called)).not.toEqual([]);
   });
 
   test('when it has another ACL, even one that gives the same mode', async (context) => {

@@ -5,7 +5,7 @@ import { Ledger } from '../support/ledger.ts';
 import { nonAsciiDocument } from '../support/odd-files.ts';
 import { release } from '../support/releases.ts';
 import { differences } from '../support/state.ts';
-import { Writer } from '../support/writer.ts';
+import { lostWrites, Writer } from '../support/writer.ts';
 
 /* Updates that do what they should, one after another on one installation that was never set up. */
 
@@ -46,9 +46,7 @@ describe('an update', () => {
       result: { outcome: 'updated', to: commit, warnings: [] },
     });
     expect(await ledger.answeringCommit()).toBe(commit);
-    expect(await ledger.notes()).toEqual(
-      expect.arrayContaining(['first', 'second', 'third', ...acknowledged]),
-    );
+    expect(lostWrites(['first', 'second', 'third', ...acknowledged], await ledger.notes())).toEqual([]);
     expect(acknowledged.length).toBeGreaterThan(3);
     expect(await ledger.sql('select kind_2 from entries where id <= 3 order by id')).toEqual([
       { kind_2: 'in' },

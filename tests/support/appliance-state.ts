@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, globSync, readFileSync, realpathSync } from 'node:fs';
+import { isAbsolute, join, relative, resolve } from 'node:path';
 import type { Appliance } from '../../orchestrator/appliance/appliance.ts';
 import { ask } from '../../orchestrator/appliance/http.ts';
 import { serviceHandle } from '../../orchestrator/appliance/services.ts';
@@ -24,6 +24,7 @@ export async function captureAppliance(
   const products = productPaths(appliance.config);
   return joinStates(
     await captureTree(directory, ['.git', '.holdfast', 'backups', ...products]),
+    ...(await captureOutsideData(appliance)),
     ...products.map((product) => captureProduct(directory, product)),
     await captureGit(sandbox),
     adminUrl === undefined ? new Map<string, never>() : await captureDatabase(adminUrl),
@@ -32,10 +33,34 @@ export async function captureAppliance(
   );
 }
 
-async function captureGit(sandbox: Sandbox): Promise<State> {
+/** Data that lie elsewhere, or behind a symbolic link. */
+async function captureOutsideData({ directory, config }: Appliance): Promise<State[]> {
+  const states: State[] = [];
+  for (const { path } of config.data) {
+    const full = resolve(directory, path);
+    const real = existsSync(full) ? realpathSync(full) : full;
+    const inside = relative(directory, real);
+    if (inside.startsWith('..') || isAbsolute(inside)) states.push(await captureTree(real, [], `${path}: `));
+  }
+  return states;
+}
+
+/** Where the checkout of a sandbox stands, by git's own word, and what lies in its git folder. */
+export async function captureGit(sandbox: Sandbox): Promise<State> {
   const git = async (...args: string[]) =>
     await sandbox.git(sandbox.directory, '--no-optional-locks', '-c', 'core.quotePath=false', ...args);
-  const read = (name: string) => readFileSync(join(sandbox.directory, '.git', name));
+  const [folder, common] = (await git('rev-parse', '--absolute-git-dir', '--git-common-dir'))
+    .split('\n')
+    .map((path) => resolve(sandbox.directory, path)) as [string, string];
+  const read = (name: string) => readFileSync(join(existsSync(join(folder, name)) ? folder : common, name));
+  const digest = (...names: string[]) =>
+    createHash('sha256')
+      .update(Buffer.concat(names.map(read)))
+      .digest('hex')
+      .slice(0, 16);
+  // Holdfast's own refs pin the commits of snapshots, and what was fetched: an update that failed leaves more of them.
+  const refs = await git('for-each-ref', '--format=%(refname) %(objectname) %(symref)');
+  const others = globSync(['hooks/*', 'info/*', 'shallow'], { cwd: common }).toSorted();
   return new Map([
     [
       'git',
@@ -43,10 +68,14 @@ async function captureGit(sandbox: Sandbox): Promise<State> {
         commit: await git('rev-parse', 'HEAD'),
         head: read('HEAD').toString(),
         status: await git('status', '--porcelain', '--ignored'),
-        refs: await git('show-ref', '--heads', '--tags'),
+        refs: refs
+          .split('\n')
+          .filter((line) => !line.startsWith('refs/holdfast/'))
+          .join('\n'),
         config: read('config').toString(),
-        index: createHash('sha256').update(read('index')).digest('hex').slice(0, 16),
-        locks: existsSync(join(sandbox.directory, '.git/index.lock')) ? 'index.lock' : 'none',
+        index: digest('index'),
+        others: others.map((name) => `${name} ${digest(name)}`).join('\n'),
+        locks: globSync(['*.lock', 'refs/**/*.lock'], { cwd: folder }).join(' ') || 'none',
       },
     ],
   ]);

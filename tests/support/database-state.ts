@@ -16,6 +16,7 @@ export async function captureDatabase(url: string): Promise<State> {
     await captureProperties(client, state);
     await captureRows(client, state);
     await captureSequences(client, state);
+    await captureLargeObjects(client, state);
   } finally {
     await client.end();
   }
@@ -42,6 +43,8 @@ async function captureProperties(client: Client, state: Map<string, Properties>)
     select pg_get_userbyid(datdba) as owner, datacl::text as grants, datconnlimit::text as limit,
       shobj_description(oid, 'pg_database') as comment, datcollate as collate, datctype as ctype,
       pg_encoding_to_char(encoding) as encoding, datallowconn::text as open, datname as name,
+      datistemplate::text as template,
+      (select spcname from pg_tablespace t where t.oid = d.dattablespace) as tablespace,
       (select string_agg(coalesce(r.rolname, '') || ':' || array_to_string(setconfig, ','), ';' order by r.rolname)
         from pg_db_role_setting left join pg_roles r on r.oid = setrole where setdatabase = d.oid) as settings
     from pg_database d where datname = current_database()`);
@@ -65,7 +68,8 @@ async function captureRows(client: Client, state: Map<string, Properties>): Prom
         from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = any (i.indkey)
         where i.indrelid = c.oid and i.indisprimary) as key
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
-    where c.relkind = 'r' and n.nspname not in ('pg_catalog', 'information_schema') order by 1`);
+    where c.relkind in ('r', 'm') and n.nspname not in ('pg_catalog', 'information_schema')
+      and (c.relkind = 'r' or c.relispopulated) order by 1`);
   for (const { name, quoted, key } of tables.rows) {
     const { rows } = await client.query<{ row: string }>(
       `select t::text as row from ${quoted} t order by ${key ?? 't::text'}`,
@@ -84,6 +88,15 @@ async function captureSequences(client: Client, state: Map<string, Properties>):
     );
     state.set(`sequence ${name}`, values.rows[0] ?? {});
   }
+}
+
+/** They stand in no table of the appliance's own, and in no dump of its schema. */
+async function captureLargeObjects(client: Client, state: Map<string, Properties>): Promise<void> {
+  const { rows } = await client.query<Record<string, string | null>>(`
+    select oid::text as oid, pg_get_userbyid(lomowner) as owner, lomacl::text as grants,
+      obj_description(oid, 'pg_largeobject') as comment, md5(lo_get(oid)) as bytes
+    from pg_largeobject_metadata`);
+  for (const { oid, ...properties } of rows) state.set(`large object ${oid}`, textOnly(properties));
 }
 
 function textOnly(row: Readonly<Record<string, string | null>>): Properties {

@@ -19,6 +19,14 @@ const needed = {
   attr: { there: () => has('setfattr') && has('getfattr'), remedy: 'apt-get install attr' },
   script: { there: () => has('script'), remedy: 'apt-get install bsdutils' },
   systemd: { there: () => has('systemd-analyze'), remedy: 'apt-get install systemd' },
+  capabilities: {
+    there: () => process.getuid?.() === 0 && has('setcap') && has('getfattr'),
+    remedy: 'run the tests as root; apt-get install libcap2-bin attr',
+  },
+  device: {
+    there: () => succeeds('sh', '-c', 'd=$(mktemp -d) && mknod "$d/null" c 1 3; s=$?; rm -r "$d"; exit $s'),
+    remedy: 'run the tests as root of a machine',
+  },
   acl: { there: () => has('setfacl') && has('getfattr'), remedy: 'apt-get install acl attr' },
 } as const;
 

@@ -14,13 +14,18 @@ interface Seen {
   readonly stat: BigIntStats;
 }
 
-/** A file of at least this size whose blocks hold less is sparse; of smaller ones the file system decides. */
-const sparseFrom = 1n << 20n;
-
-/** Every entry of a folder, itself included, but for `leftOut` (relative paths) and what lies below those. */
-export async function captureTree(folder: string, leftOut: readonly string[] = []): Promise<State> {
+/**
+ * Every entry of a folder, itself included, but for `leftOut` (relative paths) and what lies below those.
+ *
+ * @param prefix tells the names of one tree from those of another
+ */
+export async function captureTree(
+  folder: string,
+  leftOut: readonly string[] = [],
+  prefix = '',
+): Promise<State> {
   const seen = walk(folder, new Set(leftOut));
-  const attributes = await readAttributes(folder, seen);
+  const [attributes, data] = await Promise.all([readAttributes(folder, seen), readHoles(folder, seen)]);
   const groups = new Map<string, string[]>();
   for (const { path, stat } of seen) {
     if (!stat.isFile() || stat.nlink === 1n) continue;
@@ -31,7 +36,7 @@ export async function captureTree(folder: string, leftOut: readonly string[] = [
   for (const { path, stat } of seen) {
     const full = absolute(folder, path);
     const type = typeOf(stat);
-    state.set(`${type} ${display(path) || '.'}`, {
+    state.set(`${type} ${prefix}${display(path) || '.'}`, {
       mode: (stat.mode & 0o7777n).toString(8),
       owner: `${stat.uid}:${stat.gid}`,
       modified: String(stat.mtimeNs),
@@ -39,6 +44,8 @@ export async function captureTree(folder: string, leftOut: readonly string[] = [
         ? { target: readlinkSync(full, { encoding: 'buffer' }).toString('latin1') }
         : {}),
       ...(type === 'file' ? describeFile(full, stat) : {}),
+      ...(type === 'device' ? { number: `${stat.isBlockDevice() ? 'b' : 'c'} ${stat.rdev}` } : {}),
+      ...(data.get(path) === undefined ? {} : { data: data.get(path) ?? '' }),
       ...(type === 'file' && stat.nlink > 1n
         ? { links: `${stat.nlink}: ${groups.get(`${stat.dev}:${stat.ino}`)?.join(', ')}` }
         : {}),
@@ -48,13 +55,15 @@ export async function captureTree(folder: string, leftOut: readonly string[] = [
   return state;
 }
 
-/** A product by names, sizes and times: it is moved, never rewritten. */
+/** A product by all but its bytes and attributes: it is moved, never rewritten. */
 export function captureProduct(folder: string, name: string): State {
   const state = new Map<string, Record<string, string>>();
   for (const { path, stat } of walk(`${folder}/${name}`, new Set()))
     state.set(`product ${name}/${display(path)}`, {
       type: typeOf(stat),
       size: stat.isFile() ? String(stat.size) : '-',
+      mode: (stat.mode & 0o7777n).toString(8),
+      owner: `${stat.uid}:${stat.gid}`,
       modified: String(stat.mtimeNs),
       inode: String(stat.ino),
     });
@@ -65,7 +74,6 @@ function describeFile(full: Buffer, stat: BigIntStats): Record<string, string> {
   return {
     size: String(stat.size),
     bytes: createHash('sha256').update(readFileSync(full)).digest('hex').slice(0, 16),
-    ...(stat.size >= sparseFrom ? { sparse: stat.blocks * 512n < stat.size ? 'yes' : 'no' } : {}),
   };
 }
 
@@ -98,21 +106,22 @@ function typeOf(stat: BigIntStats): string {
   return stat.isSocket() ? 'socket' : 'device';
 }
 
-/** Extended attributes, which hold ACLs and capabilities as well, where getfattr is installed. */
+const nulList = (paths: readonly string[]): Buffer =>
+  Buffer.from(paths.map((path) => `./${path}\0`).join(''), 'latin1');
+
+/**
+ * Extended attributes of everything, symlinks and folders too; they hold ACLs and capabilities as well. Only where
+ * getfattr is installed: what it cannot read is an error, or it would hide every difference.
+ */
 async function readAttributes(folder: string, seen: readonly Seen[]): Promise<Map<string, string>> {
   const found = new Map<string, string>();
-  const paths = seen.filter(({ stat }) => stat.isFile() || stat.isDirectory()).map(({ path }) => path);
-  const { stdout, exitCode } = await execa(
+  const { stdout, stderr, exitCode } = await execa(
     'xargs',
     ['-0', 'getfattr', '--no-dereference', '--dump', '--match=-', '--encoding=hex', '--'],
-    {
-      cwd: folder,
-      input: Buffer.from(paths.map((path) => `./${path}\0`).join(''), 'latin1'),
-      reject: false,
-      encoding: 'latin1',
-    },
+    { cwd: folder, input: nulList(seen.map(({ path }) => path)), reject: false, encoding: 'latin1' },
   );
-  if (exitCode !== 0) return found;
+  if (exitCode === 127) return found;
+  if (exitCode !== 0) throw new Error(`getfattr failed: ${stderr}`);
   for (const block of stdout.split('\n\n')) {
     const [head = '', ...lines] = block.trim().split('\n');
     const name = head
@@ -120,5 +129,31 @@ async function readAttributes(folder: string, seen: readonly Seen[]): Promise<Ma
       .replaceAll(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
     if (name !== '') found.set(name === '.' ? '' : name, lines.toSorted().join(' '));
   }
+  return found;
+}
+
+/** What perl prints for each file: where it holds data, as `from-to`; between them are holes (SEEK_DATA, lseek(2)). */
+const holesScript = `use Fcntl; $/ = "\\0";
+while (<STDIN>) {
+  chomp; sysopen(my $f, $_, O_RDONLY) or die "$_: $!"; my ($size, $at, @data) = (-s $f, 0);
+  while ($at < $size) {
+    my $from = sysseek($f, $at, 3); last unless defined $from;
+    $at = sysseek($f, $from, 4); push @data, ($from + 0) . '-' . ($at + 0);
+  }
+  print "$_\\0@data\\0";
+}`;
+
+/** Where the holes of regular files lie, by path. Nothing where there is no perl, which git brings. */
+async function readHoles(folder: string, seen: readonly Seen[]): Promise<Map<string, string>> {
+  const found = new Map<string, string>();
+  const files = seen.filter(({ stat }) => stat.isFile() && stat.size > 0n).map(({ path }) => path);
+  const { stdout, stderr, code, exitCode } = await execa('perl', ['-e', holesScript], {
+    ...{ cwd: folder, input: nulList(files), reject: false, encoding: 'latin1' },
+  });
+  if (code === 'ENOENT') return found;
+  if (exitCode !== 0) throw new Error(`the holes of files cannot be read: ${stderr}`);
+  const fields = stdout.split('\0');
+  for (let i = 0; i + 1 < fields.length; i += 2)
+    found.set((fields[i] ?? '').replace('./', ''), fields[i + 1] || 'none');
   return found;
 }

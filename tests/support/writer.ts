@@ -3,13 +3,31 @@ import type { Ledger } from './ledger.ts';
 /** In the note of everything that such a client wrote. */
 export const writtenBy = 'written meanwhile';
 
+/**
+ * What became of acknowledged writes, as lines: a write that is gone, or that is there more than once. Others may be
+ * there as well: one that was made, but whose answer got lost, was never acknowledged. Empty when nothing is wrong.
+ */
+export function lostWrites(acknowledged: readonly string[], present: readonly string[]): string[] {
+  const counts = new Map<string, number>();
+  for (const note of present) counts.set(note, (counts.get(note) ?? 0) + 1);
+  return acknowledged.flatMap((note) => {
+    const count = counts.get(note) ?? 0;
+    if (count === 1) return [];
+    return [
+      count === 0 ? `acknowledged and lost: ${note}` : `acknowledged once, there ${count} times: ${note}`,
+    ];
+  });
+}
+
 /** A client that keeps writing, come what may, and remembers what was acknowledged. */
 export class Writer {
   readonly #acknowledged: string[] = [];
   readonly #done: Promise<void>;
   readonly #stop = new AbortController();
+  readonly #ledger: Ledger;
 
   private constructor(ledger: Ledger) {
+    this.#ledger = ledger;
     this.#done = this.#write(ledger);
   }
 
@@ -21,6 +39,12 @@ export class Writer {
     this.#stop.abort();
     await this.#done;
     return { acknowledged: this.#acknowledged };
+  }
+
+  /** Stops, and asks the appliance for every write that it acknowledged. Empty when all are there, once. */
+  async lost(): Promise<string[]> {
+    const { acknowledged } = await this.stop();
+    return lostWrites(acknowledged, await this.#ledger.notes());
   }
 
   async #write(ledger: Ledger): Promise<void> {
