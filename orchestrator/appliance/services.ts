@@ -134,6 +134,26 @@ export async function verifyPortsAreOurs(appliance: Appliance, config: Config): 
   }
 }
 
+/**
+ * Where the services of a target are to listen and none of ours does now.
+ *
+ * @throws Refusal if somebody else does: found out only in the window, it would cost an outage
+ */
+export async function verifyPortsAreFree(
+  appliance: Appliance,
+  config: Config,
+  target: { readonly config: Config; readonly label: string },
+): Promise<void> {
+  const ours = new Set(runningServices(appliance, config).map((name) => config.services[name]?.port));
+  for (const [name, { port }] of Object.entries(target.config.services)) {
+    if (port === undefined || ours.has(port) || !(await isPortTaken(port))) continue;
+    throw new Refusal(
+      `cannot go on: service ${name} of ${target.label} is to listen on port ${port}, which is in use by another program`,
+      `stop that program (ss -ltnp "sport = :${port}" shows it), then try again`,
+    );
+  }
+}
+
 /** A configured URL of a service, filled. */
 export function serviceUrl(appliance: Appliance, service: ServiceConfig, url: string): string {
   const needsEnvironment = url.includes('{env.');

@@ -1,5 +1,5 @@
 import { existsSync, lstatSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { StateDirectory } from '../appliance/state.ts';
 import { removeDurably, writeFileAtomic } from '../lib/atomic-file.ts';
 
@@ -10,9 +10,11 @@ import { removeDurably, writeFileAtomic } from '../lib/atomic-file.ts';
 
 function pointerPath(directory: string): string | undefined {
   const git = join(directory, '.git');
-  return lstatSync(git, { throwIfNoEntry: false })?.isDirectory()
-    ? join(git, 'holdfast-open-run')
-    : undefined;
+  const stat = lstatSync(git, { throwIfNoEntry: false });
+  if (stat?.isDirectory()) return join(git, 'holdfast-open-run');
+  // A linked worktree has a file there, which says where its git folder lies (gitrepository-layout(5)).
+  const elsewhere = stat?.isFile() ? /^gitdir: (.+)$/m.exec(readFileSync(git, 'utf8'))?.[1] : undefined;
+  return elsewhere === undefined ? undefined : join(resolve(directory, elsewhere), 'holdfast-open-run');
 }
 
 export function pointToOpenRun(directory: string, statePath: string): void {

@@ -13,6 +13,7 @@ import {
   readHead,
   resolveRevision,
 } from '../tools/git-facts.ts';
+import { verifyNoLocks } from '../tools/git-checkout.ts';
 import type { Origin, Target } from './step.ts';
 
 export interface Destination {
@@ -37,6 +38,7 @@ export async function findDestination(appliance: Appliance, to: string | undefin
   const origin = await readOrigin(appliance);
   const source = Object.values(config.sources)[0];
   if (!source) throw new Refusal('cannot update: no source is configured');
+  await verifyNoLocks(runtime, directory);
   await fetchRemote(runtime, directory, source.remote);
   const commit =
     to === undefined

@@ -2,6 +2,7 @@ import { under, type RawPath } from '../lib/raw-path.ts';
 import {
   describeDifference,
   isUntouched,
+  look,
   scan,
   sha256OfFile,
   withoutLeftOut,
@@ -22,6 +23,8 @@ export interface TreeDifference {
    * attribute, an ACL, a capability may be another one, which only an archive knows.
    */
   readonly touched: readonly Entry[];
+  /** Pipes, sockets and devices that were there and are not: no archive brings them back. */
+  readonly lost: readonly Entry[];
 }
 
 /**
@@ -41,13 +44,19 @@ export async function compareTree(
   const damaged: { entry: Entry; what: string }[] = [];
   const folders: { entry: Entry; what: string }[] = [];
   const touched: Entry[] = [];
+  const lost: Entry[] = [];
   for (const entry of inventory) {
     const now = live.get(entry.path);
+    // One that was made anew is as good: it holds nothing.
+    if (entry.type === 'special') {
+      if (now?.type !== 'special') lost.push(entry);
+      continue;
+    }
     const what = await differenceOf(root.path, entry, now, readAll);
     if (what !== undefined) (entry.type === 'directory' ? folders : damaged).push({ entry, what });
-    else if (now && entry.type !== 'special' && !isUntouched(entry, now)) touched.push(entry);
+    else if (now && !isUntouched(entry, now)) touched.push(entry);
   }
-  const known = new Set(inventory.map((entry) => entry.path));
+  const known = new Set(inventory.filter((entry) => !lost.includes(entry)).map((entry) => entry.path));
   const extra: Entry[] = [];
   let covered: string | undefined;
   for (const entry of live.values()) {
@@ -63,7 +72,10 @@ export async function compareTree(
     extra.push(entry);
     covered = entry.type === 'directory' ? `${entry.path}/` : undefined;
   }
-  return { damaged: wholeLinkGroups(inventory, damaged), folders, extra, touched };
+  // Something else in the place of a root: nothing of it is in the list of its entries.
+  const instead = live.size === 0 ? look(root.path, '' as RawPath) : undefined;
+  if (instead && instead.type !== 'directory') extra.push(instead);
+  return { damaged: wholeLinkGroups(inventory, damaged), folders, extra, touched, lost };
 }
 
 async function differenceOf(
@@ -72,8 +84,6 @@ async function differenceOf(
   now: Entry | undefined,
   readAll: boolean,
 ): Promise<string | undefined> {
-  // Pipes and sockets are made anew by the programs that use them; no archive holds them.
-  if (before.type === 'special') return undefined;
   if (!now) return 'is missing';
   if (!readAll && before.type !== 'directory' && isUntouched(before, now)) return undefined;
   const difference = describeDifference(before, now);

@@ -2,7 +2,7 @@ import { list, type ReadEntry } from 'tar';
 import { join } from 'node:path';
 import { messageOf } from '../lib/errors.ts';
 import type { Runtime } from '../runtime/runtime.ts';
-import { readInventory } from './files.ts';
+import { isArchived, readInventory } from './files.ts';
 import type { Manifest } from './manifest.ts';
 
 /**
@@ -23,9 +23,9 @@ export async function inspectParts(
     try {
       const names = await listArchive(join(folder, root.archive));
       const known = new Set(
-        readInventory(join(folder, root.inventory)).map((entry) =>
-          Buffer.from(entry.path === '' ? '.' : entry.path, 'latin1').toString('utf8'),
-        ),
+        readInventory(join(folder, root.inventory))
+          .filter(isArchived)
+          .map((entry) => Buffer.from(entry.path === '' ? '.' : entry.path, 'latin1').toString('utf8')),
       );
       const missing = [...known].filter((name) => !names.has(name));
       const unknown = [...names].filter((name) => !known.has(name));

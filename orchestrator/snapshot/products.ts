@@ -4,7 +4,8 @@ import { dirname, join } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
 import type { Config } from '../config/schema.ts';
 import { renameDurably } from '../lib/atomic-file.ts';
-import { encodeEntry, scan } from './inventory.ts';
+import type { RawPath } from '../lib/raw-path.ts';
+import { encodeEntry, look, scan } from './inventory.ts';
 import type { SnapshotProduct } from './manifest.ts';
 import { listSnapshots } from './store.ts';
 
@@ -46,7 +47,11 @@ function productKey(path: string, digest: string): string {
  */
 export function productDigest(path: string): string {
   const hash = createHash('sha256');
-  for (const entry of scan({ path, exclude: [], patterns: [] })) {
+  // A product may be a single file, or a link: then it is its own only entry.
+  const itself = look(path, '' as RawPath);
+  const entries =
+    itself?.type === 'directory' ? scan({ path, exclude: [], patterns: [] }) : itself ? [itself] : [];
+  for (const entry of entries) {
     // A rename changes the top folder's change time, and a link made elsewhere a file's.
     const { ctimeNs: _, device: __, ...kept } = entry;
     hash.update(
@@ -131,13 +136,13 @@ export function collectProducts(appliance: Appliance, keep: ReadonlySet<string>)
 }
 
 /** A name beside the wanted one where that is taken: what was moved aside is never overwritten. */
-export function freeName(path: string, encoding: 'utf8' | 'latin1' = 'utf8'): string {
+export function freeName(path: string): string {
   let name = path;
-  for (let number = 2; exists(Buffer.from(name, encoding)); number += 1) name = `${path}~${number}`;
+  for (let number = 2; exists(name); number += 1) name = `${path}~${number}`;
   return name;
 }
 
-function exists(path: string | Buffer): boolean {
+function exists(path: string): boolean {
   return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 }
 

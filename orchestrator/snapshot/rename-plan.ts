@@ -1,20 +1,19 @@
-import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readFileSync, renameSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fsyncDirectory, renameDurably, writeFileAtomic } from '../lib/atomic-file.ts';
 import { hasCode, HoldfastError, Refusal } from '../lib/errors.ts';
 import {
   ancestorsOf,
   displayPath,
-  joinRaw,
   parentOf,
-  rawFromBytes,
   rawFromJson,
   rawToJson,
   under,
   type RawPath,
 } from '../lib/raw-path.ts';
-import type { Runtime } from '../runtime/runtime.ts';
+import { lastLines, type Runtime } from '../runtime/runtime.ts';
 import * as git from '../tools/git.ts';
+import { verifyFilters, verifyMovable, verifyNothingInTheWay } from './plan-checks.ts';
 
 /*
  * How code changes: git never writes the live tree. The files of the target lie staged in a folder on the
@@ -68,6 +67,7 @@ export function parseDiff(raw: string): PathChange[] {
     if (oldMode === '160000' || newMode === '160000') {
       throw new Refusal(
         `cannot update: the submodule ${displayPath(path)} changes, and submodules are not supported yet`,
+        'ask the vendor for a release that leaves the submodule as it is, or holds its files itself',
       );
     }
     changes.push({ path, kind: status === 'A' ? 'add' : status === 'D' ? 'delete' : 'modify' });
@@ -90,6 +90,7 @@ export async function preparePlan(
   const { stdout } = await runtime.run(git.diffTree(directory, target.from, target.to));
   const plan: RenamePlan = { ...target, changes: parseDiff(stdout) };
   verifyNothingInTheWay(directory, plan.changes);
+  verifyMovable(directory, plan.changes);
   mkdirSync(area.staged, { recursive: true, mode: 0o700 });
   mkdirSync(area.aside, { recursive: true, mode: 0o700 });
   await runtime.run(git.readTree(directory, target.to, area.index));
@@ -99,9 +100,16 @@ export async function preparePlan(
   for (const change of plan.changes) if (change.kind !== 'delete') paths.add(change.path);
   if (paths.size > 0) {
     const input = Buffer.from(`${[...paths].join('\0')}\0`, 'latin1');
-    await runtime.run(
+    await verifyFilters(runtime, directory, area.index, input);
+    const { stderr } = await runtime.run(
       git.checkoutIndex({ gitDirectory, indexFile: area.index, workTree: area.staged, paths: input }),
     );
+    // A filter that fails and is not "required" leaves git with what is stored, and with exit 0.
+    if (/external filter .* failed/.test(stderr))
+      throw new Refusal(
+        `cannot update: a filter that git is configured to use failed: ${lastLines(stderr, 3)}`,
+        'git config --get-regexp filter shows them; mend or remove it, then try again',
+      );
   }
   writeFileAtomic(
     area.plan,
@@ -121,50 +129,6 @@ export function readPlan(area: CodeArea): RenamePlan | undefined {
     ref: raw.ref ?? undefined,
     changes: raw.changes.map((c) => ({ ...c, path: rawFromJson(c.path) })),
   };
-}
-
-/** Untracked and ignored files belong to the operator: git would overwrite the ignored ones without a word. */
-function verifyNothingInTheWay(directory: string, changes: readonly PathChange[]): void {
-  const leaving = new Set(changes.filter((c) => c.kind !== 'add').map((c) => c.path));
-  const inTheWay = new Set<string>();
-  for (const { path, kind } of changes) {
-    if (kind !== 'add') continue;
-    // From the top: below what is no folder there is nothing, or (below a link) something that is not ours.
-    const blocking = ancestorsOf(path)
-      .toReversed()
-      .find(
-        (above) => lstatSync(under(directory, above), { throwIfNoEntry: false })?.isDirectory() === false,
-      );
-    if (blocking !== undefined) {
-      if (!leaving.has(blocking)) inTheWay.add(displayPath(blocking));
-      continue;
-    }
-    const stat = lstatSync(under(directory, path), { throwIfNoEntry: false });
-    if (stat && !(stat.isDirectory() && everythingLeaves(directory, path, leaving)))
-      inTheWay.add(displayPath(path));
-  }
-  if (inTheWay.size > 0) {
-    const names = [...inTheWay].toSorted();
-    const shown = names.slice(0, 5).join(', ') + (names.length > 5 ? ` and ${names.length - 5} more` : '');
-    throw new Refusal(
-      `cannot update: the new version brings ${shown}, where the checkout has files of its own that git does not track`,
-      `move ${names[0]} away, then try again`,
-    );
-  }
-}
-
-/** True for a folder that will be empty, and gone: a file of the operator in it would keep it in its place. */
-function everythingLeaves(directory: string, folder: RawPath, leaving: ReadonlySet<RawPath>): boolean {
-  const names = readdirSync(under(directory, folder), { encoding: 'buffer' });
-  return (
-    names.length > 0 &&
-    names.every((name) => {
-      const path = joinRaw(folder, rawFromBytes(name));
-      return lstatSync(under(directory, path)).isDirectory()
-        ? everythingLeaves(directory, path, leaving)
-        : leaving.has(path);
-    })
-  );
 }
 
 /** Carries the plan out. Killed in the middle, `invertPlan` finds on disk what is done. */
@@ -242,7 +206,8 @@ function move(from: string, to: string, path: RawPath, touched: Set<string>): vo
 function syncFolders(folders: ReadonlySet<string>): void {
   for (const folder of folders) {
     const path = Buffer.from(folder, 'latin1');
-    if (exists(path)) fsyncDirectory(path);
+    // What was a folder may be a link now, to somewhere else or to nowhere.
+    if (exists(path) && lstatSync(path).isDirectory()) fsyncDirectory(path);
   }
 }
 

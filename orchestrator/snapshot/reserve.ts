@@ -4,8 +4,8 @@ import type { Appliance } from '../appliance/appliance.ts';
 import { messageOf, Refusal } from '../lib/errors.ts';
 import { removeTree } from '../lib/remove-tree.ts';
 import { formatBytes } from '../lib/units.ts';
-import { describeRoots } from './files.ts';
 import { scan } from './inventory.ts';
+import { describeRoots } from './roots.ts';
 
 /*
  * Room for the way back, taken while the appliance still serves: whatever the update itself or a stranger writes

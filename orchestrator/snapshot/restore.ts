@@ -5,18 +5,21 @@ import { stopServices } from '../appliance/services.ts';
 import { compareProperties } from '../database/facts.ts';
 import type { Replacement } from '../database/engine.ts';
 import { removeDurably, writeFileAtomic } from '../lib/atomic-file.ts';
+import { displayPath } from '../lib/raw-path.ts';
 import { plural } from '../lib/units.ts';
 import type { RestorePhase } from '../pipeline/journal-entries.ts';
 import { updateRef } from '../tools/git.ts';
 import { absoluteGitDirectory, changedFiles, readHead } from '../tools/git-facts.ts';
 import { barrier } from './barrier.ts';
 import { compareTree } from './compare-tree.ts';
-import { readInventory, restoreRoot, rootsToRestore } from './files.ts';
-import { formatDifference } from './inventory.ts';
+import { readInventory } from './files.ts';
+import { formatDifference, type Entry } from './inventory.ts';
 import type { VerifiedManifest } from './manifest.ts';
 import { compareProducts, restoreProducts } from './products.ts';
 import { codeArea, invertPlan, readPlan } from './rename-plan.ts';
 import { compareRegistry, restoreRegistry } from './registry.ts';
+import { restoreRoot } from './restore-root.ts';
+import { rootsToRestore } from './roots.ts';
 
 export interface RestoreOptions {
   /** The appliance inside the run; its configuration is the snapshot's. */
@@ -70,6 +73,7 @@ export async function restoreSnapshot(options: RestoreOptions): Promise<RestoreR
       const places = {
         work: join(runFolder, 'work', root.name),
         failed: join(runFolder, 'failed', root.name),
+        runId,
       };
       await restoreRoot(appliance.runtime, folder, root, places, readAll);
     }
@@ -148,15 +152,17 @@ async function compareAll(
   const { directory, runtime, database } = appliance;
   const problems: string[] = [];
   const parts: string[] = [];
+  const lost: string[] = [];
   let entries = 0;
   for (const root of rootsToRestore(appliance, manifest.roots)) {
     const difference = await compareTree(root, readInventory(join(folder, root.inventory)), readAll);
+    const name = (entry: Entry, what: string) =>
+      `${root.name === 'files' ? '' : `${root.path}: `}${formatDifference(entry.path, what)}`;
     problems.push(
-      ...[...difference.damaged, ...difference.folders].map(({ entry, what }) =>
-        formatDifference(entry.path, what),
-      ),
+      ...[...difference.damaged, ...difference.folders].map(({ entry, what }) => name(entry, what)),
+      ...difference.extra.map((entry) => name(entry, 'was added')),
     );
-    problems.push(...difference.extra.map((entry) => formatDifference(entry.path, 'was added')));
+    lost.push(...difference.lost.map((entry) => displayPath(entry.path)));
     entries += root.entries;
   }
   parts.push(plural(entries, 'file'));
@@ -178,5 +184,9 @@ async function compareAll(
       `${plural(problems.length, 'thing')} not as before:\n  ${shown}${problems.length > 20 ? '\n  ...' : ''}`,
     );
   }
-  return `${parts.join(', ')}: identical`;
+  const but =
+    lost.length === 0
+      ? ''
+      : `, but for ${plural(lost.length, 'pipe or socket', 'pipes or sockets')} that no snapshot holds (${lost.slice(0, 3).join(', ')})`;
+  return `${parts.join(', ')}: identical${but}`;
 }

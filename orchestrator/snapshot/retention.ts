@@ -5,6 +5,7 @@ import { removeTree } from '../lib/remove-tree.ts';
 import { deleteRef, updateRef } from '../tools/git.ts';
 import { collectProducts } from './products.ts';
 import { dropUnsealed } from './draft.ts';
+import { dropSetAsideInRoots } from './roots.ts';
 import { listSnapshots, unsealedSuffix, type SnapshotListing } from './store.ts';
 
 /** Keeps the commit of a snapshot from git's garbage collection, however branches move. */
@@ -58,6 +59,7 @@ export async function prune(
     removeTree(join(state.run(id), 'code'));
     removeTree(join(state.run(id), 'failed'));
   }
+  await dropSetAsideInRoots(appliance, options.currentRun);
   await appliance.database?.dropSetAside(options.currentRun === undefined ? [] : [options.currentRun]);
   return going.map(({ id }) => id);
 }

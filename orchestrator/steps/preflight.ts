@@ -1,14 +1,15 @@
-import { existsSync, globSync, statSync } from 'node:fs';
-import { join } from 'node:path';
-import { verifyPortsAreOurs } from '../appliance/services.ts';
+import { existsSync, lstatSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { verifyPortsAreFree, verifyPortsAreOurs } from '../appliance/services.ts';
 import { Refusal } from '../lib/errors.ts';
-import { shellWord } from '../lib/shell-word.ts';
+import { canRenameBetween } from '../lib/mounts.ts';
+import { whyUnmovable } from '../lib/unmovable.ts';
 import type { Step, StepContext } from '../pipeline/step.ts';
 import { verifyNoFailedMigration } from '../schema-migrations/pending.ts';
 import { releaseReserves } from '../snapshot/reserve.ts';
 import { productPaths } from '../snapshot/products.ts';
-import { absoluteGitDirectory, changedFiles } from '../tools/git-facts.ts';
-import { configValue } from '../tools/git.ts';
+import { verifyRestorable } from '../snapshot/restorable.ts';
+import { verifyCheckout } from '../tools/git-checkout.ts';
 import { verifyPrograms } from './programs.ts';
 import { verifySpace } from './space.ts';
 
@@ -20,10 +21,13 @@ export const preflight: Step = {
     const { appliance, target, note } = context;
     verifyPrograms(target.config);
     note('the checkout');
-    await verifyCheckout(context);
+    await verifyCheckout(appliance.runtime, appliance.directory, context.origin.commit);
     note('the services');
     await verifyPortsAreOurs(appliance, appliance.config);
+    await verifyPortsAreFree(appliance, appliance.config, target);
+    note('the files');
     verifyOneFileSystem(context);
+    await verifyRestorable(appliance);
     if (appliance.database) {
       note('the database');
       await appliance.database.ensureRunning();
@@ -38,47 +42,27 @@ export const preflight: Step = {
   },
 };
 
-async function verifyCheckout({ appliance, origin }: StepContext): Promise<void> {
-  const { runtime, directory } = appliance;
-  const gitDirectory = await absoluteGitDirectory(runtime, directory);
-  const locks = globSync(['*.lock', 'refs/heads/**/*.lock'], { cwd: gitDirectory });
-  if (locks.length > 0) {
-    throw new Refusal(
-      `cannot go on: git left ${locks[0]} behind, or is at work in the checkout`,
-      `wait for git to end; if none runs: rm ${join(gitDirectory, locks[0] ?? '')}`,
-    );
-  }
-  const sparse = await runtime.run(configValue(directory, 'core.sparseCheckout'), { allowFailure: true });
-  if (sparse.stdout.trim() === 'true')
-    throw new Refusal(
-      'cannot go on: the checkout is sparse, which is not supported yet',
-      'git sparse-checkout disable',
-    );
-  const changed = await changedFiles(runtime, directory);
-  if (changed.length > 0) {
-    const shown = changed
-      .slice(0, 5)
-      .map((line) => `  ${line}`)
-      .join('\n');
-    throw new Refusal(
-      `cannot go on: ${changed.length} tracked ${changed.length === 1 ? 'file was' : 'files were'} changed in the checkout (at ${origin.commit.slice(0, 7)}):\n${shown}`,
-      `git -C ${shellWord(directory)} stash  (keeps them), or git -C ${shellWord(directory)} checkout -- .  (drops them)`,
-    );
-  }
-}
-
-/** Renames do not cross file systems: state, checkout and products must share one. */
+/** Renames do not cross mounts: state, checkout and products must share one. */
 function verifyOneFileSystem({ appliance }: StepContext): void {
-  const state = statSync(appliance.state.path).dev;
-  for (const path of [
-    appliance.directory,
-    ...productPaths(appliance.config).map((product) => join(appliance.directory, product)),
-  ]) {
-    if (existsSync(path) && statSync(path).dev !== state) {
+  const { directory, config, state } = appliance;
+  const products = productPaths(config).map((product) => join(directory, product));
+  for (const path of [directory, ...products]) {
+    const stat = lstatSync(path, { throwIfNoEntry: false });
+    // A link is moved as a link, wherever it leads to.
+    const place = stat?.isSymbolicLink() ? dirname(path) : path;
+    if (stat && !canRenameBetween(place, state.path)) {
       throw new Refusal(
-        `cannot go on: ${path} and ${appliance.state.path} lie on different file systems, and what is moved aside must not be copied`,
-        'set stateDirectory to a folder on the file system of the checkout',
+        `cannot go on: ${path} and ${state.path} lie on different file systems (or mounts), and what is moved aside must not be copied`,
+        'set stateDirectory to a folder on the file system of the checkout, and keep products from being mounts',
       );
     }
   }
+  const unmovable = products
+    .flatMap((path) => (existsSync(path) ? [path, dirname(path)] : []))
+    .find((path) => whyUnmovable(path) !== undefined);
+  if (unmovable !== undefined)
+    throw new Refusal(
+      `cannot go on: ${unmovable} is ${whyUnmovable(unmovable)}, and products are moved aside`,
+      `mend that (lsattr -d shows it), then try again`,
+    );
 }

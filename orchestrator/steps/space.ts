@@ -3,10 +3,12 @@ import { dirname, join } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
 import { Refusal } from '../lib/errors.ts';
 import { formatBytes } from '../lib/units.ts';
-import { describeRoots, measureFiles } from '../snapshot/files.ts';
+import { whyUnmovable } from '../lib/unmovable.ts';
+import { measureFiles } from '../snapshot/files.ts';
 import { scan } from '../snapshot/inventory.ts';
 import { productPaths } from '../snapshot/products.ts';
 import { planReserves } from '../snapshot/reserve.ts';
+import { describeRoots } from '../snapshot/roots.ts';
 
 /** Room for logs, journals and everything small. */
 const marginBytes = 128 * 1024 * 1024;
@@ -46,11 +48,12 @@ export async function estimateSpace(appliance: Appliance): Promise<SpaceNeed[]> 
   ];
 }
 
-/** Data on disks of their own: a restore works inside them, and nothing is set aside there. */
+/** Data on disks of their own: a restore works inside them, and nothing is set aside there. One that is read-only needs no room. */
 function rootsElsewhere({ config, state, ...appliance }: Appliance): SpaceNeed[] {
   const device = statSync(existingParent(state.path)).dev;
   return describeRoots({ config, state, ...appliance }, config)
     .filter(({ root }) => existsSync(root.path) && statSync(root.path).dev !== device)
+    .filter(({ root }) => whyUnmovable(root.path) === undefined)
     .map(({ root }) => ({
       what: `files that come back to ${root.path}`,
       path: root.path,

@@ -6,15 +6,34 @@ const quiet = {
   GIT_TERMINAL_PROMPT: '0',
   // `status` would otherwise refresh the index file, and looking must not change anything.
   GIT_OPTIONAL_LOCKS: '0',
+  // What is there, and not what somebody has it look like.
+  GIT_NO_REPLACE_OBJECTS: '1',
+  GIT_GRAFT_FILE: '/dev/null',
   LC_ALL: 'C',
 };
 
-// What git writes is durable when it ends (2.36 and later): a power cut right after a fetch left loose objects empty,
-// and every later fetch refused to go on over them.
-const settings = ['core.hooksPath=/dev/null', 'core.quotePath=false', 'core.fsync=all'].flatMap((setting) => [
-  '-c',
-  setting,
+/** What git hands to its hooks and aliases: a deployment by post-receive would act on the repository it was pushed to. */
+const ofAnotherRepository = new Set([
+  ...['GIT_DIR', 'GIT_WORK_TREE', 'GIT_INDEX_FILE', 'GIT_COMMON_DIR', 'GIT_NAMESPACE', 'GIT_PREFIX'],
+  ...['GIT_OBJECT_DIRECTORY', 'GIT_ALTERNATE_OBJECT_DIRECTORIES', 'GIT_QUARANTINE_PATH', 'GIT_SHALLOW_FILE'],
+  ...['GIT_CONFIG', 'GIT_IMPLICIT_WORK_TREE', 'GIT_INTERNAL_SUPER_PREFIX', 'GIT_REPLACE_REF_BASE'],
 ]);
+
+const callersEnvironment = (): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(process.env).flatMap(([name, value]) =>
+      value === undefined || ofAnotherRepository.has(name) ? [] : [[name, value]],
+    ),
+  );
+
+/**
+ * Nothing of the checkout's own that runs its programs, or takes somebody else's word for what changed. And what git
+ * writes is durable when it ends (2.36 and later): a power cut right after a fetch left loose objects empty, and every
+ * later fetch refused to go on over them.
+ */
+const settings = [
+  ...['core.hooksPath=/dev/null', 'core.fsmonitor=false', 'core.quotePath=false', 'core.fsync=all'],
+].flatMap((setting) => ['-c', setting]);
 
 function git(directory: string, args: readonly string[], more: Partial<Command> = {}): Command {
   const { addEnv, ...rest } = more;
@@ -22,6 +41,7 @@ function git(directory: string, args: readonly string[], more: Partial<Command> 
     file: 'git',
     args: [...settings, ...args],
     cwd: directory,
+    env: callersEnvironment(),
     addEnv: { ...quiet, ...addEnv },
     timeoutMs: 120_000,
     label: `git ${args[0] ?? ''}`,
@@ -60,6 +80,9 @@ export const revParse = (directory: string, revision: string) =>
   git(directory, ['rev-parse', '--verify', '--quiet', '--end-of-options', revision]);
 export const symbolicHead = (directory: string) => git(directory, ['symbolic-ref', '--quiet', 'HEAD']);
 export const gitDirectory = (directory: string) => git(directory, ['rev-parse', '--absolute-git-dir']);
+export const commonGitDirectory = (directory: string) => git(directory, ['rev-parse', '--git-common-dir']);
+/** The other half of an index that is split; nothing for one that is whole. */
+export const sharedIndexPath = (directory: string) => git(directory, ['rev-parse', '--shared-index-path']);
 export const topLevel = (directory: string) => git(directory, ['rev-parse', '--show-toplevel']);
 export const remoteUrl = (directory: string, remote: string) => git(directory, ['remote', 'get-url', remote]);
 export const isAncestor = (directory: string, older: string, newer: string) =>
@@ -96,22 +119,40 @@ export const listTree = (directory: string, commit: string, path: string) =>
 export const statusOfTracked = (directory: string) =>
   git(directory, ['status', '--porcelain=v1', '-z', '--untracked-files=no', '--ignore-submodules=none']);
 
+/** Every tracked path after a letter and a space: a small one, or S, where git was told not to look at it. */
+export const listFlags = (directory: string) => git(directory, ['ls-files', '-v', '-z']);
+
 /** What differs between two commits, raw and NUL-separated, renames as delete and add. */
 export const diffTree = (directory: string, from: string, to: string) =>
-  git(directory, ['diff-tree', '-r', '-z', '--raw', '--no-renames', '--no-abbrev', from, to], {
-    encoding: 'latin1',
-  });
+  git(
+    directory,
+    ['diff-tree', '-r', '-z', '--raw', '--no-renames', '--no-abbrev', '--ignore-submodules=none', from, to],
+    {
+      encoding: 'latin1',
+    },
+  );
+
+/** An index that is moved must be whole. */
+const oneFile = ['-c', 'core.splitIndex=false'];
 
 /** Exit 1 if these paths differ between two commits, 0 if not. */
 export const differ = (directory: string, from: string, to: string, paths: readonly string[]) =>
   git(directory, ['diff-tree', '--quiet', '-r', from, to, '--', ...paths]);
 
 export const readTree = (directory: string, commit: string, indexFile: string) =>
-  git(directory, ['read-tree', commit], { addEnv: { GIT_INDEX_FILE: indexFile } });
+  git(directory, [...oneFile, 'read-tree', commit], { addEnv: { GIT_INDEX_FILE: indexFile } });
 
 export const listIndex = (directory: string, indexFile: string, pattern: string) =>
   git(directory, ['ls-files', '-z', '--', pattern], {
     addEnv: { GIT_INDEX_FILE: indexFile },
+    encoding: 'latin1',
+  });
+
+/** The filter of each of these paths by the attributes of an index: path, "filter" and its name, NUL-separated. */
+export const listFilters = (directory: string, indexFile: string, paths: Uint8Array) =>
+  git(directory, ['check-attr', '--cached', '-z', '--stdin', 'filter'], {
+    addEnv: { GIT_INDEX_FILE: indexFile },
+    input: paths,
     encoding: 'latin1',
   });
 
@@ -134,7 +175,9 @@ export const checkoutIndex = (options: {
 
 /** Fills an index file with the times and sizes of the work tree, so that the next `status` is quick and true. */
 export const refreshIndex = (directory: string, indexFile: string) =>
-  git(directory, ['update-index', '-q', '--really-refresh'], { addEnv: { GIT_INDEX_FILE: indexFile } });
+  git(directory, [...oneFile, 'update-index', '-q', '--really-refresh'], {
+    addEnv: { GIT_INDEX_FILE: indexFile },
+  });
 
 /** Moves a ref from one commit to another; git refuses if it stands elsewhere. */
 export const updateRef = (

@@ -1,3 +1,4 @@
+import { rawFromBytes, type RawPath } from '../lib/raw-path.ts';
 import type { Command } from '../runtime/runtime.ts';
 
 /*
@@ -14,6 +15,8 @@ const faithful = [
   '--numeric-owner',
   '--sparse',
 ];
+/** Says of each entry what it is, and the names of its extended attributes below it (see `parseAttributes`). */
+const telling = ['-vvv', '--quoting-style=c'];
 const names = ['--no-recursion', '--null', '--verbatim-files-from', '--files-from=-'];
 
 /** Packs exactly these entries of a folder, which stand NUL-separated in `entries`. */
@@ -33,6 +36,47 @@ export function createArchive(options: { archive: string; root: string; entries:
     addEnv: { LC_ALL: 'C' },
     label: 'tar',
   };
+}
+
+/** Says of exactly these entries what `telling` says, and packs nothing: tar does not read what goes there. */
+export function listAttributes(options: { root: string; entries: Uint8Array }): Command {
+  return {
+    file: 'tar',
+    args: ['--create', '--file=/dev/null', ...faithful, ...telling, '--directory', options.root, ...names],
+    input: options.entries,
+    addEnv: { LC_ALL: 'C' },
+    label: 'tar',
+  };
+}
+
+/**
+ * Reads what `listAttributes` and `extractArchive` print: the names of the extended attributes of each entry. An entry
+ * is a line as of `ls -l` with its name in C's quotes, an attribute one below it, as `  x: 5 user.a`.
+ */
+export function parseAttributes(printed: string): Map<RawPath, string[]> {
+  const found = new Map<RawPath, string[]>();
+  let current: string[] = [];
+  for (const line of printed.split('\n')) {
+    const attribute = /^ {2}x: +\d+ (.*)$/.exec(line)?.[1];
+    if (attribute !== undefined) current.push(attribute);
+    const name = /^[a-z-][a-zA-Z-]{9}[^"]* "((?:[^"\\]|\\.)*)"/.exec(line)?.[1];
+    if (name !== undefined) found.set(unquote(name), (current = []));
+  }
+  return found;
+}
+
+const escapes: Readonly<Record<string, string>> = {
+  ...{ a: '\x07', b: '\b', f: '\f', n: '\n', r: '\r', t: '\t', v: '\v' },
+};
+
+/** A name out of C's quotes, without the slash that ends a folder's; '' for the root. */
+function unquote(quoted: string): RawPath {
+  const name = quoted
+    .replaceAll(/\\([0-7]{3}|.)/g, (_, code: string) =>
+      code.length === 3 ? String.fromCharCode(Number.parseInt(code, 8)) : (escapes[code] ?? code),
+    )
+    .replace(/\/$/, '');
+  return rawFromBytes(Buffer.from(name === '.' ? '' : name, 'latin1'));
 }
 
 /** Unpacks exactly these entries into a folder; metadata of folders that exist already is set, too. */
@@ -55,6 +99,7 @@ export function extractArchive(options: { archive: string; into: string; entries
         '--delay-directory-restore',
         '--no-wildcards',
       ],
+      ...telling,
       ...['--directory', options.into, ...names],
     ],
     input: options.entries,

@@ -43,13 +43,23 @@ export function resultEvent(
     to: target.commit,
     ...(result.failedStep === undefined ? {} : { failedStep: result.failedStep }),
     ...(result.error === undefined ? {} : { error: messageOf(result.error) }),
-    ...(result.outcome === 'restored' ? { identical: (result.recovery?.compared ?? '') !== '' } : {}),
+    ...(result.outcome === 'refused' &&
+    result.error instanceof HoldfastError &&
+    result.error.next !== undefined
+      ? { next: result.error.next }
+      : {}),
+    ...(result.outcome === 'restored' ? comparison(result.recovery?.compared ?? '') : {}),
     totalMs: Math.round(result.totalMs),
     outageMs: Math.round(result.outageMs),
     warnings: result.warnings,
     ...more,
   };
 }
+
+const comparison = (compared: string) => ({
+  identical: compared !== '',
+  ...(compared === '' ? {} : { compared }),
+});
 
 /** How a run ended, for somebody tired. Why it failed was said when it failed. */
 export function describeOutcome(result: RunResult, origin: Origin, target: Target, paint: Paint): string {

@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { execaSync } from 'execa';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { serviceHandle } from '../../orchestrator/appliance/services.ts';
+import { attemptUpdate } from '../support/attempt-update.ts';
 import { Ledger } from '../support/ledger.ts';
 import { release, replaceIn } from '../support/releases.ts';
 import { needs } from '../support/needs.ts';
-import { differences } from '../support/state.ts';
 
 /* Updates that are refused before anything is touched. Each leaves the one installation as it was. */
 
@@ -118,7 +118,7 @@ describe('refused, with nothing changed and exit 3, when', () => {
   test.each(refusals)('%s', async (_, make, says, args = []) => {
     const undo = await make();
     try {
-      expect(await attempt(...args)).toEqual({
+      expect(await attemptUpdate(ledger, ...args)).toMatchObject({
         exitCode: 3,
         error: expect.stringMatching(says),
         changed: [],
@@ -163,7 +163,7 @@ describe('refused, with nothing changed and exit 3, when', () => {
     mkdirSync(small);
     execaSync('mount', ['-t', 'tmpfs', '-o', 'size=1m,mode=0700', 'small', small]);
     try {
-      expect(await attempt()).toEqual({
+      expect(await attemptUpdate(ledger)).toMatchObject({
         exitCode: 3,
         error: expect.stringMatching(/free at .*backups, .* needed \(.*snapshot/),
         changed: [],
@@ -182,7 +182,11 @@ describe('refused, with nothing changed and exit 3, when', () => {
     });
 
     // Wrong configuration is exit 2; unchanged all the same.
-    expect(await attempt()).toEqual({ exitCode: 2, error: expect.stringContaining('future'), changed: [] });
+    expect(await attemptUpdate(ledger)).toEqual({
+      exitCode: 2,
+      error: expect.stringContaining('future'),
+      changed: [],
+    });
     await ledger.sandbox.publish(() => {}, { onto: main });
   });
 });
@@ -193,15 +197,3 @@ test('after all these refusals the update goes through', async () => {
   expect(await ledger.run('update')).toMatchObject({ exitCode: 0, error: '', result: { to: commit } });
   expect(await ledger.answeringCommit()).toBe(commit);
 });
-
-/** Tries an update, and tells what changed by it: nothing may, and no service may have been stopped. */
-async function attempt(
-  ...args: readonly string[]
-): Promise<{ exitCode: number; error: string; changed: string[] }> {
-  const was = await ledger.capture();
-  const pids = ledger.pids();
-  const { exitCode, error } = await ledger.run('update', ...args);
-  const changed = differences(was, await ledger.capture());
-  if (JSON.stringify(pids) !== JSON.stringify(ledger.pids())) changed.push('services were restarted');
-  return { exitCode, error, changed };
-}

@@ -13,6 +13,10 @@ export interface Fault {
   readonly nth?: number;
   /** Before its effect, or after it: then the work is done, and is told as failed all the same. */
   readonly when: 'before' | 'after';
+  /** What is done to the appliance at that moment, by the release that is being installed or by somebody else. */
+  readonly does?: () => unknown;
+  /** Not failed, only `does`. */
+  readonly fails?: false;
 }
 
 /** Where faults are planned. Wraps the one seam, `Runtime`; nothing else of the orchestrator is touched. */
@@ -61,8 +65,14 @@ export class FaultPlan {
     const hit = this.#matches(operation) ? this.#fault : undefined;
     if (!hit) return await act();
     this.#fired = true;
-    if (hit.when === 'before') throw new Error(`injected: ${operation} fails before its effect`);
-    await act();
+    if (hit.when === 'before') {
+      await hit.does?.();
+      if (hit.fails === false) return await act();
+      throw new Error(`injected: ${operation} fails before its effect`);
+    }
+    const result = await act();
+    await hit.does?.();
+    if (hit.fails === false) return result;
     throw new Error(`injected: ${operation} fails after its effect`);
   }
 

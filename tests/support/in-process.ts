@@ -79,7 +79,7 @@ export async function runInProcess(
     exitCode,
     result,
     error: failure === undefined ? textOf(result?.['error']) : messageOf(failure),
-    next: failure instanceof HoldfastError ? failure.next : undefined,
+    next: failure instanceof HoldfastError ? failure.next : textOf(result?.['next']) || undefined,
     text: lastWord,
     events,
   };

@@ -23,6 +23,11 @@ const needed = {
     there: () => process.getuid?.() === 0 && has('setcap') && has('getfattr'),
     remedy: 'run the tests as root; apt-get install libcap2-bin attr',
   },
+  immutable: {
+    there: () =>
+      succeeds('sh', '-c', 'd=$(mktemp -d) && chattr +i "$d" && chattr -i "$d"; s=$?; rmdir "$d"; exit $s'),
+    remedy: 'run the tests as root, with e2fsprogs, and with TMPDIR on ext4, XFS or btrfs',
+  },
   device: {
     there: () => succeeds('sh', '-c', 'd=$(mktemp -d) && mknod "$d/null" c 1 3; s=$?; rm -r "$d"; exit $s'),
     remedy: 'run the tests as root of a machine',

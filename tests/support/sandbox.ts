@@ -21,6 +21,10 @@ const fixture = join(import.meta.dirname, '..', 'fixtures', 'ledger');
 const gitEnvironment = {
   GIT_CONFIG_GLOBAL: '/dev/null',
   GIT_CONFIG_NOSYSTEM: '1',
+  // The test itself looks on, whoever the checkout belongs to.
+  GIT_CONFIG_COUNT: '1',
+  GIT_CONFIG_KEY_0: 'safe.directory',
+  GIT_CONFIG_VALUE_0: '*',
   GIT_AUTHOR_NAME: 'Vendor',
   GIT_AUTHOR_EMAIL: 'vendor@example.org',
   GIT_COMMITTER_NAME: 'Vendor',

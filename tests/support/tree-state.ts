@@ -25,6 +25,7 @@ export async function captureTree(
   prefix = '',
 ): Promise<State> {
   const seen = walk(folder, new Set(leftOut));
+  if (seen.length === 0) return new Map();
   const [attributes, data] = await Promise.all([readAttributes(folder, seen), readHoles(folder, seen)]);
   const groups = new Map<string, string[]>();
   for (const { path, stat } of seen) {

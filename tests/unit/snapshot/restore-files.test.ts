@@ -15,8 +15,9 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { localRuntime } from '../../../orchestrator/runtime/local.ts';
 import { compareTree } from '../../../orchestrator/snapshot/compare-tree.ts';
-import { backupFiles, readInventory, restoreRoot } from '../../../orchestrator/snapshot/files.ts';
+import { backupFiles, readInventory } from '../../../orchestrator/snapshot/files.ts';
 import type { SnapshotRoot } from '../../../orchestrator/snapshot/manifest.ts';
+import { restoreRoot } from '../../../orchestrator/snapshot/restore-root.ts';
 import { applianceIn } from '../support/an-appliance.ts';
 import { cutShort } from '../support/cut-short.ts';
 import { folderInMemory, removeAll, temporaryFolder } from '../support/temporary-folder.ts';
@@ -66,7 +67,7 @@ class Saved {
   }
 
   async restore(): Promise<void> {
-    const places = { work: join(this.#folder, 'work'), failed: this.failed };
+    const places = { work: join(this.#folder, 'work'), failed: this.failed, runId: 'now' };
     await restoreRoot(localRuntime, join(this.#folder, 'snapshot'), this.#root, places);
   }
 }
@@ -135,7 +136,7 @@ describe('nothing is deleted', () => {
       writeFileSync(join(saved.path, 'b'), text);
       await saved.restore();
     }
-    expect(readdirSync(saved.failed).toSorted()).toEqual(['b', 'b~2']);
+    expect([readdirSync(saved.failed), readdirSync(`${saved.failed}~2`)]).toEqual([['b'], ['b']]);
   });
 
   test('a second attempt keeps a folder where the first has kept a file', async () => {

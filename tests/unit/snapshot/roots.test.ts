@@ -3,12 +3,9 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { localRuntime } from '../../../orchestrator/runtime/local.ts';
 import { compareTree } from '../../../orchestrator/snapshot/compare-tree.ts';
-import {
-  backupFiles,
-  describeRoots,
-  readInventory,
-  restoreRoot,
-} from '../../../orchestrator/snapshot/files.ts';
+import { backupFiles, readInventory } from '../../../orchestrator/snapshot/files.ts';
+import { restoreRoot } from '../../../orchestrator/snapshot/restore-root.ts';
+import { describeRoots } from '../../../orchestrator/snapshot/roots.ts';
 import { applianceIn } from '../support/an-appliance.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { treeFacts } from '../support/tree-facts.ts';
@@ -96,7 +93,7 @@ test.runIf(statSync('/dev/shm', { throwIfNoEntry: false })?.isDirectory() === tr
       if (!root) throw new Error('the data were not saved');
       writeFileSync(join(data, 'x'), 'new');
       writeFileSync(join(data, 'added'), '');
-      const places = { work: join(folder, 'work'), failed: join(folder, 'failed') };
+      const places = { work: join(folder, 'work'), failed: join(folder, 'failed'), runId: 'now' };
       await restoreRoot(localRuntime, join(folder, 'snapshot'), root, places);
       expect(readFileSync(join(data, 'x'), 'utf8')).toBe('old');
       const { damaged, folders, extra } = await compareTree(
@@ -119,7 +116,7 @@ test('data that were not there before are not there after a restore, and the com
   if (!root) throw new Error('the absence of the data was not noted');
   mkdirSync(join(folder, 'uploads/new'), { recursive: true });
   writeFileSync(join(folder, 'uploads/new/x'), 'made by the update');
-  const places = { work: join(folder, 'work'), failed: join(folder, 'failed') };
+  const places = { work: join(folder, 'work'), failed: join(folder, 'failed'), runId: 'now' };
   for (let times = 0; times < 2; times += 1) {
     await restoreRoot(localRuntime, join(folder, 'snapshot'), root, places);
     expect(Object.keys(treeFacts(folder))).not.toContain('uploads');
