@@ -1,4 +1,6 @@
-import { join } from 'node:path';
+import { existsSync, realpathSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { Appliance } from '../appliance/appliance.ts';
 import { Refusal } from '../lib/errors.ts';
 import type { Register } from '../main.ts';
 import { readChoice } from '../pipeline/after-run.ts';
@@ -6,7 +8,9 @@ import { describeSetAside, measureSetAside } from '../pipeline/set-aside.ts';
 import { rollbackSteps } from '../pipeline/steps.ts';
 import { readOrigin } from '../pipeline/target.ts';
 import { chooseByName, chooseForRollback, chooseForUndo } from '../snapshot/choose.ts';
+import type { VerifiedManifest } from '../snapshot/manifest.ts';
 import { missingProducts } from '../snapshot/products.ts';
+import { describeRoots } from '../snapshot/roots.ts';
 import { verifySnapshot } from '../snapshot/store.ts';
 import { locked, type Locked } from './locked.ts';
 import { runAndTell } from './run-and-tell.ts';
@@ -66,6 +70,7 @@ async function rollback(
     throw new Refusal(
       `cannot roll back to ${chosen.id}: it was made on ${manifest.ref ?? 'a detached HEAD'}, the checkout is on ${origin.ref ?? 'a detached HEAD'}`,
     );
+  verifyRootsAreOurs(appliance, manifest);
   await appliance.database?.ensureRunning();
   const setAside = await measureSetAside(appliance, manifest, chosen.folder);
   ui.print(
@@ -88,5 +93,18 @@ async function rollback(
       restoring: { manifest, folder: chosen.folder },
     },
     { snapshot: chosen.id, setAside, identical: true },
+  );
+}
+
+/** A snapshot that came along with a copy of a checkout speaks of data folders that belong to the original. */
+function verifyRootsAreOurs(appliance: Appliance, manifest: VerifiedManifest): void {
+  const made = dirname(manifest.configurationFile);
+  if (existsSync(made) && realpathSync(made) === realpathSync(appliance.directory)) return;
+  const ours = describeRoots(appliance, appliance.config).map(({ root }) => root.path);
+  const foreign = manifest.roots.find(({ name, path }) => name !== 'files' && !ours.includes(path));
+  if (foreign === undefined) return;
+  throw new Refusal(
+    `cannot roll back to ${manifest.id}: it was made in ${made}, and holds ${foreign.path}, which belongs to the appliance there`,
+    `choose a snapshot that was made here, or follow ${join(appliance.backupsDirectory, manifest.id, 'RESTORE.md')}`,
   );
 }

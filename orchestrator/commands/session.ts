@@ -57,7 +57,7 @@ export function openSession(program: Program, options: GlobalOptions, argv: read
       const directory = existsSync(path) && statSync(path).isDirectory() ? path : dirname(path);
       // While a run is open, what counts is what it pinned: the file may be half-way to another version.
       const open = findOpenRun(directory);
-      const pinned = open && openPinned(open.state.path, open.run, parts);
+      const pinned = open && openPinned(directory, { statePath: open.state.path, runId: open.run }, parts);
       if (pinned) {
         learnSecrets(pinned, secrets);
         return pinned;

@@ -1,11 +1,11 @@
-import { chmodSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { insideRun, openAppliance, type Appliance, type Program } from '../appliance/appliance.ts';
 import { StateDirectory } from '../appliance/state.ts';
 import { place } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { fsyncDirectory, renameDurably, writeFileAtomic } from '../lib/atomic-file.ts';
-import { NotRestoredError } from '../lib/errors.ts';
+import { NotRestoredError, Refusal } from '../lib/errors.ts';
 import { bootId } from '../lib/processes.ts';
 import type { Secrets } from '../lib/secrets.ts';
 import type { Runtime } from '../runtime/runtime.ts';
@@ -77,8 +77,13 @@ export function beginRun(
 function writeRecoverScript(state: StateDirectory, program: Program, runId: string): void {
   const quote = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
   const missing = `cannot recover: ${program.node} or ${program.runner} is gone, which began the run ${runId}. Nothing was touched. Put them back, then run this again.`;
+  const home = realpathSync(state.path);
   const script = `#!/bin/sh
 # Written by Holdfast for run ${runId}: recovers it with the Node and the runner that began it.
+if [ "$(CDPATH= cd -- "$(dirname -- "$0")" && pwd -P)" != ${quote(home)} ]; then
+  printf '%s\\n' ${quote(copied(runId, home))} >&2
+  exit 3
+fi
 if [ ! -x ${quote(program.node)} ] || [ ! -f ${quote(join(program.runner, 'main.mjs'))} ]; then
   printf '%s\\n' ${quote(missing)} >&2
   exit 11
@@ -88,6 +93,16 @@ HOLDFAST_HOME=${quote(program.home)} HOLDFAST_RECOVERING=${quote(state.path)} ex
   writeFileAtomic(`${state.recoverScript}.new`, script, 0o700);
   chmodSync(`${state.recoverScript}.new`, 0o700);
   renameDurably(`${state.recoverScript}.new`, state.recoverScript);
+}
+
+/** A copied checkout brings the open run of its original along, whose services and database are not its own to touch. */
+const copied = (runId: string, original: string): string =>
+  `cannot recover the run ${runId} here: it was begun with the state directory ${original}, and this is a copy of that, or was moved. Nothing was touched. Recover it there (or move it back). To use a copy by itself: rm its .holdfast/unfinished, and .git/holdfast-open-run`;
+
+/** True if a run that a state directory tells of was begun in it, and not in one that it is a copy of. */
+function isAtHome(statePath: string, pinned: PinnedConfiguration): boolean {
+  const { stateDirectory } = place(pinned.config, pinned.file, pinned.directory);
+  return existsSync(stateDirectory) && realpathSync(stateDirectory) === realpathSync(statePath);
 }
 
 /** What a run pinned. Undefined where that cannot be read. */
@@ -102,13 +117,17 @@ export function readPinned(statePath: string, runId: string): PinnedConfiguratio
   }
 }
 
-/** The appliance as the configuration has it that a run pinned. Undefined where none can be read. */
+/**
+ * The appliance in a checkout as the configuration has it that a run pinned. Undefined where none can be read, or where
+ * it is that of another checkout, which this is a copy of.
+ */
 export function openPinned(
-  statePath: string,
-  runId: string,
+  directory: string,
+  { statePath, runId }: { statePath: string; runId: string },
   options: { program: Program; runtime: Runtime; secrets: Secrets; say: (line: string) => void },
 ): Appliance | undefined {
   const pinned = readPinned(statePath, runId);
+  if (pinned && realpathSync(directory) !== realpathSync(pinned.directory)) return undefined;
   return pinned && openAppliance(place(pinned.config, pinned.file, pinned.directory), options);
 }
 
@@ -129,6 +148,10 @@ export function reopenRun(
   if (!existsSync(path)) throw damagedRun(state, runId, `${path} is gone`);
   const pinned = readPinned(statePath, runId);
   if (!pinned) throw damagedRun(state, runId, `its configuration.json is missing or cannot be read`);
+  if (!isAtHome(statePath, pinned)) {
+    const { stateDirectory } = place(pinned.config, pinned.file, pinned.directory);
+    throw new Refusal(copied(runId, stateDirectory));
+  }
   const journal = Journal.open(path);
   const started = journal.last('run-started');
   if (!started) throw damagedRun(state, runId, `${path} holds no record`);
