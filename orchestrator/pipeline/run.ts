@@ -5,11 +5,11 @@ import { StateDirectory } from '../appliance/state.ts';
 import { place } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { fsyncDirectory, renameDurably, writeFileAtomic } from '../lib/atomic-file.ts';
-import { NotRestoredError, Refusal } from '../lib/errors.ts';
+import { NotRestoredError } from '../lib/errors.ts';
 import { bootId } from '../lib/processes.ts';
 import type { Secrets } from '../lib/secrets.ts';
 import type { Runtime } from '../runtime/runtime.ts';
-import { damagedRun } from './damaged-run.ts';
+import { CopiedRunError, damagedRun } from './damaged-run.ts';
 import { Journal, readJournal } from './journal.ts';
 import { forgetOpenRun, pointToOpenRun } from './open-run.ts';
 import { phaseOf, stateFormat, type RunKind, type RunStarted } from './journal-entries.ts';
@@ -78,10 +78,11 @@ function writeRecoverScript(state: StateDirectory, program: Program, runId: stri
   const quote = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
   const missing = `cannot recover: ${program.node} or ${program.runner} is gone, which began the run ${runId}. Nothing was touched. Put them back, then run this again.`;
   const home = realpathSync(state.path);
+  const copied = new CopiedRunError(runId, home);
   const script = `#!/bin/sh
 # Written by Holdfast for run ${runId}: recovers it with the Node and the runner that began it.
 if [ "$(CDPATH= cd -- "$(dirname -- "$0")" && pwd -P)" != ${quote(home)} ]; then
-  printf '%s\\n' ${quote(copied(runId, home))} >&2
+  printf '%s\\n' ${quote(`${copied.message}. ${copied.next}`)} >&2
   exit 3
 fi
 if [ ! -x ${quote(program.node)} ] || [ ! -f ${quote(join(program.runner, 'main.mjs'))} ]; then
@@ -94,10 +95,6 @@ HOLDFAST_HOME=${quote(program.home)} HOLDFAST_RECOVERING=${quote(state.path)} ex
   chmodSync(`${state.recoverScript}.new`, 0o700);
   renameDurably(`${state.recoverScript}.new`, state.recoverScript);
 }
-
-/** A copied checkout brings the open run of its original along, whose services and database are not its own to touch. */
-const copied = (runId: string, original: string): string =>
-  `cannot recover the run ${runId} here: it was begun with the state directory ${original}, and this is a copy of that, or was moved. Nothing was touched. Recover it there (or move it back). To use a copy by itself: rm its .holdfast/unfinished, and .git/holdfast-open-run`;
 
 /** True if a run that a state directory tells of was begun in it, and not in one that it is a copy of. */
 function isAtHome(statePath: string, pinned: PinnedConfiguration): boolean {
@@ -150,7 +147,7 @@ export function reopenRun(
   if (!pinned) throw damagedRun(state, runId, `its configuration.json is missing or cannot be read`);
   if (!isAtHome(statePath, pinned)) {
     const { stateDirectory } = place(pinned.config, pinned.file, pinned.directory);
-    throw new Refusal(copied(runId, stateDirectory));
+    throw new CopiedRunError(runId, stateDirectory);
   }
   const journal = Journal.open(path);
   const started = journal.last('run-started');

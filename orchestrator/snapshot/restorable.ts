@@ -1,4 +1,4 @@
-import { accessSync, constants, lstatSync } from 'node:fs';
+import { closeSync, lstatSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
 import { hasCode, Refusal } from '../lib/errors.ts';
@@ -105,7 +105,7 @@ async function verifyRights(appliance: Appliance, root: Root, entries: readonly 
 
 function isReadable(path: Buffer): boolean {
   try {
-    accessSync(path, constants.R_OK);
+    closeSync(openSync(path, 'r'));
     return true;
   } catch {
     return false;

@@ -7,6 +7,9 @@ import type { Event, ResultEvent } from '../../orchestrator/pipeline/events.ts';
 import type { RestorePhase, StepName } from '../../orchestrator/pipeline/journal-entries.ts';
 import type { Ledger } from './ledger.ts';
 
+/** Whose command line, and which checkout. */
+type Place = Pick<Ledger, 'program' | 'directory'>;
+
 export interface CliEnd {
   readonly exitCode: number | null;
   readonly signal: NodeJS.Signals | null;
@@ -45,12 +48,12 @@ export class Cli {
     });
   }
 
-  static start(ledger: Ledger, ...argv: string[]): Cli {
+  static start(ledger: Place, ...argv: string[]): Cli {
     return Cli.startWith({}, ledger, ...argv);
   }
 
   /** The same with more in its environment. */
-  static startWith(env: Readonly<Record<string, string>>, ledger: Ledger, ...argv: string[]): Cli {
+  static startWith(env: Readonly<Record<string, string>>, ledger: Place, ...argv: string[]): Cli {
     return Cli.#start(ledger, [], env, argv);
   }
 
@@ -63,7 +66,7 @@ export class Cli {
   }
 
   static #start(
-    { program, directory }: Ledger,
+    { program, directory }: Place,
     through: readonly string[],
     env: Readonly<Record<string, string>>,
     argv: readonly string[],
@@ -99,7 +102,7 @@ export class Cli {
   }
 
   /** Starts it and waits for its end. */
-  static async run(ledger: Ledger, ...argv: string[]): Promise<CliEnd> {
+  static async run(ledger: Place, ...argv: string[]): Promise<CliEnd> {
     return await Cli.start(ledger, ...argv).ended;
   }
 
