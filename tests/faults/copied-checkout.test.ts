@@ -69,7 +69,7 @@ test('a copy that was made while a run was open recovers nothing; the original d
   await cli.reached('pull-code', 'apply', 'finished');
   await cli.kill();
   const copy = copyTo('copied in the middle');
-  const open = await ledger.open().state.unfinishedRun();
+  const open = ledger.open().state.unfinishedRun();
 
   for (const command of ['recover', 'stop', 'update']) {
     const { exitCode, stderr, result } = await Cli.run(copy, command);

@@ -59,7 +59,7 @@ const failing = async () =>
   await ledger.failing({ step: 'pull-code', operation: /^git .* update-ref/, when: 'after' }, 'update');
 
 describe('is refused with the fix, and nothing is touched:', () => {
-  test.each<[string, () => Promise<unknown> | unknown, RegExp, RegExp]>([
+  test.each<[string, () => unknown, RegExp, RegExp]>([
     [
       'a lock of a branch',
       () => lock('refs/heads/main.lock'),
@@ -123,20 +123,13 @@ describe('is refused with the fix, and nothing is touched:', () => {
     ],
     [
       'a submodule that comes',
-      async () =>
-        await ledger.sandbox
-          .publish(() => {}, { onto: installed })
-          .then(async () => {
-            await ledger.sandbox.git(
-              ledger.sandbox.vendor,
-              'update-index',
-              '--add',
-              '--cacheinfo',
-              `160000,${installed},lib`,
-            );
-            await ledger.sandbox.git(ledger.sandbox.vendor, 'commit', '--quiet', '-m', 'a submodule');
-            await ledger.sandbox.git(ledger.sandbox.vendor, 'push', '--quiet', '--force', 'origin', 'main');
-          }),
+      async () => {
+        const vendor = async (...args: string[]) => await ledger.sandbox.git(ledger.sandbox.vendor, ...args);
+        await ledger.sandbox.publish(() => {}, { onto: installed });
+        await vendor('update-index', '--add', '--cacheinfo', `160000,${installed},lib`);
+        await vendor('commit', '--quiet', '-m', 'a submodule');
+        await vendor('push', '--quiet', '--force', 'origin', 'main');
+      },
       /the submodule lib changes/,
       /ask the vendor/,
     ],
@@ -193,7 +186,7 @@ test('hooks, a file monitor that hides changes, replaced commits, another reposi
   ])
     spy(`.git/hooks/${hook}`);
   spy('.git/monitor');
-  await configure('core.fsmonitor', at('.git/monitor'));
+  await configure('core.fsmonitor', '.git/monitor');
   await configure('core.untrackedCache', 'true');
   await git('-c', 'core.hooksPath=/dev/null', 'fetch', '--quiet', 'origin');
   await git('-c', 'core.hooksPath=/dev/null', 'replace', target, installed);

@@ -32,7 +32,7 @@ afterAll(async () => {
 });
 
 /** While something is so. */
-async function while_(
+async function whileSo(
   make: readonly string[],
   undo: readonly string[],
   work: () => Promise<void>,
@@ -47,9 +47,9 @@ async function while_(
   }
 }
 const immutable = async (path: string, work: () => Promise<void>) =>
-  await while_(['chattr', '+i', at(path)], ['chattr', '-i', at(path)], work);
+  await whileSo(['chattr', '+i', at(path)], ['chattr', '-i', at(path)], work);
 const readOnly = async (path: string, work: () => Promise<void>) =>
-  await while_(
+  await whileSo(
     ['sh', '-c', 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1"', 'sh', at(path)],
     ['umount', at(path)],
     work,

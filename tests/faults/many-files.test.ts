@@ -50,10 +50,13 @@ test('5,000 files changed, as many removed and added: carried out; taken back fr
 test('a folder that becomes a link to nowhere is carried out, and taken back', async () => {
   const update = new Update(
     folderInMemory(),
-    (folder) => fill(folder, 'old\n', 0),
     (folder) => {
-      rmSync(join(folder, 'src'), { recursive: true });
-      symlinkSync('../nowhere', join(folder, 'src'));
+      mkdirSync(join(folder, 'linked'));
+      writeFileSync(join(folder, 'linked/file'), 'in a folder\n');
+    },
+    (folder) => {
+      rmSync(join(folder, 'linked'), { recursive: true });
+      symlinkSync('../nowhere', join(folder, 'linked'));
     },
   );
   const before = withoutGit(update.directory, 'of files');
