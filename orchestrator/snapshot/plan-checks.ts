@@ -6,12 +6,12 @@ import {
   ancestorsOf,
   displayPath,
   joinRaw,
-  parentOf,
   rawFromBytes,
   rawFromText,
   under,
   type RawPath,
 } from '../lib/raw-path.ts';
+import { shellWord } from '../lib/shell-word.ts';
 import { whyUnmovable } from '../lib/unmovable.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import * as git from '../tools/git.ts';
@@ -82,7 +82,7 @@ export function verifyMovable(directory: string, changes: readonly PathChange[])
     if (mount !== undefined)
       throw new Refusal(
         `cannot update: the new version changes ${displayPath(path)}, and ${displayPath(mount)} is a mount, which no rename leads into`,
-        `umount ${directory}/${displayPath(mount)}, update, and mount it again; or ask the vendor to keep code out of it`,
+        `umount ${shellWord(`${directory}/${displayPath(mount)}`)}, update, and mount it again; or ask the vendor to keep code out of it`,
       );
     const folder = existingParent(directory, path);
     if (!folders.has(folder)) folders.set(folder, whyUnmovable(under(directory, folder)));
@@ -93,17 +93,20 @@ export function verifyMovable(directory: string, changes: readonly PathChange[])
     throw new Refusal(
       `cannot update: the new version changes ${displayPath(path)}, and ${displayPath(where) || 'the checkout'} is ${why}`,
       why.includes('chattr')
-        ? `sudo chattr -i '${under(directory, where).toString('utf8')}', then try again`
+        ? `sudo chattr -i ${shellWord(under(directory, where).toString('utf8'))}, then try again`
         : 'mount it read-write, then try again',
     );
   }
 }
 
-/** The nearest folder above a path that is there. */
+/** The nearest folder above a path that is there. From the top: below a file or a link nothing is asked. */
 function existingParent(directory: string, path: RawPath): RawPath {
-  const folder = parentOf(path);
-  const isThere = lstatSync(under(directory, folder), { throwIfNoEntry: false })?.isDirectory() === true;
-  return isThere || folder === '' ? folder : existingParent(directory, folder);
+  let deepest = '' as RawPath;
+  for (const above of ancestorsOf(path).toReversed()) {
+    if (lstatSync(under(directory, above), { throwIfNoEntry: false })?.isDirectory() !== true) break;
+    deepest = above;
+  }
+  return deepest;
 }
 
 /**

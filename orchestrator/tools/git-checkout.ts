@@ -1,6 +1,7 @@
 import { globSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Refusal } from '../lib/errors.ts';
+import { shellWord } from '../lib/shell-word.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import * as git from './git.ts';
 import { absoluteGitDirectory, changedFiles } from './git-facts.ts';
@@ -17,7 +18,7 @@ export async function verifyCheckout(runtime: Runtime, directory: string, commit
   if (sparse.stdout.trim() === 'true')
     throw new Refusal(
       'cannot go on: the checkout is sparse, which is not supported yet',
-      `git -C ${directory} sparse-checkout disable`,
+      `git -C ${shellWord(directory)} sparse-checkout disable`,
     );
   await verifyWholeIndex(runtime, directory);
   await verifyNothingHidden(runtime, directory);
@@ -29,7 +30,7 @@ export async function verifyCheckout(runtime: Runtime, directory: string, commit
       .join('\n');
     throw new Refusal(
       `cannot go on: ${changed.length} tracked ${changed.length === 1 ? 'file was' : 'files were'} changed in the checkout (at ${commit.slice(0, 7)}):\n${shown}`,
-      `git -C ${directory} stash  (keeps them), or git -C ${directory} checkout -- .  (drops them)`,
+      `git -C ${shellWord(directory)} stash  (keeps them), or git -C ${shellWord(directory)} checkout -- .  (drops them)`,
     );
   }
 }
@@ -49,7 +50,7 @@ export async function verifyNoLocks(runtime: Runtime, directory: string): Promis
     if (lock === undefined) continue;
     throw new Refusal(
       `cannot go on: git left ${lock} behind, or is at work in the checkout`,
-      `wait for git to end; if none runs: rm '${join(folder, lock)}'`,
+      `wait for git to end; if none runs: rm ${shellWord(join(folder, lock))}`,
     );
   }
 }
@@ -60,7 +61,7 @@ async function verifyWholeIndex(runtime: Runtime, directory: string): Promise<vo
   if (stdout.trim() === '') return;
   throw new Refusal(
     "cannot go on: git's index is split, and a snapshot holds one whole file of it",
-    `git -C ${directory} config core.splitIndex false && git -C ${directory} update-index --no-split-index`,
+    `git -C ${shellWord(directory)} config core.splitIndex false && git -C ${shellWord(directory)} update-index --no-split-index`,
   );
 }
 
@@ -73,6 +74,6 @@ async function verifyNothingHidden(runtime: Runtime, directory: string): Promise
   const name = first.slice(2);
   throw new Refusal(
     `cannot go on: git was told not to look at ${name}${hidden.length > 1 ? ` and ${hidden.length - 1} more` : ''} (assume-unchanged or skip-worktree), so nobody knows whether it was changed`,
-    `git -C ${directory} update-index --no-assume-unchanged --no-skip-worktree -- '${name}'`,
+    `git -C ${shellWord(directory)} update-index --no-assume-unchanged --no-skip-worktree -- ${shellWord(name)}`,
   );
 }

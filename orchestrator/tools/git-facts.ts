@@ -23,7 +23,7 @@ export async function readHead(runtime: Runtime, directory: string): Promise<Hea
     if (/dubious ownership/.test(top.stderr)) {
       throw new Refusal(
         `cannot use the checkout ${directory}: it belongs to another user`,
-        `run this as the owner of the checkout; or, if that is meant so: git config --global --add safe.directory ${directory}`,
+        `run this as the owner of the checkout; or, if that is meant so: git config --global --add safe.directory ${shellWord(directory)}`,
       );
     }
     throw new Refusal(

@@ -175,7 +175,7 @@ describe('a program reads', () => {
         to: 'c2',
       },
       ...{ failedStep: 'migrate-data', error: 'why', identical: true, totalMs: 40_400, outageMs: 14_000 },
-      ...{ warnings: [], snapshot: 's1' },
+      ...{ compared: recovery.compared, warnings: [], snapshot: 's1' },
     });
   });
 
