@@ -14,16 +14,22 @@ export function listBackups(session: Session, subcommands: readonly Command[] = 
   const { backupsDirectory } = session.open();
   const { paint } = session.ui;
   const listings = listSnapshots(backupsDirectory);
-  const rows = listings.map(({ id, manifest, problem, sizeBytes }) =>
+  const rows = listings.map(({ id, manifest, problem, sizeBytes, imported }) =>
     manifest
-      ? [id, manifest.label, manifest.kind, formatBytes(sizeBytes), manifest.name ?? '']
+      ? [
+          id,
+          manifest.label,
+          imported === true ? `${manifest.kind}, imported` : manifest.kind,
+          formatBytes(sizeBytes),
+          manifest.name ?? '',
+        ]
       : [id, `${paint.red('damaged')}: ${problem}`],
   );
   const lines = formatColumns(['SNAPSHOT', 'VERSION', 'KIND', 'SIZE', 'NAME'], rows, {
     right: [3],
     header: paint.bold,
   });
-  const snapshots = listings.map(({ id, manifest, problem, sizeBytes }) => ({
+  const snapshots = listings.map(({ id, manifest, problem, sizeBytes, imported }) => ({
     id,
     sizeBytes,
     ...(manifest
@@ -32,6 +38,7 @@ export function listBackups(session: Session, subcommands: readonly Command[] = 
           label: manifest.label,
           kind: manifest.kind,
           name: manifest.name,
+          imported: imported === true,
           createdAt: manifest.createdAt,
         }
       : { problem }),

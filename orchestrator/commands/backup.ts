@@ -1,16 +1,18 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { findPostgresBinaries } from '../database/binaries.ts';
-import { exitCodes, messageOf, Refusal, UsageError } from '../lib/errors.ts';
-import { plural } from '../lib/units.ts';
+import type { Appliance } from '../appliance/appliance.ts';
+import { exitCodes, Refusal, UsageError } from '../lib/errors.ts';
+import { shellWord } from '../lib/shell-word.ts';
+import { formatBytes, plural } from '../lib/units.ts';
 import type { Register } from '../main.ts';
 import { pruneSnapshots } from '../pipeline/after-run.ts';
 import { backupSteps } from '../pipeline/steps.ts';
 import { readOrigin } from '../pipeline/target.ts';
-import { chooseByName } from '../snapshot/choose.ts';
-import { inspectParts } from '../snapshot/inspect-archive.ts';
-import { listSnapshots, verifySnapshot } from '../snapshot/store.ts';
+import { sizeOfTree } from '../snapshot/inventory.ts';
+import { listSnapshots } from '../snapshot/store.ts';
+import { exportOne, importOne } from './backup-archive.ts';
 import { listBackups } from './backup-list.ts';
+import { verify } from './backup-verify.ts';
 import { locked } from './locked.ts';
 import { runAndTell } from './run-and-tell.ts';
 import type { Session } from './session.ts';
@@ -18,7 +20,7 @@ import type { Session } from './session.ts';
 export const registerBackup: Register = (program, act) => {
   const backup = program
     .command('backup')
-    .description('create, list, verify and prune snapshots; by itself it lists them')
+    .description('create, list, verify, prune, export and import snapshots; by itself it lists them')
     .helpCommand(false)
     .allowExcessArguments()
     .action(
@@ -53,7 +55,7 @@ export const registerBackup: Register = (program, act) => {
     .command('verify')
     .argument('[snapshot]', 'one of them; all without it')
     .description('read every byte of a snapshot and compare it with its checksums')
-    .option('--deep', 'look into archives and dump as well')
+    .option('--deep', 'look into the archives as well, and restore the database into a scratch one')
     .action(
       act(
         async (session, id: string | undefined, options: { deep?: boolean }) =>
@@ -62,10 +64,40 @@ export const registerBackup: Register = (program, act) => {
     );
   backup
     .command('prune')
-    .description('remove the oldest beyond backups.keep; those made by hand and the newest stay')
-    .option('--dry-run', 'only say which')
+    .description(
+      'remove the oldest beyond backups.keep; those made by hand, imported, or needed to go back stay',
+    )
+    .option('--dry-run', 'only say which, and what would be free')
+    .option('--failed', 'also what the last run set aside for whoever looks into its failure')
     .action(
-      act(async (session, options: { dryRun?: boolean }) => await pruneNow(session, options.dryRun === true)),
+      act(
+        async (session, options: { dryRun?: boolean; failed?: boolean }) => await pruneNow(session, options),
+      ),
+    );
+  backup
+    .command('export')
+    .argument('<snapshot>', 'its id or name')
+    .argument('<file>', 'the archive to write, such as snapshot.tar.zst')
+    .description('write a snapshot as one archive, to be kept elsewhere or imported there; it holds secrets')
+    .option('--overwrite', 'replace the file if it exists')
+    .action(
+      act(
+        async (session, id: string, file: string, options: { overwrite?: boolean }) =>
+          await exportOne(session, id, file, options),
+      ),
+    );
+  backup
+    .command('import')
+    .argument('<file>', 'an archive that export wrote')
+    .description(
+      'bring the snapshot of an archive in; a rollback to it runs what is in it: import what you trust',
+    )
+    .option('--other-appliance', 'take a snapshot of an appliance of another name, too')
+    .action(
+      act(
+        async (session, file: string, options: { otherAppliance?: boolean }) =>
+          await importOne(session, file, options),
+      ),
     );
 };
 
@@ -100,57 +132,43 @@ async function create(session: Session, options: { name?: string; scheduled?: bo
   });
 }
 
-async function verify(session: Session, id: string | undefined, deep: boolean): Promise<number> {
-  const { backupsDirectory, runtime } = session.open();
-  const listings = listSnapshots(backupsDirectory);
-  const chosen =
-    id === undefined
-      ? listings
-      : [
-          listings.find((listing) => listing.id === id) ??
-            chooseByName({ listings, commit: '', committed: () => undefined }, id),
-        ];
-  const results: { id: string; ok: boolean; problem?: string }[] = [];
-  for (const { id: one, folder } of chosen) {
-    try {
-      const manifest = await verifySnapshot(folder);
-      const pgRestore = findPostgresBinaries(['pg_restore']);
-      const wrong = deep
-        ? await inspectParts(runtime, manifest, folder, pgRestore && join(pgRestore, 'pg_restore'))
-        : [];
-      if (wrong.length > 0) throw new Refusal(wrong.join('; '));
-      results.push({ id: one, ok: true });
-      session.ui.print(`✔ ${one}: ${plural(manifest.parts.length, 'part')}, all as sealed`);
-    } catch (error) {
-      results.push({ id: one, ok: false, problem: messageOf(error) });
-      session.ui.print(`✖ ${one}: ${messageOf(error)}`);
-    }
-  }
-  const bad = results.filter(({ ok }) => !ok).length;
-  const exitCode = bad === 0 ? exitCodes.ok : exitCodes.refused;
-  session.ui.result(
-    { type: 'result', ok: bad === 0, exitCode, snapshots: results },
-    bad === 0
-      ? `${plural(results.length, 'snapshot')} verified.`
-      : `${bad} of ${plural(results.length, 'snapshot')} cannot be used.\n  Next: ./run.sh backup create, then remove the damaged ones`,
-  );
-  return exitCode;
-}
-
-async function pruneNow(session: Session, dryRun: boolean): Promise<number> {
+async function pruneNow(
+  session: Session,
+  { dryRun = false, failed = false }: { dryRun?: boolean; failed?: boolean },
+): Promise<number> {
   return await locked(session, 'prune', async ({ appliance }) => {
-    const newest = appliance.state.runIds().at(-1);
-    const removed = await pruneSnapshots(appliance, {
-      dryRun,
-      ...(newest === undefined ? {} : { currentRun: newest }),
-    });
-    const verb = dryRun ? 'would be removed' : 'removed';
+    const currentRun = appliance.state.runIds().at(-1);
+    const { removed, freedBytes } = await pruneSnapshots(appliance, { dryRun, failed, currentRun });
+    const room = freedBytes > 0 ? formatBytes(freedBytes) : '';
+    const snapshots =
+      removed.length === 0 ? '' : `${plural(removed.length, 'snapshot')} (${removed.join(', ')})`;
+    const what = [snapshots, room].filter((text) => text !== '').join(', ');
+    const advice = adviseOnRoom(appliance, failed ? undefined : currentRun);
     session.ui.result(
-      { type: 'result', ok: true, exitCode: 0, dryRun, removed },
-      removed.length === 0
-        ? 'Nothing to remove.'
-        : `${plural(removed.length, 'snapshot')} ${verb}: ${removed.join(', ')}`,
+      { type: 'result', ok: true, exitCode: 0, dryRun, removed, freedBytes, advice },
+      [
+        what === '' ? 'Nothing to remove.' : `${dryRun ? 'Would be removed' : 'Removed'}: ${what}.`,
+        ...advice.map((line) => `  ${line}`),
+      ].join('\n'),
     );
     return exitCodes.ok;
   });
+}
+
+/** What pruning leaves alone although it takes room, each with the command that frees it. */
+function adviseOnRoom({ state, backupsDirectory, config }: Appliance, lastRun: string | undefined): string[] {
+  const advice: string[] = [];
+  const failed = lastRun === undefined ? 0 : sizeOfTree(join(state.run(lastRun), 'failed'));
+  if (failed > 0)
+    advice.push(
+      `What the run ${lastRun} set aside takes ${formatBytes(failed)}: ./run.sh backup prune --failed`,
+    );
+  for (const { id, folder, manifest, imported } of listSnapshots(backupsDirectory)) {
+    if (manifest && manifest.kind !== 'manual' && imported !== true) continue;
+    const why = manifest === undefined ? 'damaged' : imported === true ? 'imported' : 'made by hand';
+    advice.push(`${id} (${why}) takes ${formatBytes(sizeOfTree(folder))}: rm -r ${shellWord(folder)}`);
+  }
+  if (config.backups.keep > 1)
+    advice.push(`Of those made by itself ${config.backups.keep} are kept: backups.keep in appliance.yaml`);
+  return advice;
 }

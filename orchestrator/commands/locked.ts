@@ -25,13 +25,15 @@ export interface Locked {
  * A command that changes the appliance: under the one lock, signals taken over, an interrupted run recovered first.
  *
  * @param name as it stands in "cannot NAME: ..." and in the lock's file
+ * @param how.lenient files that the configuration names may be missing
  */
 export async function locked(
   session: Session,
   name: string,
   work: (locked: Locked) => Promise<number>,
+  how: { lenient?: boolean } = {},
 ): Promise<number> {
-  const appliance = session.open();
+  const appliance = session.open(how);
   await handOverToItsRunner(session, appliance);
   const signals = takeSignals((line) => session.ui.say(line));
   let mustContinue = false;
@@ -48,7 +50,7 @@ export async function locked(
         throw new Refusal(`cannot ${verbOf(name)}: this checkout was never set up`, './run.sh setup');
       }
       // After a recovery the configuration in the checkout counts again.
-      return await work({ appliance: recovered ? session.open() : appliance, signals, recovered });
+      return await work({ appliance: recovered ? session.open(how) : appliance, signals, recovered });
     });
     return mustContinue ? await continueWithCurrentVersion(session) : exitCode;
   } finally {

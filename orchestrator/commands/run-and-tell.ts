@@ -16,7 +16,15 @@ import type { Session } from './session.ts';
 
 type Request = Pick<
   RunRequest,
-  'appliance' | 'signals' | 'kind' | 'steps' | 'origin' | 'target' | 'snapshot' | 'restoring'
+  | 'appliance'
+  | 'signals'
+  | 'kind'
+  | 'steps'
+  | 'origin'
+  | 'target'
+  | 'snapshot'
+  | 'restoring'
+  | 'withoutSafety'
 >;
 
 /** Runs a run, tells its outcome to the operator, the log and whoever wants to be notified, and gives the exit code. */

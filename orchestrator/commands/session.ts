@@ -31,8 +31,8 @@ export interface Session {
   readonly secrets: Secrets;
   /** The whole command line, to be handed on. */
   readonly argv: readonly string[];
-  /** The configured appliance. Throws UsageError. */
-  open(): Appliance;
+  /** The configured appliance; lenient, files that it names may be missing. Throws UsageError. */
+  open(options?: { lenient?: boolean }): Appliance;
 }
 
 export function openSession(program: Program, options: GlobalOptions, argv: readonly string[]): Session {
@@ -51,7 +51,7 @@ export function openSession(program: Program, options: GlobalOptions, argv: read
     ui,
     secrets,
     argv,
-    open: () => {
+    open: (how) => {
       const parts = { program, runtime: localRuntime, say: (line: string) => ui.say(line), secrets };
       const path = resolve(options.appliance ?? program.home);
       const directory = existsSync(path) && statSync(path).isDirectory() ? path : dirname(path);
@@ -63,7 +63,7 @@ export function openSession(program: Program, options: GlobalOptions, argv: read
         return pinned;
       }
       try {
-        const loaded = loadAppliance(path);
+        const loaded = loadAppliance(path, how);
         learnSecrets(loaded, secrets);
         return openAppliance(loaded, parts);
       } catch (error) {

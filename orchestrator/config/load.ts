@@ -30,9 +30,10 @@ export interface Loaded {
  * Reads and checks the configuration of an appliance.
  *
  * @param path the checkout, or a file that describes the checkout it lies in
+ * @param options.lenient what the configuration names may be missing: a rollback is what brings it back
  * @throws ConfigurationError that lists every problem with its path and what was found
  */
-export function loadAppliance(path: string): Loaded {
+export function loadAppliance(path: string, options: { lenient?: boolean } = {}): Loaded {
   const target = resolve(path);
   const isDirectory = existsSync(target) && statSync(target).isDirectory();
   const file = isDirectory ? join(target, 'appliance.yaml') : target;
@@ -47,7 +48,7 @@ export function loadAppliance(path: string): Loaded {
     );
   }
   const loaded = place(parseConfigText(text, file), file, dirname(file));
-  const missing = findMissingFiles(loaded);
+  const missing = options.lenient === true ? [] : findMissingFiles(loaded);
   if (missing.length > 0) throw configurationError(file, missing);
   return loaded;
 }

@@ -68,8 +68,23 @@ export interface Database {
    */
   swap(replacement: Replacement, facts: DatabaseFacts, runId: string): Promise<void>;
 
-  /** Drops what restores set aside, except for these runs. */
-  dropSetAside(keepRuns: readonly string[]): Promise<void>;
+  /**
+   * Restores a dump into a scratch database and compares what is in it with the facts; then drops it. Killed, it leaves
+   * one that the next call or `dropSetAside` drops. The live database is not touched.
+   *
+   * @returns what differs, as lines for people; empty when nothing does
+   * @throws Error with PostgreSQL's words if the dump cannot be restored
+   */
+  tryDump(file: string, facts: DatabaseFacts): Promise<string[]>;
+
+  /**
+   * Drops what restores set aside and what they left half-made, except for these runs. An unknown database that was
+   * found under the live name stays as long as one of these OIDs is its own.
+   */
+  dropSetAside(keep: { runs: readonly string[]; oids: readonly number[] }): Promise<void>;
+
+  /** What `dropSetAside` would drop, in bytes. */
+  sizeOfSetAside(keep: { runs: readonly string[]; oids: readonly number[] }): Promise<number>;
 
   /** The newest schema migration that is applied, failed ones too; empty where there is no migrations table. */
   appliedMigrations(): Promise<AppliedMigration[]>;

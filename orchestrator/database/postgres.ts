@@ -17,8 +17,11 @@ import {
 import type { PostgresServer } from './server.ts';
 import {
   createReplacement,
+  dropDatabase,
   dropSetAside,
   findNames,
+  findSetAside,
+  keepOf,
   markOf,
   reopen,
   replacementName,
@@ -162,6 +165,14 @@ export class PostgresDatabase implements Database {
     }
     const pair = await createReplacement(client, facts, markOf(facts.name, runId));
     const name = replacementName(markOf(facts.name, runId));
+    const differences = await this.#fill(client, file, facts, name);
+    if (differences.length > 0)
+      throw new Error(`the dump did not bring everything back: ${differences.join('; ')}`);
+    return pair;
+  }
+
+  /** A dump into an empty database. Returns what is not as the facts say. */
+  async #fill(client: PostgresClient, file: string, facts: DatabaseFacts, name: string): Promise<string[]> {
     await client.restore(file, name);
     // Statistics are not in a dump; without them the restored version would be slow for minutes.
     await client.execute('analyze;', { database: name, timeoutMs: 600_000 });
@@ -169,10 +180,7 @@ export class PostgresDatabase implements Database {
       ...(await this.#server.admin()),
       database: name,
     });
-    const differences = compareContents(facts, await readFacts(inside, facts.name));
-    if (differences.length > 0)
-      throw new Error(`the dump did not bring everything back: ${differences.join('; ')}`);
-    return pair;
+    return compareContents(facts, await readFacts(inside, facts.name));
   }
 
   async hasReplacement(replacement: Replacement): Promise<boolean> {
@@ -191,10 +199,26 @@ export class PostgresDatabase implements Database {
     );
   }
 
-  async dropSetAside(keepRuns: readonly string[]): Promise<void> {
+  async tryDump(file: string, facts: DatabaseFacts): Promise<string[]> {
+    const client = await this.#maintenance();
+    const scratch = markOf(await this.#name(), 'verify');
+    try {
+      await createReplacement(client, facts, scratch);
+      return await this.#fill(client, file, facts, replacementName(scratch));
+    } finally {
+      await dropDatabase(client, replacementName(scratch));
+    }
+  }
+
+  async dropSetAside(keep: { runs: readonly string[]; oids: readonly number[] }): Promise<void> {
     const name = await this.#name();
-    const marks = keepRuns.map((run) => markOf(name, run));
-    await dropSetAside(await this.#maintenance(), name, marks);
+    await dropSetAside(await this.#maintenance(), name, keepOf(name, keep));
+  }
+
+  async sizeOfSetAside(keep: { runs: readonly string[]; oids: readonly number[] }): Promise<number> {
+    const name = await this.#name();
+    const found = await findSetAside(await this.#maintenance(), name, keepOf(name, keep));
+    return found.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   }
 
   async appliedMigrations(): Promise<AppliedMigration[]> {

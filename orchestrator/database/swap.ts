@@ -26,26 +26,58 @@ export function markOf(database: string, runId: string): string {
 export const setAsideName = (mark: string) => `${setAsidePrefix}${mark.replaceAll('-', '_')}`;
 export const replacementName = (mark: string) => `${newPrefix}${mark.replaceAll('-', '_')}`;
 
-/** Drops databases that restores set aside or that killed ones left half-made, all but those of the runs to keep. */
-export async function dropSetAside(
+/** What must stay, of the databases that bear names of ours. */
+export interface KeepAside {
+  /** Marks of runs whose databases stay. */
+  readonly marks: readonly string[];
+  /** Databases that a snapshot or an open run names. */
+  readonly oids: readonly number[];
+}
+
+/**
+ * Databases of this appliance that restores set aside or that killed ones left half-made, but those to keep.
+ *
+ * What was set aside bears our comment. A new one may have been killed between its making and its comment: its name
+ * says whose it is.
+ */
+export async function findSetAside(
   client: PostgresClient,
   liveName: string,
-  keepMarks: readonly string[],
-): Promise<void> {
-  const kept = keepMarks.map(setAsideName);
-  const names = await client.query<string[]>(
-    `select coalesce(json_agg(datname), '[]') from pg_database
-     where (datname like 'hf\\_old\\_%'
-         and shobj_description(oid, 'pg_database') like 'holdfast:old:%'
-         and split_part(shobj_description(oid, 'pg_database'), ':', 4) = ${quoteLiteral(liveName)})
-       or (datname like 'hf\\_new\\_%'
-         and shobj_description(oid, 'pg_database') like ${quoteLiteral(`holdfast:new:${markOf(liveName, '')}%`)});`,
+  keep: KeepAside,
+): Promise<{ name: string; sizeBytes: number }[]> {
+  const found = await client.query<{ name: string; oid: number; mark: string | null; sizeBytes: number }[]>(
+    `select coalesce(json_agg(json_build_object('name', datname, 'oid', oid::bigint,
+         'mark', split_part(note, ':', 3), 'sizeBytes', pg_database_size(oid))), '[]')
+     from (select datname, oid, shobj_description(oid, 'pg_database') as note from pg_database) d
+     where ((datname like 'hf\\_old\\_%' or datname like 'hf\\_unknown\\_%')
+         and note like 'holdfast:old:%' and split_part(note, ':', 4) = ${quoteLiteral(liveName)})
+       or starts_with(datname, ${quoteLiteral(replacementName(markOf(liveName, '')))});`,
   );
-  for (const name of names) {
+  const kept = keep.marks.map(setAsideName);
+  return found.filter(({ name, oid, mark }) => {
+    if (name.startsWith('hf_unknown_')) return !keep.marks.includes(mark ?? '') && !keep.oids.includes(oid);
     // A run may have set two aside: a rollback that failed and was taken back.
-    if (!kept.some((prefix) => name.startsWith(prefix)))
-      await client.execute(`drop database if exists ${quoteIdentifier(name)} with (force);`);
-  }
+    return !kept.some((prefix) => name.startsWith(prefix));
+  });
+}
+
+export function keepOf(
+  database: string,
+  keep: { runs: readonly string[]; oids: readonly number[] },
+): KeepAside {
+  return {
+    marks: keep.runs.flatMap((run) => [markOf(database, run), markOf(database, `${run}-back`)]),
+    oids: keep.oids,
+  };
+}
+
+export async function dropDatabase(client: PostgresClient, name: string): Promise<void> {
+  await client.execute(`drop database if exists ${quoteIdentifier(name)} with (force);`);
+}
+
+/** Drops them. May be run twice. */
+export async function dropSetAside(client: PostgresClient, liveName: string, keep: KeepAside): Promise<void> {
+  for (const { name } of await findSetAside(client, liveName, keep)) await dropDatabase(client, name);
 }
 
 /** How a new database gets the encoding, locale and tablespace of another. */

@@ -3,9 +3,12 @@ import type { Appliance } from '../appliance/appliance.ts';
 import { writeFileAtomic } from '../lib/atomic-file.ts';
 import { removeTree } from '../lib/remove-tree.ts';
 import { releaseReserves } from '../snapshot/reserve.ts';
-import { findForRollback, type Choice } from '../snapshot/choose.ts';
-import { prune } from '../snapshot/retention.ts';
-import { listSnapshots } from '../snapshot/store.ts';
+import { findForRollback, findForUndo, goodOnes, wasRestored, type Choice } from '../snapshot/choose.ts';
+import { holdsDatabase, type Manifest } from '../snapshot/manifest.ts';
+import { findMissingProducts } from '../snapshot/products.ts';
+import { prune, type Pruned, type PruneOptions } from '../snapshot/retention.ts';
+import { isSuddenlyEmpty, newestWithRows } from '../snapshot/rows.ts';
+import { listSnapshots, type SnapshotListing } from '../snapshot/store.ts';
 import { isDescendant, readHead } from '../tools/git-facts.ts';
 import { tryReadJournal } from './journal.ts';
 import type { Run } from './run.ts';
@@ -26,17 +29,36 @@ export async function collectAfterRun(
   await pruneSnapshots(appliance, { currentRun: run.id });
 }
 
-/** Prunes, but keeps the snapshot that `rollback` would take now. Returns ids of the removed ones. */
-export async function pruneSnapshots(
-  appliance: Appliance,
-  options: { currentRun?: string; dryRun?: boolean },
-): Promise<string[]> {
+/**
+ * Prunes, but keeps what `rollback` and `rollback --undo` would take now, the last good snapshot, and the last one with
+ * rows in its database. Runs under the lock only. May be run twice.
+ */
+export async function pruneSnapshots(appliance: Appliance, options: PruneOptions): Promise<Pruned> {
   const choice = await readChoice(appliance);
-  const back = findForRollback(choice);
-  return await prune(appliance, {
-    ...options,
-    protect: [...(back ? [back.id] : []), ...(options.currentRun === undefined ? [] : [options.currentRun])],
-  });
+  const undo = findForUndo(choice)?.id;
+  const protect = [
+    findForRollback(choice)?.id,
+    undo,
+    goodOnes(choice)[0]?.id,
+    newestWithRows(choice.listings)?.id,
+    options.currentRun,
+  ].filter((id) => id !== undefined);
+  const goesFirst = (one: SnapshotListing) =>
+    wasRestored(choice, one) ||
+    // --undo takes the newest one only.
+    (one.manifest?.kind === 'before-rollback' && one.id !== undo) ||
+    isSuddenlyEmpty(one, choice.listings) ||
+    (one.manifest !== undefined && choice.spent?.(one.manifest) !== undefined);
+  const databasesOf = (run: string) => namedInJournal(appliance, run);
+  return await prune(appliance, { protect, goesFirst, databasesOf }, options);
+}
+
+/** Databases that the journal of a run speaks of, by OID. */
+function namedInJournal({ state }: Appliance, run: string): number[] {
+  const records = tryReadJournal(join(state.run(run), 'journal.ndjson')) ?? [];
+  return records.flatMap((record) =>
+    record.type === 'database-replacement' ? [record.live, record.replacement] : [],
+  );
 }
 
 /** What `rollback` chooses from: the snapshots, and which of their commits the installed one descends from. */
@@ -53,6 +75,18 @@ export async function readChoice(appliance: Appliance): Promise<Choice> {
     commit,
     committed: (run) => wasCommitted(appliance, run),
     isOlder: (other) => older.has(other),
+    spent: whySpent(appliance),
+  };
+}
+
+/** Why a snapshot alone brings nothing back here any more. */
+function whySpent(appliance: Appliance): (manifest: Manifest) => string | undefined {
+  const missingOf = findMissingProducts(appliance);
+  return (manifest) => {
+    if (!holdsDatabase(manifest)) return 'its database could not be read when it was made';
+    const missing = missingOf(manifest);
+    if (missing.length === 0) return undefined;
+    return `${missing.join(', ')} of that version ${missing.length === 1 ? 'is' : 'are'} not kept here`;
   };
 }
 

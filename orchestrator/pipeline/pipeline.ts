@@ -5,13 +5,13 @@ import { HoldfastError, InterruptedError, messageOf, NotRestoredError } from '..
 import type { Signals } from '../lib/signals.ts';
 import { SnapshotDraft } from '../snapshot/draft.ts';
 import { releaseReserves } from '../snapshot/reserve.ts';
-import type { SnapshotKind, VerifiedManifest } from '../snapshot/manifest.ts';
+import type { SnapshotKind } from '../snapshot/manifest.ts';
 import type { Driver, Listener } from './events.ts';
 import { phaseOf, type RunKind, type RunOutcome, type StepName } from './journal-entries.ts';
 import { openToAll, recoverRun, startAndVerify, type RecoveryReport } from './recovery.ts';
 import { beginRun, finishRun, type Run } from './run.ts';
 import { LockLostError } from './run-lock.ts';
-import type { Origin, Step, StepContext, Target } from './step.ts';
+import type { Origin, Restoring, Step, StepContext, Target } from './step.ts';
 import { tasksOf, type Clock } from './tasks.ts';
 
 export interface RunRequest {
@@ -23,7 +23,8 @@ export interface RunRequest {
   readonly id: string;
   readonly sequence: number;
   readonly snapshot: { readonly kind: SnapshotKind; readonly name?: string | undefined };
-  readonly restoring?: { readonly manifest: VerifiedManifest; readonly folder: string };
+  readonly restoring?: Restoring;
+  readonly withoutSafety?: boolean;
   readonly driver: Driver;
   readonly listener: Listener;
   readonly signals: Signals;
@@ -179,6 +180,7 @@ function makeContext(
       ...(request.restoring ? { former: request.restoring.manifest.roots } : {}),
     }),
     ...(request.restoring ? { restoring: request.restoring } : {}),
+    withoutSafety: request.withoutSafety === true,
     gate: () => (gate ??= closeGate(appliance, run.id)),
     signal: request.signals.abort.signal,
     note: () => {},

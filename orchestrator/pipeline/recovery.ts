@@ -5,13 +5,13 @@ import { verifyRelease, waitUntilHealthy } from '../appliance/health.ts';
 import { isWorker, startOrder, startService, stopServices } from '../appliance/services.ts';
 import { loadAppliance } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
-import { messageOf, NotRestoredError } from '../lib/errors.ts';
+import { messageOf, NotRestoredError, Refusal } from '../lib/errors.ts';
 import { bootId } from '../lib/processes.ts';
 import { removeTree } from '../lib/remove-tree.ts';
 import { dropUnsealed } from '../snapshot/draft.ts';
 import { releaseReserves } from '../snapshot/reserve.ts';
 import { restoreSnapshot } from '../snapshot/restore.ts';
-import { verifySnapshot } from '../snapshot/store.ts';
+import { findWhole, listSnapshots, verifySnapshot } from '../snapshot/store.ts';
 import type { Listener } from './events.ts';
 import { phaseOf, type RunPhase } from './journal-entries.ts';
 import type { Run } from './run.ts';
@@ -120,9 +120,12 @@ async function restoreSealed(
   const folder = join(appliance.backupsDirectory, sealed.snapshot);
   journal.append({ type: 'restore-started', because: appliance.secrets.mask(because) });
   try {
-    const manifest = await verifySnapshot(folder);
+    const manifest = await verifySnapshot(folder, { strays: 'ignore' });
     const mark = `${run.id}-back`;
     const begun = journal.last('database-replacement');
+    const forward = journal.records.findLast(
+      (record) => record.type === 'database-replacement' && record.mark === run.id,
+    );
     const { compared } = await restoreSnapshot({
       appliance,
       manifest,
@@ -131,6 +134,7 @@ async function restoreSealed(
       mark,
       replacement: begun?.mark === mark ? begun : undefined,
       readAll: run.started.boot !== bootId(),
+      forward: forward?.type === 'database-replacement' ? forward : undefined,
       phase: (phase, state) => {
         journal.append({ type: 'restore-phase', phase, state });
         listener({ type: 'restore', phase, state });
@@ -148,16 +152,32 @@ async function restoreSealed(
     return { compared, config: manifest.configuration };
   } catch (error) {
     if (error instanceof NotRestoredError) throw error;
+    const next =
+      error instanceof Refusal
+        ? await insteadOf(appliance.backupsDirectory, sealed.snapshot)
+        : './run.sh recover goes on where this stopped; the data is safe in the snapshot';
     throw new NotRestoredError(`the restore of snapshot ${sealed.snapshot} failed: ${messageOf(error)}`, {
-      next: './run.sh recover goes on where this stopped; the data is safe in the snapshot',
+      next,
       cause: error,
     });
   }
 }
 
+/** What helps when the snapshot of an open run is damaged: a whole copy of it, or another one by hand. */
+async function insteadOf(backupsDirectory: string, id: string): Promise<string> {
+  const folder = join(backupsDirectory, id);
+  const other = await findWhole(listSnapshots(backupsDirectory).filter((one) => one.id !== id));
+  const byHand = other
+    ? `or go back to ${other.id} by ${join(other.folder, 'RESTORE.md')}`
+    : 'there is no other good snapshot here';
+  return `put a whole copy of it in the place of ${folder} (tar --extract of an exported archive), then ./run.sh recover; ${byHand}`;
+}
+
 async function readRestored(appliance: Appliance, run: Run): Promise<{ compared: string; config: Config }> {
   const sealed = run.journal.last('sealed');
-  const manifest = await verifySnapshot(join(appliance.backupsDirectory, sealed?.snapshot ?? ''));
+  const manifest = await verifySnapshot(join(appliance.backupsDirectory, sealed?.snapshot ?? ''), {
+    strays: 'ignore',
+  });
   return { compared: 'identical, before the interruption', config: manifest.configuration };
 }
 

@@ -4,6 +4,7 @@ import { formatDuration, plural } from '../lib/units.ts';
 import type { Manifest } from '../snapshot/manifest.ts';
 import { readInventory } from '../snapshot/files.ts';
 import { scan } from '../snapshot/inventory.ts';
+import { rootsToRestore } from '../snapshot/roots.ts';
 import { listIndex } from '../tools/git.ts';
 
 /** What a rollback sets aside: what came after the snapshot. */
@@ -19,11 +20,14 @@ export async function measureSetAside(
   appliance: Appliance,
   manifest: Manifest,
   folder: string,
+  options: { withoutDatabase?: boolean } = {},
 ): Promise<SetAside> {
   const before = new Map(manifest.database?.tables.map(({ name, rows }) => [name, rows]));
-  const now = appliance.database ? (await appliance.database.describe()).tables : [];
-  const tables = now
-    .map(({ name, rows }) => ({ name, rows: rows - (before.get(name) ?? 0) }))
+  const live = options.withoutDatabase === true ? undefined : await appliance.database?.describe();
+  const now = new Map(live?.tables.map(({ name, rows }) => [name, rows]));
+  const names = live ? [...new Set([...now.keys(), ...before.keys()])] : [];
+  const tables = names
+    .map((name) => ({ name, rows: (now.get(name) ?? 0) - (before.get(name) ?? 0) }))
     .filter(({ rows }) => rows !== 0);
   const { stdout } = await appliance.runtime.run({
     ...listIndex(appliance.directory, '', ':/'),
@@ -31,7 +35,7 @@ export async function measureSetAside(
   });
   const tracked = new Set(stdout.split('\0'));
   let files = 0;
-  for (const root of manifest.roots) {
+  for (const root of rootsToRestore(appliance, manifest.roots)) {
     const known = new Map(readInventory(join(folder, root.inventory)).map((entry) => [entry.path, entry]));
     const isTracked = (path: string) => root.path === appliance.directory && tracked.has(path);
     for (const entry of scan(root)) {

@@ -44,6 +44,14 @@ export interface Origin {
   readonly label: string;
 }
 
+/** What a rollback brings back. */
+export interface Restoring {
+  readonly manifest: VerifiedManifest;
+  readonly folder: string;
+  /** Paths of the checkout that stay as they are. */
+  readonly keep?: readonly string[];
+}
+
 export interface StepContext {
   /** Inside the run, with the configuration that the appliance has now. */
   readonly appliance: Appliance;
@@ -54,7 +62,9 @@ export interface StepContext {
   readonly target: Target;
   readonly draft: SnapshotDraft;
   /** For a rollback: the snapshot that comes back, verified. */
-  readonly restoring?: { readonly manifest: VerifiedManifest; readonly folder: string };
+  readonly restoring?: Restoring;
+  /** For a rollback over a database that cannot be read: it is set aside, but not backed up. */
+  readonly withoutSafety: boolean;
   readonly gate: () => Gate;
   readonly signal: AbortSignal;
   /** What the step is doing, for the terminal. */

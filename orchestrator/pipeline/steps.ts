@@ -46,6 +46,22 @@ export const rollbackSteps: readonly Step[] = [
   commit,
 ];
 
+/** The same where packages and builds of that version are not kept any more: they are made anew. */
+export const rebuildingRollbackSteps: readonly Step[] = [
+  preflight,
+  stopServices,
+  backupDatabase,
+  backupFiles,
+  backupRegistry,
+  restoreSnapshotStep,
+  installBackend,
+  buildBackend,
+  buildFrontend,
+  restartServices,
+  verify,
+  commit,
+];
+
 /** What a backup does. Services start again afterwards, unchanged. */
 export const backupSteps: readonly Step[] = [
   preflight,

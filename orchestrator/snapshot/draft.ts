@@ -19,6 +19,9 @@ import { barrier } from './barrier.ts';
 import { backupFiles, type FilesBackup } from './files.ts';
 import { sha256OfFile } from './inventory.ts';
 import {
+  checksumFile,
+  databaseDump,
+  manifestFile,
   snapshotFormat,
   type Manifest,
   type SnapshotKind,
@@ -29,7 +32,7 @@ import {
 import { describeProducts } from './products.ts';
 import { backupRegistry } from './registry.ts';
 import { restoreGuide } from './restore-guide.ts';
-import { manifestDigest, unsealedSuffix } from './store.ts';
+import { checksumLines, manifestDigest, unsealedSuffix } from './store.ts';
 
 /**
  * A snapshot in the making: built part by part under a name that nobody reads as a snapshot, and sealed by a rename.
@@ -75,14 +78,23 @@ export class SnapshotDraft {
     mkdirSync(this.folder, { mode: 0o700 });
   }
 
-  /** Dumps the database, and takes down all that a dump leaves out. */
-  async addDatabase(signal?: AbortSignal): Promise<DatabaseFacts | undefined> {
+  /**
+   * Dumps the database, and takes down all that a dump leaves out.
+   *
+   * @param options.withoutDump it cannot be read: only what belongs to the database itself is taken down
+   */
+  async addDatabase(
+    options: { signal?: AbortSignal; withoutDump?: boolean } = {},
+  ): Promise<DatabaseFacts | undefined> {
     const { database } = this.#appliance;
     if (!database) return undefined;
-    const facts = await database.describe();
-    await database.dump(join(this.folder, 'database.dump'), signal);
-    this.#database = facts;
-    return facts;
+    if (options.withoutDump === true) {
+      this.#database = await database.describeProperties();
+    } else {
+      this.#database = await database.describe();
+      await database.dump(join(this.folder, databaseDump), options.signal);
+    }
+    return this.#database;
   }
 
   /** Archives the files, and takes down where products are and where git stands. */
@@ -109,7 +121,7 @@ export class SnapshotDraft {
     const { config, directory, runtime, program, file, node } = this.#appliance;
     if (!this.#files) throw new Error('a snapshot without files cannot be sealed');
     const head = await readHead(runtime, directory);
-    const manifest: Manifest = {
+    const contents: Omit<Manifest, 'parts'> = {
       format: snapshotFormat,
       id: this.id,
       kind: this.#about.kind,
@@ -130,12 +142,12 @@ export class SnapshotDraft {
       ...(this.#database ? { database: this.#database } : {}),
       ...(this.#registry ? { registry: this.#registry } : {}),
       notRestored: Object.entries(config.stores).map(([name, { none }]) => `${name}: ${none}`),
-      parts: await this.#listParts(),
     };
-    writeFileAtomic(join(this.folder, 'RESTORE.md'), restoreGuide(manifest));
-    writeFileAtomic(join(this.folder, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`);
+    writeFileAtomic(join(this.folder, 'RESTORE.md'), restoreGuide(contents));
+    const manifest: Manifest = { ...contents, parts: await this.#listParts() };
+    writeFileAtomic(join(this.folder, manifestFile), `${JSON.stringify(manifest, null, 2)}\n`);
     const digest = manifestDigest(this.folder);
-    writeFileAtomic(join(this.folder, 'manifest.sha256'), `${digest}  manifest.json\n`);
+    writeFileAtomic(join(this.folder, checksumFile), checksumLines(digest, manifest.parts));
     await barrier(this.#appliance);
     renameSync(this.folder, join(this.#appliance.backupsDirectory, this.id));
     fsyncDirectory(this.#appliance.backupsDirectory);
@@ -155,16 +167,21 @@ export class SnapshotDraft {
 }
 
 /** The folder of all snapshots: 0700, and a repository of its own, so that `git clean -fdx` leaves it alone. */
-function ensureBackupsFolder(path: string): void {
+export function ensureBackupsFolder(path: string): void {
   mkdirSync(path, { recursive: true, mode: 0o700 });
   chmodSync(path, 0o700);
   keepFromGitClean(path);
 }
 
+/** Folders of what was never sealed. */
+export function findUnsealed(backupsDirectory: string): string[] {
+  if (!existsSync(backupsDirectory)) return [];
+  return readdirSync(backupsDirectory)
+    .filter((name) => name.endsWith(unsealedSuffix))
+    .map((name) => join(backupsDirectory, name));
+}
+
 /** Throws away what was never sealed. May be run twice. */
 export function dropUnsealed(backupsDirectory: string): void {
-  if (!existsSync(backupsDirectory)) return;
-  for (const name of readdirSync(backupsDirectory)) {
-    if (name.endsWith(unsealedSuffix)) removeTree(join(backupsDirectory, name));
-  }
+  for (const folder of findUnsealed(backupsDirectory)) removeTree(folder);
 }

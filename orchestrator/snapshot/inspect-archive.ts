@@ -1,68 +1,113 @@
-import { list, type ReadEntry } from 'tar';
+import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
+import { createZstdDecompress } from 'node:zlib';
+import { Parser, type ReadEntry } from 'tar';
 import { messageOf } from '../lib/errors.ts';
-import type { Runtime } from '../runtime/runtime.ts';
+import { ancestorsOf, displayPath, type RawPath } from '../lib/raw-path.ts';
 import { isArchived, readInventory } from './files.ts';
-import type { Manifest } from './manifest.ts';
+import type { Entry } from './inventory.ts';
+import type { Manifest, SnapshotRoot } from './manifest.ts';
 
 /**
- * Looks into the parts of a snapshot, beyond their checksums: every archive is read to its end in process and must
- * hold exactly the entries of its inventory, none of which leads out of the root; the dump's own list must be readable.
+ * Looks into the archives of a snapshot, beyond their checksums: each is read to its end in process and must hold
+ * exactly the entries of its inventory, none of which leads out of the root. Nothing is unpacked.
  *
  * @returns what is wrong, as lines for people; empty when nothing is
  */
-export async function inspectParts(
-  runtime: Runtime,
-  manifest: Manifest,
-  folder: string,
-  pgRestore: string | undefined,
-): Promise<string[]> {
+export async function inspectFiles(manifest: Manifest, folder: string): Promise<string[]> {
   const problems: string[] = [];
-  for (const root of manifest.roots) {
-    if (!root.present) continue;
+  for (const root of manifest.roots.filter(({ present }) => present)) {
     try {
-      const names = await listArchive(join(folder, root.archive));
-      const known = new Set(
-        readInventory(join(folder, root.inventory))
-          .filter(isArchived)
-          .map((entry) => Buffer.from(entry.path === '' ? '.' : entry.path, 'latin1').toString('utf8')),
-      );
-      const missing = [...known].filter((name) => !names.has(name));
-      const unknown = [...names].filter((name) => !known.has(name));
-      const escaping = [...names].filter((name) => name.startsWith('/') || name.split('/').includes('..'));
-      if (missing.length > 0)
-        problems.push(
-          `${root.archive} lacks ${missing.length} entries of its inventory, such as ${missing[0]}`,
-        );
-      if (unknown.length > 0)
-        problems.push(
-          `${root.archive} holds ${unknown.length} entries that its inventory lacks, such as ${unknown[0]}`,
-        );
-      if (escaping.length > 0)
-        problems.push(`${root.archive} holds names that lead out of it, such as ${escaping[0]}`);
+      problems.push(...(await inspectRoot(root, folder)));
     } catch (error) {
       problems.push(`${root.archive} cannot be read to its end: ${messageOf(error)}`);
     }
   }
-  if (manifest.database && pgRestore !== undefined) {
-    const result = await runtime.run(
-      { file: pgRestore, args: ['--list', join(folder, 'database.dump')], label: 'pg_restore --list' },
-      { allowFailure: true },
-    );
-    if (result.exitCode !== 0) problems.push(`database.dump cannot be read: ${result.stderr.trim()}`);
-  }
   return problems;
 }
 
+async function inspectRoot(root: SnapshotRoot, folder: string): Promise<string[]> {
+  const inventory = readInventory(join(folder, root.inventory));
+  const escaping = inventory.find(leadsOut(inventory));
+  if (escaping) return [`${root.inventory} names what leads out of it: ${displayPath(escaping.path)}`];
+  const names = await listArchive(join(folder, root.archive), limitFor(inventory));
+  const known = new Set(
+    inventory
+      .filter(isArchived)
+      .map(({ path }) => Buffer.from(path === '' ? '.' : path, 'latin1').toString('utf8')),
+  );
+  const [missing] = [...known].filter((name) => !names.has(name));
+  const [unknown] = [...names].filter((name) => !known.has(name));
+  return [
+    ...(missing === undefined
+      ? []
+      : [`${root.archive} lacks an entry of its inventory: ${JSON.stringify(missing)}`]),
+    ...(unknown === undefined
+      ? []
+      : [`${root.archive} holds an entry that its inventory lacks: ${JSON.stringify(unknown)}`]),
+  ];
+}
+
+/** Whether an entry lies outside of the root, by its name or behind a link. */
+function leadsOut(inventory: readonly Entry[]): (entry: Entry) => boolean {
+  const folders = new Set<RawPath>(
+    inventory.filter(({ type }) => type === 'directory').map(({ path }) => path),
+  );
+  return ({ path }) =>
+    path.startsWith('/') ||
+    path.split('/').includes('..') ||
+    ancestorsOf(path).some((above) => !folders.has(above));
+}
+
+/** What an archive can grow to that holds these entries: twice their bytes, and room for attributes of each. */
+function limitFor(inventory: readonly Entry[]): number {
+  const bytes = inventory.reduce((sum, { size }) => sum + size, 0);
+  return 2 * bytes + 256 * 1024 * (inventory.length + 8);
+}
+
+/**
+ * GNU tar keeps a file with holes under `folder/GNUSparseFile.<pid>/name`, and its own name in an extended header that
+ * the library does not read.
+ */
+function nameOf({ path }: ReadEntry): string {
+  return path.replace(/(^|\/)GNUSparseFile\.\d+\/([^/]+)$/, '$1$2').replace(/\/+$/, '') || '.';
+}
+
 /** The names of an archive's entries, without the slash that ends a folder's. */
-async function listArchive(file: string): Promise<Set<string>> {
+async function listArchive(file: string, limitBytes: number): Promise<Set<string>> {
   const names = new Set<string>();
-  await list({
-    file,
+  let problem: unknown;
+  const parser = new Parser({
     strict: true,
     onReadEntry: (entry: ReadEntry) => {
-      names.add(entry.path.replace(/\/+$/, '') || '.');
+      names.add(nameOf(entry));
+      entry.resume();
     },
   });
+  parser.on('error', (error: unknown) => {
+    problem ??= error;
+  });
+  const ended = new Promise<void>((resolve) => {
+    parser.on('end', resolve);
+    parser.on('error', () => resolve());
+  });
+  const source = createReadStream(file);
+  const plain = source.pipe(createZstdDecompress());
+  source.on('error', (error) => plain.destroy(error));
+  let seen = 0;
+  try {
+    for await (const chunk of plain as AsyncIterable<Buffer>) {
+      seen += chunk.length;
+      if (seen > limitBytes) throw new Error('it grows beyond what its inventory says');
+      parser.write(chunk);
+      if (problem !== undefined) break;
+    }
+    parser.end();
+    await ended;
+  } finally {
+    source.destroy();
+    plain.destroy();
+  }
+  if (problem !== undefined) throw problem instanceof Error ? problem : new Error(messageOf(problem));
   return names;
 }

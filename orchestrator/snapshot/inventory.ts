@@ -144,6 +144,11 @@ function typeOf(stat: BigIntStats): EntryType {
   return stat.isSymbolicLink() ? 'symlink' : 'special';
 }
 
+/** What the files of a tree take, in bytes; 0 where there is none. */
+export function sizeOfTree(path: string): number {
+  return scan({ path, exclude: [], patterns: [] }).reduce((sum, entry) => sum + entry.size, 0);
+}
+
 /** SHA-256 of a file's bytes, as hex. */
 export async function sha256OfFile(path: string | Buffer): Promise<string> {
   const hash = createHash('sha256');

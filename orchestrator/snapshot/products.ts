@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
-import { existsSync, lstatSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
 import type { Config } from '../config/schema.ts';
 import { renameDurably } from '../lib/atomic-file.ts';
 import type { RawPath } from '../lib/raw-path.ts';
 import { encodeEntry, look, scan } from './inventory.ts';
-import type { SnapshotProduct } from './manifest.ts';
+import type { Manifest, SnapshotProduct } from './manifest.ts';
 import { listSnapshots } from './store.ts';
 
 /*
@@ -127,12 +127,12 @@ export function compareProducts(appliance: Appliance, products: readonly Snapsho
   });
 }
 
-/** Deletes stored products that no kept snapshot names. */
-export function collectProducts(appliance: Appliance, keep: ReadonlySet<string>): void {
-  if (!existsSync(appliance.state.products)) return;
-  for (const key of readdirSync(appliance.state.products)) {
-    if (!keep.has(key)) rmSync(join(appliance.state.products, key), { recursive: true, force: true });
-  }
+/** Stored products that no kept snapshot names, as paths. */
+export function findUnnamedProducts(appliance: Appliance, keep: ReadonlySet<string>): string[] {
+  if (!existsSync(appliance.state.products)) return [];
+  return readdirSync(appliance.state.products)
+    .filter((key) => !keep.has(key))
+    .map((key) => join(appliance.state.products, key));
 }
 
 /** A name beside the wanted one where that is taken: what was moved aside is never overwritten. */
@@ -159,13 +159,24 @@ export function displacedProductPath(appliance: Appliance, path: string, failedF
   return isKnown && !exists(stored) ? stored : join(failedFolder, 'products', path);
 }
 
-/** Products of a snapshot that are nowhere any more, so that it cannot be brought back by renames. */
-export function missingProducts(appliance: Appliance, products: readonly SnapshotProduct[]): string[] {
-  return products
-    .filter(({ path, present, key, digest }) => {
-      if (!present || exists(join(appliance.state.products, key))) return false;
-      const live = join(appliance.directory, path);
-      return !exists(live) || productDigest(live) !== digest;
-    })
-    .map(({ path }) => path);
+/**
+ * Tells which products of a snapshot are nowhere any more, so that it cannot be brought back by renames. What is live
+ * is looked at once for each path, however many snapshots are asked about.
+ */
+export function findMissingProducts(
+  appliance: Appliance,
+): (manifest: Pick<Manifest, 'products'>) => string[] {
+  const live = new Map<string, string>();
+  const liveDigest = (path: string) => {
+    const digest = live.get(path) ?? productDigest(join(appliance.directory, path));
+    live.set(path, digest);
+    return digest;
+  };
+  return ({ products }) =>
+    products
+      .filter(
+        ({ path, present, key, digest }) =>
+          present && !exists(join(appliance.state.products, key)) && liveDigest(path) !== digest,
+      )
+      .map(({ path }) => path);
 }

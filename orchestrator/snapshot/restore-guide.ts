@@ -3,7 +3,7 @@ import type { Manifest } from './manifest.ts';
 import { embeddedServerGuide } from './restore-guide-server.ts';
 
 /** RESTORE.md: how to get everything back with tar and PostgreSQL's own programs, should Holdfast not be at hand. */
-export function restoreGuide(manifest: Manifest): string {
+export function restoreGuide(manifest: Omit<Manifest, 'parts'>): string {
   const name = manifest.database?.name ?? '';
   const roots = manifest.roots
     .filter((root) => root.present)
@@ -36,7 +36,7 @@ The usual way back is \`./run.sh rollback ${manifest.id}\`. By hand, with the se
 
 ## Is it whole?
 
-    sha256sum --check manifest.sha256      # then compare the parts with "parts" in manifest.json
+    sha256sum --check manifest.sha256
 
 ## Files
 
@@ -49,7 +49,7 @@ ${database}`;
 }
 
 /** How to connect: to a server of our own we say it, to somebody else's the appliance's environment does. */
-function describeServer({ configuration, configurationFile, database }: Manifest): string {
+function describeServer({ configuration, configurationFile, database }: Omit<Manifest, 'parts'>): string {
   if (configuration.database === 'none') return '';
   if (configuration.database.embedded === true) {
     const state = resolve(dirname(configurationFile), configuration.stateDirectory);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
 import { stopServices } from '../appliance/services.ts';
 import { compareProperties } from '../database/facts.ts';
-import type { Replacement } from '../database/engine.ts';
+import type { Database, DatabaseFacts, Replacement } from '../database/engine.ts';
 import { removeDurably, writeFileAtomic } from '../lib/atomic-file.ts';
 import { displayPath } from '../lib/raw-path.ts';
 import { plural } from '../lib/units.ts';
@@ -14,7 +14,7 @@ import { barrier } from './barrier.ts';
 import { compareTree } from './compare-tree.ts';
 import { readInventory } from './files.ts';
 import { formatDifference, type Entry } from './inventory.ts';
-import type { VerifiedManifest } from './manifest.ts';
+import { databaseDump, holdsDatabase, type VerifiedManifest } from './manifest.ts';
 import { compareProducts, restoreProducts } from './products.ts';
 import { codeArea, invertPlan, readPlan } from './rename-plan.ts';
 import { compareRegistry, restoreRegistry } from './registry.ts';
@@ -35,6 +35,10 @@ export interface RestoreOptions {
    * bytes that were overwritten in place may be on disk, while the time of that change is not.
    */
   readonly readAll: boolean;
+  /** The swap of the rollback that is to be taken back, from this run's journal. */
+  readonly forward?: Replacement | undefined;
+  /** Paths of the checkout that stay as they are. */
+  readonly keep?: readonly string[] | undefined;
   /** What tells the databases of this restore from those of another one in the same run. */
   readonly mark: string;
   /** Called before and after each phase; durable when it returns. */
@@ -68,7 +72,7 @@ export async function restoreSnapshot(options: RestoreOptions): Promise<RestoreR
   await step('code', async () => await restoreCode(appliance, manifest, folder, runFolder));
   await step('products', () => restoreProducts(appliance, manifest.products, join(runFolder, 'failed')));
   await step('files', async () => {
-    for (const root of rootsToRestore(appliance, manifest.roots)) {
+    for (const root of rootsToRestore(appliance, manifest.roots, options.keep)) {
       options.note?.(`comparing ${root.path}`);
       const places = {
         work: join(runFolder, 'work', root.name),
@@ -82,7 +86,7 @@ export async function restoreSnapshot(options: RestoreOptions): Promise<RestoreR
   await step('registry', () => restoreRegistry(appliance.directory, manifest, folder));
   let compared = '';
   await step('compare', async () => {
-    compared = await compareAll(appliance, manifest, folder, readAll);
+    compared = await compareAll(options, readAll);
   });
   await barrier(appliance);
   return { compared };
@@ -133,20 +137,39 @@ async function restoreDatabase(options: RestoreOptions): Promise<void> {
   const { database } = appliance;
   if (!database || !manifest.database) return;
   await database.ensureRunning();
+  if (!holdsDatabase(manifest)) {
+    await swapBack(options, database, manifest.database);
+    return;
+  }
   let pair = options.replacement;
   if (pair === undefined || !(await database.hasReplacement(pair))) {
     options.note?.(`restoring the database ${manifest.database.name}`);
-    pair = await database.prepareReplacement(join(folder, 'database.dump'), manifest.database, mark);
+    pair = await database.prepareReplacement(join(folder, databaseDump), manifest.database, mark);
     options.announceReplacement(pair);
   }
   await database.swap(pair, manifest.database, mark);
 }
 
+/**
+ * A rollback over a database that could not be read made no dump of it: but nothing is dropped within a run, so that it
+ * is still on the server, under another name, and takes its own one again. May be run twice.
+ */
+async function swapBack(
+  { forward, mark, note }: RestoreOptions,
+  database: Database,
+  facts: DatabaseFacts,
+): Promise<void> {
+  if (!forward) return;
+  const pair = { live: forward.replacement, replacement: forward.live };
+  if (!(await database.hasReplacement(pair)))
+    throw new Error('the database that was set aside is gone from the server');
+  note?.(`taking the database ${facts.name} back as it was`);
+  await database.swap(pair, facts, mark);
+}
+
 /** Compares everything with the snapshot. Throws Error that lists what differs; returns a line that says what did not. */
 async function compareAll(
-  appliance: Appliance,
-  manifest: VerifiedManifest,
-  folder: string,
+  { appliance, manifest, folder, keep }: RestoreOptions,
   readAll: boolean,
 ): Promise<string> {
   const { directory, runtime, database } = appliance;
@@ -154,7 +177,7 @@ async function compareAll(
   const parts: string[] = [];
   const lost: string[] = [];
   let entries = 0;
-  for (const root of rootsToRestore(appliance, manifest.roots)) {
+  for (const root of rootsToRestore(appliance, manifest.roots, keep)) {
     const difference = await compareTree(root, readInventory(join(folder, root.inventory)), readAll);
     const name = (entry: Entry, what: string) =>
       `${root.name === 'files' ? '' : `${root.path}: `}${formatDifference(entry.path, what)}`;
@@ -174,7 +197,7 @@ async function compareAll(
   if (database && manifest.database) {
     // What is in it was compared before the swap, while nobody else could reach it.
     problems.push(...compareProperties(manifest.database, await database.describeProperties()));
-    parts.push(plural(manifest.database.tables.length, 'table'));
+    if (holdsDatabase(manifest)) parts.push(plural(manifest.database.tables.length, 'table'));
   }
   problems.push(...compareRegistry(directory, manifest, folder));
   if (manifest.registry) parts.push('registry');

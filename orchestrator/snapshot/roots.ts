@@ -94,17 +94,24 @@ function insideOf(folder: string, path: string): string | undefined {
 /**
  * The roots of a snapshot as they are restored here: the checkout is this one, wherever it lay then, and what the
  * present configuration leaves out of its snapshots stays untouched, since no safety snapshot holds it.
+ *
+ * @param keep paths of the checkout that stay as they are as well
  */
-export function rootsToRestore(appliance: Appliance, manifestRoots: readonly SnapshotRoot[]): SnapshotRoot[] {
+export function rootsToRestore(
+  appliance: Appliance,
+  manifestRoots: readonly SnapshotRoot[],
+  keep: readonly string[] = [],
+): SnapshotRoot[] {
   const present = describeRoots(appliance, appliance.config);
   const notProducts = (path: string) => !productPaths(appliance.config).includes(path);
   return manifestRoots.map((root) => {
     const path = root.name === 'files' ? appliance.directory : root.path;
     const now = present.find((one) => one.root.path === path)?.root;
+    const kept = root.name === 'files' ? keep : [];
     return {
       ...root,
       path,
-      exclude: [...new Set([...root.exclude, ...(now?.exclude ?? []).filter(notProducts)])],
+      exclude: [...new Set([...root.exclude, ...kept, ...(now?.exclude ?? []).filter(notProducts)])],
       patterns: [...new Set([...root.patterns, ...(now?.patterns ?? [])])],
     };
   });

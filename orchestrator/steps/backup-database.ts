@@ -2,7 +2,10 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatBytes, plural } from '../lib/units.ts';
 import type { Step } from '../pipeline/step.ts';
+import { databaseDump } from '../snapshot/manifest.ts';
 import { planReserves, takeReserves } from '../snapshot/reserve.ts';
+import { describeSuddenlyEmpty } from '../snapshot/rows.ts';
+import { listSnapshots } from '../snapshot/store.ts';
 
 export const backupDatabase: Step = {
   name: 'backup-database',
@@ -13,16 +16,22 @@ export const backupDatabase: Step = {
     await takeReserves(appliance, reserves);
     note(formatBytes(reserves.reduce((sum, { bytes }) => sum + bytes, 0)));
   },
-  async apply({ draft, note, signal }) {
+  async apply({ appliance, draft, note, signal, warn, withoutSafety }) {
     draft.begin();
-    const facts = await draft.addDatabase(signal);
+    const facts = await draft.addDatabase({ signal, withoutDump: withoutSafety });
     if (!facts) {
       note('no database');
       return;
     }
+    if (withoutSafety) {
+      warn(`the database ${facts.name} is NOT in the snapshot: --undo cannot bring it back`);
+      return;
+    }
+    const empty = describeSuddenlyEmpty(facts, listSnapshots(appliance.backupsDirectory));
+    if (empty !== undefined) warn(empty);
     const rows = facts.tables.reduce((sum, table) => sum + table.rows, 0);
     note(
-      `${plural(facts.tables.length, 'table')}, ${plural(rows, 'row')}, ${formatBytes(statSync(join(draft.folder, 'database.dump')).size)}`,
+      `${plural(facts.tables.length, 'table')}, ${plural(rows, 'row')}, ${formatBytes(statSync(join(draft.folder, databaseDump)).size)}`,
     );
   },
 };

@@ -31,9 +31,11 @@ export const preflight: Step = {
     if (appliance.database) {
       note('the database');
       await appliance.database.ensureRunning();
-      verifyNoFailedMigration(await appliance.database.appliedMigrations());
+      // A rollback is what mends a failed migration, and a database that cannot be read.
+      if (!context.restoring) verifyNoFailedMigration(await appliance.database.appliedMigrations());
       note('the way back');
-      await appliance.database.proveWayBack(join(context.runFolder, 'schema.dump'));
+      if (!context.withoutSafety)
+        await appliance.database.proveWayBack(join(context.runFolder, 'schema.dump'));
     }
     note('room on the disks');
     // A power cut may have brought back what an earlier run had given back already.

@@ -26,6 +26,8 @@ export function createArchive(options: { archive: string; root: string; entries:
     args: [
       '--create',
       `--file=${options.archive}`,
+      // A colon in a path would mean another machine.
+      '--force-local',
       '--use-compress-program=zstd -T0 -3 -q',
       ...faithful,
       '--directory',
@@ -87,6 +89,7 @@ export function extractArchive(options: { archive: string; into: string; entries
       ...[
         '--extract',
         `--file=${options.archive}`,
+        '--force-local',
         '--use-compress-program=zstd -d -q',
         '--preserve-permissions',
         '--same-owner',
@@ -103,6 +106,48 @@ export function extractArchive(options: { archive: string; into: string; entries
       ...['--directory', options.into, ...names],
     ],
     input: options.entries,
+    addEnv: { LC_ALL: 'C' },
+    label: 'tar',
+  };
+}
+
+/**
+ * Packs the files of one snapshot in this order, as nobody's and for nobody else. In GNU's format a header is one block
+ * whatever the length of a file: no extended headers, which a strict reader would have to believe.
+ */
+export function packSnapshot(options: {
+  archive: string;
+  parent: string;
+  id: string;
+  names: readonly string[];
+}): Command {
+  return {
+    file: 'tar',
+    args: [
+      '--create',
+      `--file=${options.archive}`,
+      '--force-local',
+      '--use-compress-program=zstd -T0 -1 -q',
+      ...['--format=gnu', '--owner=root:0', '--group=root:0', '--numeric-owner', '--mode=0600'],
+      ...['--no-recursion', '--no-xattrs', '--no-acls', '--no-selinux', '--hard-dereference'],
+      '--directory',
+      options.parent,
+      '--',
+      ...options.names.map((name) => `${options.id}/${name}`),
+    ],
+    addEnv: { LC_ALL: 'C' },
+    label: 'tar',
+  };
+}
+
+/** One file of an archive, to standard output. */
+export function readFromArchive(options: { archive: string; entry: string }): Command {
+  return {
+    file: 'tar',
+    args: [
+      ...['--extract', '--to-stdout', `--file=${options.archive}`, '--force-local'],
+      ...['--use-compress-program=zstd -d -q', '--no-wildcards', '--occurrence=1', '--', options.entry],
+    ],
     addEnv: { LC_ALL: 'C' },
     label: 'tar',
   };

@@ -22,6 +22,8 @@ export interface Outcome {
   readonly next: string | undefined;
   /** Its last word, as an operator reads it. */
   readonly text: string;
+  /** What it told the operator on the way. */
+  readonly printed: readonly string[];
   readonly events: readonly Event[];
 }
 
@@ -38,6 +40,7 @@ export async function runInProcess(
   const events: Event[] = [];
   let result: ResultEvent | undefined;
   let lastWord = '';
+  const printed: string[] = [];
   let exitCode = 0;
   let failure: unknown;
   const secrets = new Secrets();
@@ -49,7 +52,7 @@ export async function runInProcess(
     isJson: true,
     listener,
     driver: { drive: driveSilently },
-    print: () => {},
+    print: (line) => printed.push(line),
     say: (message) => listener({ type: 'say', message }),
     result: (event, text) => {
       result = event;
@@ -63,8 +66,8 @@ export async function runInProcess(
     (action) =>
     async (...args) => {
       const options = command.opts<GlobalOptions>();
-      const open = (): Appliance =>
-        openAppliance(loadAppliance(options.appliance ?? program.home), { program, runtime, secrets });
+      const open = (how?: { lenient?: boolean }): Appliance =>
+        openAppliance(loadAppliance(options.appliance ?? program.home, how), { program, runtime, secrets });
       try {
         exitCode = await action({ program, options, ui, secrets, argv, open }, ...args);
       } catch (error) {
@@ -81,6 +84,7 @@ export async function runInProcess(
     error: failure === undefined ? textOf(result?.['error']) : messageOf(failure),
     next: failure instanceof HoldfastError ? failure.next : textOf(result?.['next']) || undefined,
     text: lastWord,
+    printed,
     events,
   };
 }

@@ -12,10 +12,10 @@ import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { Appliance } from '../../../orchestrator/appliance/appliance.ts';
 import {
-  collectProducts,
+  findUnnamedProducts,
   compareProducts,
   describeProducts,
-  missingProducts,
+  findMissingProducts,
   productDigest,
   productPaths,
   restoreProducts,
@@ -160,7 +160,7 @@ describe('a restore', () => {
     const products = described();
     rmSync(live('api/dist'), { recursive: true });
     make('api/dist', 'another');
-    expect(missingProducts(appliance, products)).toEqual(['api/dist']);
+    expect(findMissingProducts(appliance)({ products })).toEqual(['api/dist']);
     expect(() => restoreProducts(appliance, products, failed)).toThrow(
       'api/dist is neither in place nor in the product store',
     );
@@ -182,16 +182,16 @@ test('a comparison names each product that is not as it was', () => {
 
 test('a product that is stored or in place is not missing', () => {
   const products = described();
-  expect(missingProducts(appliance, products)).toEqual([]);
+  expect(findMissingProducts(appliance)({ products })).toEqual([]);
   for (const product of products) storeProduct(appliance, product);
-  expect(missingProducts(appliance, products)).toEqual([]);
+  expect(findMissingProducts(appliance)({ products })).toEqual([]);
 });
 
-test('what no kept snapshot names is collected', () => {
+test('what no kept snapshot names is found, to be collected', () => {
   const products = described();
   for (const product of products) storeProduct(appliance, product);
   const [packages, build] = products;
-  collectProducts(appliance, new Set([build?.key ?? '']));
-  expect(existsSync(join(appliance.state.products, packages?.key ?? ''))).toBe(false);
-  expect(existsSync(join(appliance.state.products, build?.key ?? ''))).toBe(true);
+  expect(findUnnamedProducts(appliance, new Set([build?.key ?? '']))).toEqual([
+    join(appliance.state.products, packages?.key ?? ''),
+  ]);
 });

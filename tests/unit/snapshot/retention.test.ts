@@ -2,10 +2,16 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { snapshotKinds } from '../../../orchestrator/snapshot/manifest.ts';
 import { chooseToPrune } from '../../../orchestrator/snapshot/retention.ts';
+import type { SnapshotListing } from '../../../orchestrator/snapshot/store.ts';
 import { brokenListing, listingOf } from '../support/a-manifest.ts';
 
-const prune = (...args: Parameters<typeof chooseToPrune>): string[] =>
-  chooseToPrune(...args).map(({ id }) => id);
+const prune = (
+  listings: Parameters<typeof chooseToPrune>[0],
+  keep: number,
+  protect: readonly string[] = [],
+  goesFirst?: (listing: SnapshotListing) => boolean,
+): string[] =>
+  chooseToPrune(listings, { keep, protect, ...(goesFirst ? { goesFirst } : {}) }).map(({ id }) => id);
 const four = ['s4', 's3', 's2', 's1'].map((id) => listingOf(id));
 
 test('the newest are kept, the older ones go', () => {
@@ -50,4 +56,17 @@ test('the newest good one stays whatever the number, and whatever is named or ca
       expect(gone).not.toContain(newest?.id);
     }),
   );
+});
+
+test('those that nobody would go back to go first, but the newest stays whatever it is', () => {
+  const failed = ['s6', 's5', 's4'].map((id) => listingOf(id));
+  const isFailed = (one: SnapshotListing) => failed.includes(one);
+  expect(prune([...failed, ...four.slice(2)], 3, [], isFailed)).toEqual(['s5', 's4']);
+  expect(prune([...failed, ...four.slice(2)], 1, [], isFailed)).toEqual(['s1', 's5', 's4']);
+});
+
+test('an imported one stays, and does not count', () => {
+  const imported = { ...listingOf('s9'), imported: true };
+  expect(prune([imported, ...four], 4)).toEqual([]);
+  expect(prune([...four, imported], 1)).toEqual(['s3', 's2', 's1']);
 });

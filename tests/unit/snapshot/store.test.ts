@@ -3,13 +3,8 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { Manifest } from '../../../orchestrator/snapshot/manifest.ts';
-import { sha256OfFile } from '../../../orchestrator/snapshot/inventory.ts';
-import {
-  listSnapshots,
-  manifestDigest,
-  readManifest,
-  verifySnapshot,
-} from '../../../orchestrator/snapshot/store.ts';
+import { listSnapshots, readManifest, verifySnapshot } from '../../../orchestrator/snapshot/store.ts';
+import { seal as sealIn } from '../../support/sealed-snapshot.ts';
 import { manifestWith } from '../support/a-manifest.ts';
 import { folderInMemory } from '../support/temporary-folder.ts';
 
@@ -19,25 +14,14 @@ const parts = {
   'registry.json': '[]\n',
 };
 
-/** A sealed snapshot with parts, as one lies on disk. */
-async function seal(backups: string, id: string, more: Partial<Manifest> = {}): Promise<string> {
-  const folder = join(backups, id);
-  mkdirSync(folder, { recursive: true });
-  const listed: Manifest['parts'] = [];
-  for (const [name, text] of Object.entries(parts)) {
-    writeFileSync(join(folder, name), text);
-    listed.push({ name, sizeBytes: text.length, sha256: await sha256OfFile(join(folder, name)) });
-  }
-  writeFileSync(join(folder, 'manifest.json'), JSON.stringify(manifestWith({ id, parts: listed, ...more })));
-  writeFileSync(join(folder, 'manifest.sha256'), `${manifestDigest(folder)}  manifest.json\n`);
-  return folder;
-}
+const seal = (folderOfAll: string, id: string, more: Partial<Manifest> = {}) =>
+  sealIn(folderOfAll, id, more, parts);
 
 let backups: string;
 let folder: string;
-beforeEach(async () => {
+beforeEach(() => {
   backups = folderInMemory();
-  folder = await seal(backups, 's1');
+  folder = seal(backups, 's1');
 });
 
 describe('verifying', () => {
@@ -74,12 +58,23 @@ describe('verifying', () => {
   test('a changed manifest is found, though it still reads well', async () => {
     const path = join(folder, 'manifest.json');
     writeFileSync(path, readFileSync(path, 'utf8').replace('"commit":"c1"', '"commit":"c2"'));
-    await expect(verifySnapshot(folder)).rejects.toThrow('manifest.json is not what was sealed');
+    await expect(verifySnapshot(folder)).rejects.toThrow(
+      'manifest.json or manifest.sha256 is not what was sealed',
+    );
+  });
+
+  test("what does not belong to it is found, and a manifest that is another one's", async () => {
+    writeFileSync(join(folder, 'NOTES\n.txt'), '');
+    await expect(verifySnapshot(folder)).rejects.toThrow(
+      '"NOTES\\n.txt" does not belong to it'.replaceAll('"', ''),
+    );
+    expect((await verifySnapshot(folder, { strays: 'ignore' })).id).toBe('s1');
+    await expect(verifySnapshot(folder, { id: 's2' })).rejects.toThrow('manifest.json is that of s1');
   });
 
   test('a manifest without its checksum was never sealed', async () => {
     rmSync(join(folder, 'manifest.sha256'));
-    await expect(verifySnapshot(folder)).rejects.toThrow('manifest.json is not what was sealed');
+    await expect(verifySnapshot(folder)).rejects.toThrow('manifest.sha256 is missing');
   });
 });
 
@@ -128,14 +123,14 @@ describe('a manifest', () => {
 });
 
 describe('the list', () => {
-  test('is newest first by number, not by the clock or the name', async () => {
-    await seal(backups, 's2', { sequence: 3, createdAt: '2001-01-01T00:00:00.000Z' });
-    await seal(backups, 's0', { sequence: 12 });
+  test('is newest first by number, not by the clock or the name', () => {
+    seal(backups, 's2', { sequence: 3, createdAt: '2001-01-01T00:00:00.000Z' });
+    seal(backups, 's0', { sequence: 12 });
     expect(listSnapshots(backups).map(({ id }) => id)).toEqual(['s0', 's2', 's1']);
   });
 
-  test('shows a broken one with why, and never one that is being made', async () => {
-    await seal(backups, 's9.unsealed', { sequence: 9 });
+  test('shows a broken one with why, and never one that is being made', () => {
+    seal(backups, 's9.unsealed', { sequence: 9 });
     mkdirSync(join(backups, '.git'));
     mkdirSync(join(backups, 'broken'));
     writeFileSync(join(backups, 'a file'), '');

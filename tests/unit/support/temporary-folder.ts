@@ -19,6 +19,15 @@ export function folderInMemory(): string {
   }
 }
 
+/** One for all tests of a file, which removes it itself (`removeAll`). */
+export function folderForAll(): string {
+  try {
+    return mkdtempSync('/dev/shm/hold fast-');
+  } catch {
+    return mkdtempSync(join(tmpdir(), 'hold fast-'));
+  }
+}
+
 function temporaryIn(place: string): string {
   const folder = mkdtempSync(join(place, 'hold fast-'));
   made.push(folder);
