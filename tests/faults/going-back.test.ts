@@ -76,7 +76,7 @@ describe('without .env', () => {
     const outcome = await ledger.run('rollback', byUpdate);
 
     expect(outcome).toMatchObject({ exitCode: 0, error: '' });
-    expect(outcome.text).toContain(`.env was gone, and is back from ${byUpdate}.`);
+    expect(outcome.printed).toContain(`.env was gone, and is back from ${byUpdate}.`);
     expect(differences(first, await ledger.capture())).toEqual([]);
     expect(statSync(env()).mode & 0o777).toBe(0o600);
     await ledger.succeed('rollback', '--undo');
