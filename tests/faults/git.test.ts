@@ -59,7 +59,7 @@ const failing = async () =>
   await ledger.failing({ step: 'pull-code', operation: /^git .* update-ref/, when: 'after' }, 'update');
 
 describe('is refused with the fix, and nothing is touched:', () => {
-  test.each<[string, () => unknown, RegExp, RegExp]>([
+  test.for<[string, () => unknown, RegExp, RegExp]>([
     [
       'a lock of a branch',
       () => lock('refs/heads/main.lock'),
@@ -154,7 +154,7 @@ describe('is refused with the fix, and nothing is touched:', () => {
       /belongs to another user/,
       /safe\.directory/,
     ],
-  ])('%s', async (_, make, says, next) => {
+  ])('%s', async ([, make, says, next], context) => {
     await publishNews();
     await make();
 
@@ -164,6 +164,7 @@ describe('is refused with the fix, and nothing is touched:', () => {
       next: expect.stringMatching(next),
       changed: [],
     });
+    tally(context, 'unchanged');
   });
 });
 

@@ -61,12 +61,12 @@ const failingAfter = async (does: () => unknown) =>
 describe('an update is refused before anything is stopped, when chattr made immutable', () => {
   beforeEach((context) => needs(context, 'immutable'));
 
-  test.each([
+  test.for<[string, string, RegExp]>([
     ['a file that the target changes', 'scripts/tool.sh', /scripts\/tool\.sh is immutable/],
     ['a folder that it adds something to', 'docs', /changes docs\/news\.txt, and docs is immutable/],
     ['a product', 'web/dist', /web\/dist is immutable/],
     ['the folder that holds a product', 'api', /\/api is immutable/],
-  ])('%s', async (_, path, says) => {
+  ])('%s', async ([, path, says], context) => {
     await immutable(path, async () => {
       expect(await attemptUpdate(ledger)).toEqual({
         exitCode: 3,
@@ -74,6 +74,7 @@ describe('an update is refused before anything is stopped, when chattr made immu
         next: expect.stringMatching(/chattr -i|lsattr/),
         changed: [],
       });
+      tally(context, 'unchanged');
     });
   });
 });
