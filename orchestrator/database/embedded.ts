@@ -236,7 +236,7 @@ export class EmbeddedServer implements PostgresServer {
     );
     if (up !== true) {
       const log = existsSync(logFile) ? lastLines(readFileSync(logFile, 'utf8'), 5) : messageOf(last);
-      throw new Refusal(`cannot start the database server: ${log}`, `look at ${logFile}`, last);
+      throw new Refusal(`the database server does not answer: ${log}`, `look at ${logFile}`, last);
     }
   }
 
