@@ -15,14 +15,18 @@ const requestTimeoutMs = 5000;
 export async function findHealthProblem(
   appliance: Appliance,
   service: ServiceConfig,
-  { gate, signal }: { gate?: Gate | undefined; signal?: AbortSignal | undefined } = {},
+  {
+    gate,
+    signal,
+    timeoutMs = requestTimeoutMs,
+  }: { gate?: Gate | undefined; signal?: AbortSignal | undefined; timeoutMs?: number } = {},
 ): Promise<string | undefined> {
   const { health } = service;
   if (!health) return undefined;
   const url = serviceUrl(appliance, service, health.url);
   try {
     const answer = await ask(url, {
-      timeoutMs: requestTimeoutMs,
+      timeoutMs,
       signal,
       headers: gate ? { 'holdfast-gate': gate.token } : {},
     });
@@ -105,7 +109,8 @@ export async function waitUntilHealthy(
         `service ${name} ended ${healthySince === undefined ? 'at its start' : 'after it had been healthy'}${tail(appliance, name, logStart)}`,
       );
     }
-    problem = await findHealthProblem(appliance, service, options);
+    const patience = Math.min(requestTimeoutMs, Math.max(100, health.timeout));
+    problem = await findHealthProblem(appliance, service, { ...options, timeoutMs: patience });
     const now = performance.now();
     if (problem === undefined) {
       healthySince ??= now;

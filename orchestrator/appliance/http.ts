@@ -1,5 +1,6 @@
 import { request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
+import { formatBytes } from '../lib/units.ts';
 
 export interface Answer {
   readonly status: number;
@@ -7,7 +8,15 @@ export interface Answer {
   readonly body: string;
 }
 
-/** One HTTP request on a connection of its own: a kept one could lead to a process that is gone. Throws if none answers. */
+/** What is asked here are health, versions and webhooks: an answer beyond this is none of them. */
+const longestAnswerBytes = 4 * 1024 * 1024;
+
+/**
+ * One HTTP request on a connection of its own: a kept one could lead to a process that is gone.
+ *
+ * @param options.timeoutMs for the whole of it, however slowly the answer drips in
+ * @throws Error if nobody answers, the time is over, or the answer has no end
+ */
 export async function ask(
   url: string,
   options: {
@@ -26,12 +35,17 @@ export async function ask(
         method: options.method ?? 'GET',
         agent: false,
         headers: { accept: 'application/json, */*', ...options.headers },
-        timeout: options.timeoutMs,
         ...(options.signal ? { signal: options.signal } : {}),
       },
       (response) => {
         const chunks: Buffer[] = [];
-        response.on('data', (chunk: Buffer) => chunks.push(chunk));
+        let bytes = 0;
+        response.on('data', (chunk: Buffer) => {
+          chunks.push(chunk);
+          bytes += chunk.length;
+          if (bytes > longestAnswerBytes)
+            outgoing.destroy(new Error(`the answer is longer than ${formatBytes(longestAnswerBytes)}`));
+        });
         response.once('error', reject);
         response.once('end', () => {
           resolve({
@@ -42,7 +56,11 @@ export async function ask(
         });
       },
     );
-    outgoing.once('timeout', () => outgoing.destroy(new Error(`no answer within ${options.timeoutMs} ms`)));
+    const timer = setTimeout(
+      () => outgoing.destroy(new Error(`no whole answer within ${options.timeoutMs} ms`)),
+      options.timeoutMs,
+    );
+    outgoing.once('close', () => clearTimeout(timer));
     outgoing.once('error', reject);
     outgoing.end(options.body);
   });

@@ -2,7 +2,8 @@ import { join } from 'node:path';
 import { parseCommandString } from 'execa';
 import { baseEnvironment, readApplianceEnvironment, substitute } from '../config/environment.ts';
 import type { Argv, Config, ServiceConfig } from '../config/schema.ts';
-import { isPortTaken } from '../lib/ports.ts';
+import { findListeners, isPortTaken } from '../lib/ports.ts';
+import { commandName } from '../lib/processes.ts';
 import { Refusal } from '../lib/errors.ts';
 import type { ServiceHandle, StopPolicy } from '../runtime/runtime.ts';
 import type { Appliance } from './appliance.ts';
@@ -48,7 +49,11 @@ export interface StartOptions {
   readonly database: Readonly<Record<string, string>>;
 }
 
-/** Starts one service, unless it runs already. Does not wait for its health. */
+/**
+ * Starts one service, unless it runs already. Does not wait for its health.
+ *
+ * @throws Error if its port is taken: who answers there would be taken for it
+ */
 export async function startService(appliance: Appliance, name: string, options: StartOptions): Promise<void> {
   const service = options.config.services[name];
   if (!service) throw new Error(`there is no service ${name}`);
@@ -56,6 +61,10 @@ export async function startService(appliance: Appliance, name: string, options: 
   if (appliance.runtime.serviceState(handle).running) return;
   // One that was started and never recorded (we were killed in between) would hold its port.
   await appliance.runtime.stopService(handle, stopPolicyOf(service));
+  if (service.port !== undefined && (await isPortTaken(service.port)))
+    throw new Error(
+      `service ${name} cannot start: its port ${service.port} is in use by ${describeListener(service.port)}`,
+    );
   const variables = readApplianceEnvironment(options.config, appliance.directory, appliance.secrets);
   const { database } = options.config;
   // The administrator's way in is ours alone.
@@ -99,7 +108,11 @@ export async function stopServices(
   const stop = async (name: string) => {
     const handle = serviceHandle(appliance, name);
     if (appliance.runtime.serviceState(handle).running) note?.(`stopping ${name}`);
-    await appliance.runtime.stopService(handle, stopPolicyOf(config.services[name]));
+    const port = config.services[name]?.port;
+    await appliance.runtime.stopService(handle, {
+      ...stopPolicyOf(config.services[name]),
+      ...(port === undefined ? {} : { listening: { port, within: appliance.directory } }),
+    });
   };
   for (const name of known) await stop(name);
   const others = appliance.runtime
@@ -120,6 +133,14 @@ export function runningServices(appliance: Appliance, config: Config): string[] 
   );
 }
 
+/** Who listens on a port, for people. */
+function describeListener(port: number): string {
+  const [pid] = findListeners(port);
+  return pid === undefined
+    ? 'a program that Holdfast did not start'
+    : `process ${pid} (${commandName(pid)}), which Holdfast did not start`;
+}
+
 /** @throws Refusal if somebody else listens where one of our stopped services should */
 export async function verifyPortsAreOurs(appliance: Appliance, config: Config): Promise<void> {
   for (const [name, { port }] of Object.entries(config.services)) {
@@ -127,7 +148,7 @@ export async function verifyPortsAreOurs(appliance: Appliance, config: Config): 
       continue;
     if (await isPortTaken(port)) {
       throw new Refusal(
-        `cannot go on: port ${port} of service ${name} is in use by a program that Holdfast did not start`,
+        `cannot go on: port ${port} of service ${name} is in use by ${describeListener(port)}`,
         `stop that program (ss -ltnp "sport = :${port}" shows it), then try again`,
       );
     }

@@ -37,7 +37,12 @@ export class PostgresClient {
 
   async dump(
     file: string,
-    options: { schemaOnly?: boolean; database?: string; signal?: AbortSignal | undefined } = {},
+    options: {
+      schemaOnly?: boolean;
+      lockWaitMs?: number;
+      database?: string;
+      signal?: AbortSignal | undefined;
+    } = {},
   ): Promise<CommandResult> {
     return await this.#runtime.run(pgDump(this.#target(options.database), file, options), {
       signal: options.signal,

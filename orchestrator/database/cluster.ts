@@ -87,12 +87,15 @@ export function removeStaleLocks(folder: string): void {
   }
 }
 
-/** Who may connect: over the socket always whoever has a password, over TCP only while no window is open. */
-export function writeAccessFile(folder: string, mode: 'open' | 'fenced'): void {
-  const rule = mode === 'open' ? 'scram-sha-256' : 'reject';
+/** Everybody with a password; in a window only over the socket; in a restore nobody but the administrator. */
+export type Access = 'open' | 'fenced' | 'secluded';
+
+export function writeAccessFile(folder: string, access: Access): void {
+  const rule = access === 'open' ? 'scram-sha-256' : 'reject';
   const lines = [
     '# Written by Holdfast; changes are lost.',
-    'local all all scram-sha-256',
+    `local all ${administrator} scram-sha-256`,
+    `local all all ${access === 'secluded' ? 'reject' : 'scram-sha-256'}`,
     `host all all 127.0.0.1/32 ${rule}`,
     `host all all ::1/128 ${rule}`,
   ];

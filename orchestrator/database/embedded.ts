@@ -13,6 +13,7 @@ import {
   readCredentials,
   removeStaleLocks,
   writeAccessFile,
+  type Access,
   type Credentials,
 } from './cluster.ts';
 import { formatConnection, quoteIdentifier, quoteLiteral, type Connection } from './connection.ts';
@@ -146,30 +147,40 @@ export class EmbeddedServer implements PostgresServer {
     await this.#access('open');
   }
 
-  async #access(mode: 'open' | 'fenced'): Promise<void> {
-    writeAccessFile(this.#folder, mode);
+  /** Nobody but the administrator is let in any more, not even by the socket. */
+  async seclude(): Promise<void> {
+    await this.#access('secluded');
+  }
+
+  async #access(access: Access): Promise<void> {
+    writeAccessFile(this.#folder, access);
     if (!this.#runtime.serviceState(this.#service).running) return;
     const client = await this.#client();
     await client.execute('select pg_reload_conf();');
-    // A reload is asynchronous. The claim "nobody gets in" is checked with a connection that must be refused.
-    const outside = new PostgresClient(this.#runtime, await this.bin(), await this.service());
-    const wanted = mode === 'open';
+    // A reload is asynchronous. The claim "nobody gets in" is checked with connections that must be refused.
     const done = await waitFor(
-      async () => {
-        const admitted = await outside.execute('select 1;').then(
-          () => true,
-          () => false,
-        );
-        return admitted === wanted ? true : undefined;
-      },
+      async () =>
+        (await this.#rejects(await this.service())) === (access !== 'open') &&
+        (await this.#rejects(await this.window())) === (access === 'secluded')
+          ? true
+          : undefined,
       { timeoutMs: 10_000 },
     );
-    if (!done) throw new Error(`the database server did not ${wanted ? 'open' : 'close'} its TCP port`);
-    if (!wanted) {
+    if (!done) throw new Error(`the database server did not take its new access file (${access})`);
+    if (access === 'fenced') {
       await client.execute(
         'select pg_terminate_backend(pid) from pg_stat_activity where client_addr is not null and pid <> pg_backend_pid();',
       );
     }
+  }
+
+  /** True if the access file keeps it out; a database that is closed, full or gone is another matter. */
+  async #rejects(connection: Connection): Promise<boolean> {
+    const outside = new PostgresClient(this.#runtime, await this.bin(), connection);
+    return await outside.execute('select 1;').then(
+      () => false,
+      (error: unknown) => messageOf(error).includes('pg_hba.conf rejects'),
+    );
   }
 
   /** `doctor` and an update may both find it stopped: the second one to come finds it running. */

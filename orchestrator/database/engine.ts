@@ -43,6 +43,12 @@ export interface Database {
   /** Keeps everybody else out from now on, and ends who is in. What it cannot keep out is returned as a warning. */
   fence(runId: string): Promise<string | undefined>;
 
+  /**
+   * Before a restore: keeps out what a killed run may have left behind as well, and ends every session that is open.
+   * `admitServices` and `unfence` lift it. May be run twice.
+   */
+  seclude(): Promise<void>;
+
   /** Lets the services of the new version reach it; outsiders only where the two cannot be told apart. May be run twice. */
   admitServices(): Promise<void>;
 
@@ -67,6 +73,9 @@ export interface Database {
    * not in a dump. Decides by OID what is done already: may be run twice. What was live is kept under another name.
    */
   swap(replacement: Replacement, facts: DatabaseFacts, runId: string): Promise<void>;
+
+  /** Roles of the server that it did not have when these facts were taken: no restore takes them away. */
+  addedRoles(facts: DatabaseFacts): Promise<string[]>;
 
   /**
    * Restores a dump into a scratch database and compares what is in it with the facts; then drops it. Killed, it leaves
@@ -115,6 +124,12 @@ export interface Replacement {
   readonly replacement: number;
 }
 
+/** A role of the server; `used` if the database's owner, objects or grants name it. */
+export interface Role {
+  readonly name: string;
+  readonly used: boolean;
+}
+
 export interface DatabaseFacts {
   readonly engine: 'postgresql';
   readonly serverVersion: string;
@@ -134,6 +149,8 @@ export interface DatabaseFacts {
   readonly grants: string[] | null;
   /** ALTER DATABASE SET and ALTER ROLE IN DATABASE SET; role null is the database's own. */
   readonly settings: readonly { readonly role: string | null; readonly values: readonly string[] }[];
+  /** Absent in older snapshots. */
+  readonly roles?: readonly Role[];
   readonly tables: readonly { readonly name: string; readonly rows: number }[];
   readonly sequences: readonly { readonly name: string; readonly lastValue: string | null }[];
 }

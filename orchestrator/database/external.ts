@@ -94,6 +94,8 @@ export class ExternalServer implements PostgresServer {
 
   async fence(): Promise<void> {}
 
+  async seclude(): Promise<void> {}
+
   async unfence(): Promise<void> {}
 
   #read(variable: string): Connection {

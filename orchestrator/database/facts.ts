@@ -1,6 +1,7 @@
 import type { PostgresClient } from './client.ts';
 import { quoteIdentifier } from './connection.ts';
 import type { DatabaseFacts } from './engine.ts';
+import { readRoles } from './roles.ts';
 
 /**
  * What a dump does not carry: owner, grants, comment, connection limit, settings of the database and of roles in it,
@@ -58,7 +59,7 @@ export async function readFacts(client: PostgresClient, name: string): Promise<D
     `${relationsSql};`,
   );
   const tables = await countRows(client, relations.tables);
-  return { ...properties, tables, sequences: relations.sequences };
+  return { ...properties, roles: await readRoles(client), tables, sequences: relations.sequences };
 }
 
 async function countRows(

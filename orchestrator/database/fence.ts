@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { writeFileAtomic } from '../lib/atomic-file.ts';
 import type { PostgresClient } from './client.ts';
 import { quoteIdentifier, quoteLiteral } from './connection.ts';
+import { endSessions } from './sessions.ts';
 import { setAsideName } from './swap.ts';
 
 /*
@@ -30,13 +31,6 @@ export function announcedName(file: string): string | undefined {
 export async function databaseExists(client: PostgresClient, name: string): Promise<boolean> {
   return await client.query<boolean>(
     `select to_json(exists(select from pg_database where datname = ${quoteLiteral(name)}));`,
-  );
-}
-
-/** Ends every session on a database but our own. */
-export async function endSessions(client: PostgresClient, name: string): Promise<void> {
-  await client.execute(
-    `select pg_terminate_backend(pid) from pg_stat_activity where datname = ${quoteLiteral(name)} and pid <> pg_backend_pid();`,
   );
 }
 

@@ -6,15 +6,10 @@ import { parseMajorVersion } from '../tools/postgres.ts';
 import { PostgresClient } from './client.ts';
 import type { AppliedMigration, Database, DatabaseFacts, DatabaseGlance, Replacement } from './engine.ts';
 import { compareContents, readFacts, readProperties } from './facts.ts';
-import {
-  announcedName,
-  announceFence,
-  databaseExists,
-  endSessions,
-  renameDatabase,
-  windowName,
-} from './fence.ts';
+import { announcedName, announceFence, databaseExists, renameDatabase, windowName } from './fence.ts';
+import { readRoles, verifyRolesExist } from './roles.ts';
 import type { PostgresServer } from './server.ts';
+import { endSessions } from './sessions.ts';
 import {
   createReplacement,
   dropDatabase,
@@ -133,8 +128,14 @@ export class PostgresDatabase implements Database {
       : undefined;
   }
 
+  async seclude(): Promise<void> {
+    await this.#server.seclude();
+    await endSessions(await this.#maintenance(), await this.#liveName());
+  }
+
   async admitServices(): Promise<void> {
     if (this.#server.fenceBy === 'name') await this.unfence();
+    else await this.#server.fence();
   }
 
   async unfence(): Promise<void> {
@@ -163,6 +164,7 @@ export class PostgresDatabase implements Database {
         },
       );
     }
+    await verifyRolesExist(client, facts.roles ?? []);
     const pair = await createReplacement(client, facts, markOf(facts.name, runId));
     const name = replacementName(markOf(facts.name, runId));
     const differences = await this.#fill(client, file, facts, name);
@@ -197,6 +199,13 @@ export class PostgresDatabase implements Database {
       markOf(facts.name, runId),
       standIn === facts.name ? undefined : standIn,
     );
+  }
+
+  async addedRoles(facts: DatabaseFacts): Promise<string[]> {
+    if (!facts.roles) return [];
+    const before = new Set(facts.roles.map(({ name }) => name));
+    const now = await readRoles(await this.#live());
+    return now.map(({ name }) => name).filter((name) => !before.has(name));
   }
 
   async tryDump(file: string, facts: DatabaseFacts): Promise<string[]> {

@@ -30,5 +30,7 @@ export interface PostgresServer {
   readonly fenceBy: 'server' | 'name' | 'nothing';
   /** With `fenceBy: 'server'`: closes and opens it. Nothing otherwise. */
   fence(): Promise<void>;
+  /** With `fenceBy: 'server'`: lets in nobody but the administrator. */
+  seclude(): Promise<void>;
   unfence(): Promise<void>;
 }

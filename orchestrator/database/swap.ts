@@ -3,6 +3,7 @@ import { HoldfastError } from '../lib/errors.ts';
 import type { PostgresClient } from './client.ts';
 import { quoteIdentifier, quoteLiteral } from './connection.ts';
 import type { DatabaseFacts, Replacement } from './engine.ts';
+import { endSessions } from './sessions.ts';
 
 /*
  * The swap: what was live gets another name, the replacement gets the live one's, and everything that belongs to a
@@ -175,10 +176,8 @@ export async function findNames(
 
 /** Nobody gets in any more, and who is in is ended: a rename wants no session on the database. */
 async function closeToClients(client: PostgresClient, name: string): Promise<void> {
-  await client.execute(
-    `alter database ${quoteIdentifier(name)} with allow_connections false;
-     select pg_terminate_backend(pid) from pg_stat_activity where datname = ${quoteLiteral(name)} and pid <> pg_backend_pid();`,
-  );
+  await client.execute(`alter database ${quoteIdentifier(name)} with allow_connections false;`);
+  await endSessions(client, name);
 }
 
 /** Lets clients in to the database of that name, if there is one. */

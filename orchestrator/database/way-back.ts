@@ -2,17 +2,10 @@ import { rmSync } from 'node:fs';
 import { messageOf, Refusal } from '../lib/errors.ts';
 import type { PostgresClient } from './client.ts';
 import { quoteIdentifier } from './connection.ts';
+import type { DatabaseFacts } from './engine.ts';
 import { readProperties } from './facts.ts';
+import { verifyNoObstacles } from './obstacles.ts';
 import { createReplacement, markOf, propertyStatements, replacementName, setAsideName } from './swap.ts';
-
-interface Obstacles {
-  readonly mayCreate: boolean;
-  readonly isOwner: boolean;
-  readonly prepared: number;
-  readonly slots: number;
-  readonly subscriptions: number;
-  readonly unlogged: string[];
-}
 
 /**
  * Proves that a restore can be walked, before anything is touched: the rights are there, nothing stands in the way
@@ -26,55 +19,7 @@ export async function proveWayBack(
   name: string,
   scratchFile: string,
 ): Promise<void> {
-  const found = await inDatabase.query<Obstacles>(`
-    select json_build_object(
-      'mayCreate', (select rolcreatedb or rolsuper from pg_roles where rolname = current_user),
-      'isOwner', (select pg_has_role(current_user, datdba, 'member') from pg_database where datname = current_database()),
-      'prepared', (select count(*) from pg_prepared_xacts where database = current_database()),
-      'slots', (select count(*) from pg_replication_slots where database = current_database()),
-      'subscriptions', (select count(*) from pg_stat_subscription s join pg_subscription p on p.oid = s.subid
-        where p.subdbid = (select oid from pg_database where datname = current_database())),
-      'unlogged', coalesce((select json_agg(c.oid::regclass::text) from pg_class c
-        where c.relkind = 'r' and c.relpersistence = 'u'), '[]'));`);
-  const user = await client.query<string>('select to_json(current_user::text);');
-  if (!found.mayCreate) {
-    throw new Refusal(
-      `cannot prove the way back: the database user "${user}" may not create databases, and a restore makes one`,
-      `as the server's administrator: ALTER ROLE ${quoteIdentifier(user)} CREATEDB;  (or name such a user in database.adminUrl)`,
-    );
-  }
-  if (!found.isOwner) {
-    throw new Refusal(
-      `cannot prove the way back: "${user}" does not own the database "${name}" and could not rename it`,
-      `as the server's administrator: ALTER DATABASE ${quoteIdentifier(name)} OWNER TO ${quoteIdentifier(user)};`,
-    );
-  }
-  const stands: [number, string, string][] = [
-    [
-      found.prepared,
-      'prepared transactions are open and would block the restore',
-      'commit or roll them back: SELECT gid FROM pg_prepared_xacts;',
-    ],
-    [
-      found.slots,
-      'logical replication slots would follow the failed database',
-      'drop them before the update: SELECT slot_name FROM pg_replication_slots;',
-    ],
-    [
-      found.subscriptions,
-      'subscriptions belong to the database and are not restored',
-      'drop them before the update',
-    ],
-  ];
-  for (const [count, why, next] of stands) {
-    if (count > 0) throw new Refusal(`cannot prove the way back: ${count} ${why}`, next);
-  }
-  if (found.unlogged.length > 0) {
-    throw new Refusal(
-      `cannot prove the way back: unlogged tables are empty after a crash: ${found.unlogged.join(', ')}`,
-      `ALTER TABLE ${found.unlogged[0]} SET LOGGED;`,
-    );
-  }
+  await verifyNoObstacles(inDatabase, name);
   await rehearse(client, inDatabase, scratchFile);
 }
 
@@ -96,13 +41,12 @@ async function rehearse(
   try {
     await client.execute(drop);
     await createReplacement(client, facts, mark);
-    await inDatabase.dump(scratchFile, { schemaOnly: true });
+    await dumpSchema(inDatabase, scratchFile);
     await client.restore(scratchFile, name);
     await client.execute(`alter database ${quoteIdentifier(name)} rename to ${quoteIdentifier(renamed)};`);
-    await client.execute(
-      ['begin;', ...propertyStatements({ ...facts, name: renamed }), 'rollback;'].join('\n'),
-    );
+    await tryProperties(client, facts, renamed);
   } catch (error) {
+    if (error instanceof Refusal) throw error;
     throw new Refusal(
       `cannot prove the way back: a restore of the schema into an empty database failed: ${messageOf(error)}`,
       'mend what PostgreSQL says, or name a user with more rights in database.adminUrl',
@@ -112,4 +56,62 @@ async function rehearse(
     rmSync(scratchFile, { force: true });
     await client.execute(drop);
   }
+}
+
+/** A short wait: the appliance serves, and what waits for a lock makes others wait. */
+async function dumpSchema(inDatabase: PostgresClient, file: string): Promise<void> {
+  try {
+    await inDatabase.dump(file, { schemaOnly: true, lockWaitMs: 3000 });
+  } catch (error) {
+    if (!/(lock|statement) timeout/.test(messageOf(error))) throw error;
+    const holders = await inDatabase.query<string[]>(holdersSql);
+    throw new Refusal(
+      `cannot prove the way back: the database cannot be read, since a table is locked${holders.length === 0 ? '' : ` by ${holders.join(', ')}`}`,
+      'wait for it to end, or end it: SELECT pg_terminate_backend(PROCESS);',
+      error,
+    );
+  }
+}
+
+/** Who keeps a reader out. */
+const holdersSql = `
+select coalesce(json_agg(distinct format('%s of "%s" (process %s, since %s)',
+    coalesce(nullif(a.application_name, ''), 'a session'), a.usename, a.pid, to_char(a.xact_start, 'YYYY-MM-DD HH24:MI'))), '[]')
+from pg_locks l join pg_stat_activity a on a.pid = l.pid
+where l.mode = 'AccessExclusiveLock' and l.granted and l.locktype = 'relation' and a.pid <> pg_backend_pid()
+  and l.database = (select oid from pg_database where datname = current_database());`;
+
+/**
+ * Gives a database the live one's properties, in a transaction that is rolled back.
+ *
+ * @throws Refusal with the statement that PostgreSQL does not let us make
+ */
+async function tryProperties(client: PostgresClient, facts: DatabaseFacts, name: string): Promise<void> {
+  const statements = propertyStatements({ ...facts, name });
+  const attempt = async (some: readonly string[]) =>
+    await client.execute(['begin;', ...some, 'rollback;'].join('\n'));
+  try {
+    await attempt(statements);
+  } catch (error) {
+    // The same once more, ever longer, to tell which of them it is.
+    for (let count = 1; count <= statements.length; count += 1) {
+      try {
+        await attempt(statements.slice(0, count));
+      } catch (refused) {
+        const live = propertyStatements(facts)[count - 1] ?? '';
+        throw new Refusal(
+          `cannot prove the way back: a restore has to say "${live}", and the database user may not: ${messageOf(refused)}`,
+          `name a user who may (a superuser can) in database.adminUrl${undoOf(live)}`,
+          refused,
+        );
+      }
+    }
+    throw error;
+  }
+}
+
+/** How a setting that stands in the way is taken away for good. */
+function undoOf(statement: string): string {
+  const match = /^(alter (?:role|database) .*) set ("(?:[^"]|"")*") to /s.exec(statement);
+  return match ? `; or do without it, as the server's administrator: ${match[1]} reset ${match[2]};` : '';
 }

@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 
 /** True if something on this machine accepts connections on the port. */
@@ -32,6 +33,54 @@ export async function isReachable(
     socket.once('connect', () => answer(true));
     socket.once('error', () => answer(false));
   });
+}
+
+/**
+ * Processes that listen on a TCP port of this machine, as far as we may look (other users' are hidden from an ordinary
+ * one): /proc/net/tcp names the socket (proc(5)), their open files who holds it.
+ */
+export function findListeners(port: number): number[] {
+  const sockets = new Set(['/proc/net/tcp', '/proc/net/tcp6'].flatMap((table) => listening(table, port)));
+  if (sockets.size === 0) return [];
+  return readdirSync('/proc')
+    .map(Number)
+    .filter((pid) => Number.isInteger(pid) && openFiles(pid).some((file) => sockets.has(file)));
+}
+
+const listenState = '0A';
+
+/** The sockets in such a table that listen on the port, as links of open files name them. */
+function listening(table: string, port: number): string[] {
+  const wanted = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  return readTable(table).flatMap((line) => {
+    const [, local, , state, , , , , , inode] = line.trim().split(/\s+/);
+    return state === listenState && local?.endsWith(wanted) ? [`socket:[${inode}]`] : [];
+  });
+}
+
+/** A kernel without IPv6 has no table of it. */
+function readTable(path: string): string[] {
+  try {
+    return readFileSync(path, 'utf8').split('\n').slice(1);
+  } catch {
+    return [];
+  }
+}
+
+function openFiles(pid: number): string[] {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).map((descriptor) => linkOf(`/proc/${pid}/fd/${descriptor}`));
+  } catch {
+    return [];
+  }
+}
+
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return '';
+  }
 }
 
 /**

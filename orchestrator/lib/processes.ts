@@ -119,11 +119,29 @@ export function findByPlace({ program, folder }: { program: string; folder: stri
       try {
         // Of a program that was replaced meanwhile the kernel says "NAME (deleted)".
         const [file = ''] = basename(readlinkSync(`/proc/${pid}/exe`)).split(' ');
-        return file === program && readlinkSync(`/proc/${pid}/cwd`) === folder && identify(pid) !== undefined;
+        return file === program && workingFolder(pid) === folder && identify(pid) !== undefined;
       } catch {
         return false;
       }
     });
+}
+
+/** The folder that a process works in; undefined for one that is gone, or hidden from us. */
+export function workingFolder(pid: number): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/cwd`);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The name of its program, for people. */
+export function commandName(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
+  } catch {
+    return 'gone meanwhile';
+  }
 }
 
 /** Live members of a process group. */

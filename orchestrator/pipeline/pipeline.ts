@@ -120,7 +120,9 @@ export async function executeRun(request: RunRequest): Promise<RunResult> {
       const opened = phase !== 'prepared';
       let recovery: RecoveryReport;
       try {
-        recovery = await recoverRun(insideRun(request.appliance, run.id), run, messageOf(error), listener);
+        recovery = await recoverRun(insideRun(request.appliance, run.id), run, messageOf(error), (event) =>
+          event.type === 'warning' ? warn(event.message) : listener(event),
+        );
       } catch (restoreError) {
         throw bothErrors(error, failedStep, restoreError);
       }

@@ -65,6 +65,7 @@ export async function recoverRun(
       return report('after');
     case 'window':
       await stopServices(appliance, appliance.config, note);
+      await endLeftSessions(appliance, note);
       await startFormer(appliance, run, appliance.config, note);
       // Only now: a backup disk that fails must not keep the appliance down.
       dropUnsealedIfPossible(appliance, note);
@@ -103,6 +104,17 @@ function dropUnsealedIfPossible(appliance: Appliance, note: (line: string) => vo
   }
 }
 
+/** A dump that was killed may wait on in the server for a lock, and hold others meanwhile. */
+async function endLeftSessions(appliance: Appliance, note: (line: string) => void): Promise<void> {
+  try {
+    await appliance.database?.ensureRunning();
+    await appliance.database?.seclude();
+  } catch (error) {
+    // Whether the former version can start is seen when it is started.
+    note(`sessions on the database could not be ended: ${messageOf(error)}`);
+  }
+}
+
 /** What was staged is worth nothing any more. */
 function dropPrepared(run: Run): void {
   removeTree(join(run.folder, 'code'));
@@ -126,7 +138,7 @@ async function restoreSealed(
     const forward = journal.records.findLast(
       (record) => record.type === 'database-replacement' && record.mark === run.id,
     );
-    const { compared } = await restoreSnapshot({
+    const { compared, leftOver } = await restoreSnapshot({
       appliance,
       manifest,
       folder,
@@ -149,6 +161,7 @@ async function restoreSealed(
       note: (message) => listener({ type: 'note', message }),
     });
     journal.append({ type: 'restored' });
+    for (const message of leftOver) listener({ type: 'warning', message });
     return { compared, config: manifest.configuration };
   } catch (error) {
     if (error instanceof NotRestoredError) throw error;
@@ -203,7 +216,7 @@ async function startFormer(
     );
   } catch (error) {
     throw new NotRestoredError(
-      `everything is restored, but the version of before does not run: ${messageOf(error)}`,
+      `${phaseOf(run.journal.records) === 'window' ? 'nothing had been changed yet' : 'everything is restored'}, but the version of before does not run: ${messageOf(error)}`,
       {
         next: './run.sh recover tries again; ./run.sh logs shows why',
         cause: error,

@@ -1,8 +1,18 @@
-import { closeSync, existsSync, readdirSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { spawn } from 'node:child_process';
 import { writeFileAtomic } from '../lib/atomic-file.ts';
 import { endProcesses } from '../lib/end-processes.ts';
+import { findListeners } from '../lib/ports.ts';
 import {
   findByEnvironment,
   findByGroup,
@@ -13,6 +23,7 @@ import {
   isAlive,
   isEnding,
   signalProcess,
+  workingFolder,
   type ProcessIdentity,
 } from '../lib/processes.ts';
 import { asUser } from './local-user.ts';
@@ -94,7 +105,7 @@ export async function stopService(service: ServiceHandle, policy: StopPolicy): P
   const recorded = readRecord(service);
   const leader = recorded && isAlive(recorded) && isOurs(service, recorded.pid) ? recorded : undefined;
   const members = () => {
-    const found = findByEnvironment('HOLDFAST_SERVICE', mark(service));
+    const found = [...findByEnvironment('HOLDFAST_SERVICE', mark(service)), ...findEscaped(policy.listening)];
     if (service.place) found.push(...findByPlace(service.place));
     // The group counts only while its leader is the process that we started: pids are reused.
     return leader && isAlive(leader) ? [...found, ...findByGroup(leader.pid)] : found;
@@ -107,6 +118,15 @@ export async function stopService(service: ServiceHandle, policy: StopPolicy): P
   if (left.length > 0)
     throw new Error(`service ${service.name} cannot be ended: processes ${left.join(', ')}`);
   rmSync(recordPath(service), { force: true });
+}
+
+/** Processes that left group and environment behind, and still answer in the service's place. */
+function findEscaped(where: StopPolicy['listening']): number[] {
+  if (!where) return [];
+  const folder = `${realpathSync(where.within)}/`;
+  return findListeners(where.port).filter(
+    (pid) => pid !== process.pid && `${workingFolder(pid)}/`.startsWith(folder),
+  );
 }
 
 /**

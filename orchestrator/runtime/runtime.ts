@@ -113,6 +113,8 @@ export interface StopPolicy {
   readonly timeoutMs: number;
   /** Who gets the first signal: the main process, or its whole group. */
   readonly kill: 'group' | 'process';
+  /** Ended as well: who listens on this port from inside this folder, though it shed all marks of the service. */
+  readonly listening?: { readonly port: number; readonly within: string };
 }
 
 export type ServiceState = { readonly running: true; readonly pid: number } | { readonly running: false };

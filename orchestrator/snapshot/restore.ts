@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
 import { stopServices } from '../appliance/services.ts';
+import { quoteIdentifier } from '../database/connection.ts';
 import { compareProperties } from '../database/facts.ts';
 import type { Database, DatabaseFacts, Replacement } from '../database/engine.ts';
 import { removeDurably, writeFileAtomic } from '../lib/atomic-file.ts';
@@ -51,6 +52,8 @@ export interface RestoreOptions {
 export interface RestoreReport {
   /** What was compared and found identical, for the operator. */
   readonly compared: string;
+  /** What no restore can take back, each as a sentence. */
+  readonly leftOver: readonly string[];
 }
 
 /**
@@ -68,7 +71,11 @@ export async function restoreSnapshot(options: RestoreOptions): Promise<RestoreR
     await work();
     options.phase(phase, 'finished');
   };
-  await step('stop', async () => await stopServices(appliance, manifest.configuration, options.note));
+  await step('stop', async () => {
+    await stopServices(appliance, manifest.configuration, options.note);
+    await appliance.database?.ensureRunning();
+    await appliance.database?.seclude();
+  });
   await step('code', async () => await restoreCode(appliance, manifest, folder, runFolder));
   await step('products', () => restoreProducts(appliance, manifest.products, join(runFolder, 'failed')));
   await step('files', async () => {
@@ -89,7 +96,16 @@ export async function restoreSnapshot(options: RestoreOptions): Promise<RestoreR
     compared = await compareAll(options, readAll);
   });
   await barrier(appliance);
-  return { compared };
+  return { compared, leftOver: await findLeftOver(appliance, manifest) };
+}
+
+async function findLeftOver({ database }: Appliance, manifest: VerifiedManifest): Promise<string[]> {
+  if (!database || !manifest.database) return [];
+  const roles = await database.addedRoles(manifest.database);
+  return roles.map(
+    (role) =>
+      `the role ${role} was made on the database server since the snapshot; roles belong to the server, and a restore leaves them: DROP ROLE ${quoteIdentifier(role)}; takes it away`,
+  );
 }
 
 /** The renames of this run's plan are taken back; index and ref are set to what the manifest says. */

@@ -9,9 +9,9 @@ import { restoreSnapshot } from '../snapshot/restore.ts';
 export const restoreSnapshotStep: Step = {
   name: 'restore-snapshot',
   title: 'Bring the snapshot back',
-  async apply({ appliance, restoring, runId, journal, note }) {
+  async apply({ appliance, restoring, runId, journal, note, warn }) {
     if (!restoring) throw new Error('a rollback needs a snapshot');
-    const { compared } = await restoreSnapshot({
+    const { compared, leftOver } = await restoreSnapshot({
       appliance,
       ...restoring,
       runId,
@@ -29,6 +29,7 @@ export const restoreSnapshotStep: Step = {
       note,
     });
     await barrier(appliance);
+    for (const message of leftOver) warn(message);
     note(compared);
   },
 };

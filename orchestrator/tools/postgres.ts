@@ -39,7 +39,7 @@ export function psql(
 export function pgDump(
   { bin, env }: ClientTarget,
   file: string,
-  options: { schemaOnly?: boolean } = {},
+  options: { schemaOnly?: boolean; lockWaitMs?: number } = {},
 ): Command {
   return {
     file: join(bin, 'pg_dump'),
@@ -47,7 +47,7 @@ export function pgDump(
       '--format=custom',
       '--compress=1',
       ...(options.schemaOnly ? ['--schema-only'] : []),
-      '--lock-wait-timeout=30s',
+      `--lock-wait-timeout=${options.lockWaitMs ?? 30_000}`,
       `--file=${file}`,
     ],
     addEnv: env,

@@ -43,9 +43,7 @@ export function resultEvent(
     to: target.commit,
     ...(result.failedStep === undefined ? {} : { failedStep: result.failedStep }),
     ...(result.error === undefined ? {} : { error: messageOf(result.error) }),
-    ...(result.outcome === 'refused' &&
-    result.error instanceof HoldfastError &&
-    result.error.next !== undefined
+    ...(result.error instanceof HoldfastError && result.error.next !== undefined
       ? { next: result.error.next }
       : {}),
     ...(result.outcome === 'restored' ? comparison(result.recovery?.compared ?? '') : {}),

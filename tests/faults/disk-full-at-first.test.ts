@@ -39,7 +39,7 @@ describe('setup, with room again', () => {
     ['the database is made', 'initdb', 4],
     ['packages are installed', 'npm', 0.5],
   ])('goes on after a disk that was full when %s', async (_, program, leftMegabytes) => {
-    ledger = await Ledger.create(disk.mountPoint);
+    ledger = await Ledger.create({ parent: disk.mountPoint });
     let isFull = false;
     const runtime = {
       ...localRuntime,
@@ -77,7 +77,7 @@ data: [{ path: data }]
   );
 
 test('without a database: before the seal nothing changed, after it everything comes back', async (context) => {
-  ledger = await Ledger.create(disk.mountPoint);
+  ledger = await Ledger.create({ parent: disk.mountPoint });
   const { sandbox } = ledger;
   const port = String(ledger.open().config.services['web']?.port);
   await sandbox.publish((folder) => {

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Client } from 'pg';
 import { openAppliance, type Appliance, type Program } from '../../orchestrator/appliance/appliance.ts';
@@ -14,25 +14,50 @@ import { FaultPlan, type Fault } from './faults.ts';
 import { runInProcess, type Outcome } from './in-process.ts';
 import { builtRunner } from './runner.ts';
 import { Sandbox } from './sandbox.ts';
+import { replaceIn } from './releases.ts';
 import { addHoldfast, lendPackages } from './self-hosted.ts';
 import type { State } from './state.ts';
+
+/** A database on a server that Holdfast does not run, as its owner and as the server's administrator reach it. */
+export interface ExternalDatabase {
+  readonly url: string;
+  readonly adminUrl: string;
+}
+
+export interface LedgerOptions {
+  /** Where its sandbox shall lie. */
+  readonly parent?: string;
+  /** The server that it uses instead of one of its own. */
+  readonly external?: ExternalDatabase | undefined;
+  /** What is to be done with the clone before it is set up. */
+  readonly before?: (ledger: Ledger) => void;
+}
 
 /** The ledger, running in a sandbox, and everything that a test asks of it or does to it. */
 export class Ledger {
   readonly sandbox: Sandbox;
   readonly program: Program;
   readonly #faults = new FaultPlan();
+  readonly #external: ExternalDatabase | undefined;
 
-  private constructor(sandbox: Sandbox, program: Program) {
+  private constructor(sandbox: Sandbox, program: Program, external?: ExternalDatabase) {
     this.sandbox = sandbox;
     this.program = program;
+    this.#external = external;
   }
 
   /** A clone that was never set up. */
-  static async create(parent?: string): Promise<Ledger> {
+  static async create({ parent, external }: LedgerOptions = {}): Promise<Ledger> {
     const runner = await builtRunner();
-    const sandbox = await Sandbox.create(parent);
-    return new Ledger(sandbox, { version: 'test', home: sandbox.home, runner, node: process.execPath });
+    const sandbox = await Sandbox.create({
+      parent,
+      edit: (folder) => {
+        if (external) replaceIn(folder, 'appliance.yaml', '{ embedded: true }', '{ url: DATABASE_URL }');
+      },
+    });
+    if (external) appendFileSync(join(sandbox.directory, '.env'), `DATABASE_URL=${external.url}\n`);
+    const program = { version: 'test', home: sandbox.home, runner, node: process.execPath };
+    return new Ledger(sandbox, program, external);
   }
 
   /**
@@ -49,16 +74,9 @@ export class Ledger {
     return new Ledger(sandbox, { version: 'test', home: directory, runner, node: process.execPath });
   }
 
-  /**
-   * Set up, with three acknowledged entries, and a database whose own properties are not the usual ones.
-   *
-   * @param options.parent where its sandbox shall lie
-   * @param options.before what is to be done with the clone before it is set up
-   */
-  static async install(
-    options: { parent?: string; before?: (ledger: Ledger) => void } = {},
-  ): Promise<Ledger> {
-    const ledger = await Ledger.create(options.parent);
+  /** Set up, with three acknowledged entries, and a database whose own properties are not the usual ones. */
+  static async install(options: LedgerOptions = {}): Promise<Ledger> {
+    const ledger = await Ledger.create(options);
     try {
       options.before?.(ledger);
       await ledger.succeed('setup');
@@ -187,6 +205,7 @@ export class Ledger {
   }
 
   async #adminUrl(): Promise<string> {
+    if (this.#external) return this.#external.adminUrl;
     const { port, adminPassword } = JSON.parse(
       readFileSync(join(this.open().state.postgres, 'credentials.json'), 'utf8'),
     ) as { port: number; adminPassword: string };

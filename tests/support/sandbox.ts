@@ -31,6 +31,11 @@ const gitEnvironment = {
   GIT_COMMITTER_EMAIL: 'vendor@example.org',
 };
 
+export interface SandboxOptions {
+  readonly parent?: string | undefined;
+  readonly edit?: Edit;
+}
+
 /**
  * A vendor and one box: a bare upstream repository, the vendor's checkout that publishes to it, and a clone with data
  * in it that is the appliance. Its path holds a space. Nothing is installed or started yet.
@@ -52,8 +57,11 @@ export class Sandbox {
     this.home = join(root, 'home');
   }
 
-  /** @param parent where it shall lie: a disk of its own, say */
-  static async create(parent = tmpdir()): Promise<Sandbox> {
+  /**
+   * @param options.parent where it shall lie: a disk of its own, say
+   * @param options.edit what is different in the first release already
+   */
+  static async create({ parent = tmpdir(), edit = () => {} }: SandboxOptions = {}): Promise<Sandbox> {
     const sandbox = new Sandbox(mkdtempSync(join(parent, 'hold fast-')));
     mkdirSync(sandbox.home);
     cpSync(fixture, sandbox.vendor, { recursive: true, filter: (path) => !/node_modules|dist$/.test(path) });
@@ -65,7 +73,7 @@ export class Sandbox {
     await sandbox.git(sandbox.root, 'init', '--quiet', '--bare', '--initial-branch=main', sandbox.upstream);
     await sandbox.git(sandbox.vendor, 'init', '--quiet', '--initial-branch=main');
     await sandbox.git(sandbox.vendor, 'remote', 'add', 'origin', sandbox.upstream);
-    await sandbox.publish(() => {}, { tag: 'v1' });
+    await sandbox.publish(edit, { tag: 'v1' });
     await sandbox.git(sandbox.root, 'clone', '--quiet', sandbox.upstream, sandbox.directory);
     writeData(sandbox.directory);
     return sandbox;

@@ -62,7 +62,7 @@ describe('PostgreSQL', () => {
   test('a dump has no time limit but waits for no lock for ever', () => {
     const { args, timeoutMs } = pgDump(target, '/s/x.dump', { schemaOnly: true });
     expect(args).toContain('--schema-only');
-    expect(args).toContain('--lock-wait-timeout=30s');
+    expect(args).toContain('--lock-wait-timeout=30000');
     expect(args).toContain('--file=/s/x.dump');
     expect(timeoutMs).toBeUndefined();
   });
