@@ -77,6 +77,15 @@ export class StateDirectory {
     return existsSync(this.installed);
   }
 
+  /** True if the appliance had a registry of data migrations when it was last set up or updated. */
+  hadRegistry(): boolean {
+    try {
+      return (JSON.parse(readFileSync(this.installed, 'utf8')) as { registry?: boolean }).registry === true;
+    } catch {
+      return false;
+    }
+  }
+
   /** Run ids in the order of their making, which is that of the counter: ids come from the clock. */
   runIds(): string[] {
     if (!existsSync(this.runs)) return [];

@@ -8,6 +8,7 @@ import type { Register } from '../main.ts';
 import { describeOpenRun } from '../pipeline/run-lock.ts';
 import { verifyNoFailedMigration } from '../schema-migrations/pending.ts';
 import { plural } from '../lib/units.ts';
+import { registryPath } from '../snapshot/registry.ts';
 import { listSnapshots, verifySnapshot } from '../snapshot/store.ts';
 import { verifyPrograms } from '../steps/programs.ts';
 import { verifySpace } from '../steps/space.ts';
@@ -99,7 +100,7 @@ function checks(appliance: Appliance): Check[] {
       name: 'checkout',
       run: async () => {
         const head = await readHead(runtime, directory);
-        const changed = await changedFiles(runtime, directory);
+        const changed = await changedFiles(runtime, directory, registryPath(appliance.config));
         if (changed.length > 0)
           throw new Refusal(
             `tracked files were changed: ${changed.slice(0, 3).join(', ')}`,

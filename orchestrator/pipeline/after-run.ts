@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
 import { writeFileAtomic } from '../lib/atomic-file.ts';
@@ -9,6 +10,7 @@ import { findMissingProducts } from '../snapshot/products.ts';
 import { prune, type Pruned, type PruneOptions } from '../snapshot/retention.ts';
 import { isSuddenlyEmpty, newestWithRows } from '../snapshot/rows.ts';
 import { listSnapshots, type SnapshotListing } from '../snapshot/store.ts';
+import { registryPath } from '../snapshot/registry.ts';
 import { isDescendant, readHead } from '../tools/git-facts.ts';
 import { tryReadJournal } from './journal.ts';
 import type { Run } from './run.ts';
@@ -96,7 +98,10 @@ function wasCommitted(appliance: Appliance, run: string): boolean | undefined {
   return records.length === 0 ? undefined : records.some(({ type }) => type === 'committed');
 }
 
-/** Notes that the appliance is set up, and at which commit. */
-export function noteInstalled(appliance: Appliance, commit: string): void {
-  writeFileAtomic(appliance.state.installed, `${JSON.stringify({ commit, at: new Date().toISOString() })}\n`);
+/** Notes that the appliance is set up, at which commit, and whether it keeps a registry: one that is lost is missed. */
+export function noteInstalled({ state, directory, config }: Appliance, commit: string): void {
+  const path = registryPath(config);
+  const registry = path !== undefined && existsSync(join(directory, path));
+  const note = { commit, at: new Date().toISOString(), registry };
+  writeFileAtomic(state.installed, `${JSON.stringify(note)}\n`);
 }

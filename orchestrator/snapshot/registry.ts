@@ -2,6 +2,7 @@ import { copyFileSync, existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { mkdirSync } from 'node:fs';
 import type { Config } from '../config/schema.ts';
+import { messageOf } from '../lib/errors.ts';
 import { removeDurably, writeFileAtomic } from '../lib/atomic-file.ts';
 import type { Manifest } from './manifest.ts';
 
@@ -9,6 +10,26 @@ import type { Manifest } from './manifest.ts';
 export function registryPath(config: Config): string | undefined {
   const dir = config.prisma?.dataMigrations?.dir;
   return dir === undefined ? undefined : join(dir, 'registry.json');
+}
+
+/** Why the registry cannot be read, or undefined: it is fine, or absent, or there is none. */
+export function registryProblem(directory: string, config: Config): string | undefined {
+  const path = registryPath(config);
+  if (path === undefined || !existsSync(join(directory, path))) return undefined;
+  let text: string;
+  try {
+    text = readFileSync(join(directory, path), 'utf8');
+  } catch (error) {
+    return `cannot be read (${messageOf(error)})`;
+  }
+  if (text.trim() === '') return 'is empty';
+  try {
+    const document: unknown = JSON.parse(text);
+    const list = typeof document === 'object' && document !== null && 'migrations' in document;
+    return list && Array.isArray(document.migrations) ? undefined : 'has no list "migrations"';
+  } catch {
+    return 'is not whole: it is no JSON';
+  }
 }
 
 /** Copies the registry into a snapshot; its absence is a fact worth keeping, too. */

@@ -7,6 +7,7 @@ import {
   displayPath,
   parentOf,
   rawFromJson,
+  rawFromText,
   rawToJson,
   under,
   type RawPath,
@@ -78,6 +79,7 @@ export function parseDiff(raw: string): PathChange[] {
 /**
  * Makes the plan and stages the target's files. Touches only the area and git's object store.
  *
+ * @param ours a path that stays as it is here, whatever the target says of it: the registry of data migrations
  * @throws Refusal if a path of the target is in use by something that git does not track
  */
 export async function preparePlan(
@@ -86,9 +88,11 @@ export async function preparePlan(
   gitDirectory: string,
   area: CodeArea,
   target: Omit<RenamePlan, 'changes'>,
+  ours?: string,
 ): Promise<RenamePlan> {
   const { stdout } = await runtime.run(git.diffTree(directory, target.from, target.to));
-  const plan: RenamePlan = { ...target, changes: parseDiff(stdout) };
+  const stays = ours !== undefined && existsSync(join(directory, ours)) ? rawFromText(ours) : undefined;
+  const plan: RenamePlan = { ...target, changes: parseDiff(stdout).filter(({ path }) => path !== stays) };
   verifyNothingInTheWay(directory, plan.changes);
   verifyMovable(directory, plan.changes);
   mkdirSync(area.staged, { recursive: true, mode: 0o700 });

@@ -209,7 +209,8 @@ async function compareAll(
   const head = await readHead(runtime, directory);
   if (head.commit !== manifest.commit)
     problems.push(`the checkout is at ${head.commit} instead of ${manifest.commit}`);
-  problems.push(...(await changedFiles(runtime, directory)).map((line) => `git status: ${line}`));
+  const changed = await changedFiles(runtime, directory, manifest.registry?.path);
+  problems.push(...changed.map((line) => `git status: ${line}`));
   if (database && manifest.database) {
     // What is in it was compared before the swap, while nobody else could reach it.
     problems.push(...compareProperties(manifest.database, await database.describeProperties()));

@@ -4,12 +4,16 @@ import { verifyPortsAreFree, verifyPortsAreOurs } from '../appliance/services.ts
 import { Refusal } from '../lib/errors.ts';
 import { canRenameBetween } from '../lib/mounts.ts';
 import { whyUnmovable } from '../lib/unmovable.ts';
+import { pendingDataMigrationsInCheckout } from '../pipeline/data-pending.ts';
 import type { Step, StepContext } from '../pipeline/step.ts';
 import { verifyNoFailedMigration } from '../schema-migrations/pending.ts';
 import { releaseReserves } from '../snapshot/reserve.ts';
+import { registryPath, registryProblem } from '../snapshot/registry.ts';
 import { productPaths } from '../snapshot/products.ts';
 import { verifyRestorable } from '../snapshot/restorable.ts';
 import { verifyCheckout } from '../tools/git-checkout.ts';
+import { filesAt } from '../tools/git-facts.ts';
+import { listIndex } from '../tools/git.ts';
 import { verifyPrograms } from './programs.ts';
 import { verifySpace } from './space.ts';
 
@@ -21,7 +25,12 @@ export const preflight: Step = {
     const { appliance, target, note } = context;
     verifyPrograms(target.config);
     note('the checkout');
-    await verifyCheckout(appliance.runtime, appliance.directory, context.origin.commit);
+    await verifyCheckout(appliance.runtime, appliance.directory, {
+      commit: context.origin.commit,
+      except: registryPath(appliance.config),
+    });
+    note('the registry of data migrations');
+    await verifyRegistry(context);
     note('the services');
     await verifyPortsAreOurs(appliance, appliance.config);
     await verifyPortsAreFree(appliance, appliance.config, target);
@@ -43,6 +52,29 @@ export const preflight: Step = {
     await verifySpace(appliance);
   },
 };
+
+/** A registry that is lost or damaged would let every data migration run again, on rows that it has changed long ago. */
+async function verifyRegistry({ appliance, target, warn }: StepContext): Promise<void> {
+  const { config, directory, runtime, state } = appliance;
+  const path = registryPath(config);
+  if (path === undefined) return;
+  const known = pendingDataMigrationsInCheckout(directory, config);
+  const problem =
+    registryProblem(directory, config) ??
+    (state.hadRegistry() && !existsSync(join(directory, path)) ? 'is missing' : undefined);
+  if (problem !== undefined) {
+    const lost = known.length === 0 ? '' : `; ${known.length} data migrations would run again`;
+    throw new Refusal(
+      `cannot go on: the registry of data migrations ${path} ${problem}${lost}`,
+      `bring it back from the newest snapshot that has it: cp ${join(appliance.backupsDirectory, 'ID/registry.json')} ${join(directory, path)}; where none was ever applied: {"migrations":[]}`,
+    );
+  }
+  const tracked = await runtime.run(listIndex(directory, '', path));
+  if (tracked.stdout !== '' || (await filesAt(runtime, directory, target.commit, path)).length > 0)
+    warn(
+      `git tracks the registry of data migrations ${path}: it is left as it is here, whatever a release brings. The vendor should take it out: git rm --cached ${path}`,
+    );
+}
 
 /** Renames do not cross mounts: state, checkout and products must share one. */
 function verifyOneFileSystem({ appliance }: StepContext): void {

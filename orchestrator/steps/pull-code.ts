@@ -1,6 +1,7 @@
 import { plural } from '../lib/units.ts';
 import type { Step } from '../pipeline/step.ts';
 import { carryOutPlan, codeArea, preparePlan, readPlan } from '../snapshot/rename-plan.ts';
+import { registryPath } from '../snapshot/registry.ts';
 import { absoluteGitDirectory } from '../tools/git-facts.ts';
 import { verifyDoor } from './door.ts';
 
@@ -13,11 +14,14 @@ export const pullCode: Step = {
     await verifyDoor(context);
     const { runtime, directory } = appliance;
     const gitDirectory = await absoluteGitDirectory(runtime, directory);
-    const plan = await preparePlan(runtime, directory, gitDirectory, codeArea(runFolder), {
-      from: origin.commit,
-      to: target.commit,
-      ref: origin.ref,
-    });
+    const plan = await preparePlan(
+      runtime,
+      directory,
+      gitDirectory,
+      codeArea(runFolder),
+      { from: origin.commit, to: target.commit, ref: origin.ref },
+      registryPath(appliance.config),
+    );
     note(`${plural(plan.changes.length, 'file')} of ${target.label}`);
   },
   async apply({ appliance, runFolder, note }) {

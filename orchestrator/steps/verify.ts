@@ -1,6 +1,7 @@
 import { verifyGate, verifyRelease, waitUntilHealthy } from '../appliance/health.ts';
 import { isWorker, startOrder } from '../appliance/services.ts';
 import type { Step } from '../pipeline/step.ts';
+import { registryPath } from '../snapshot/registry.ts';
 import { changedFiles } from '../tools/git-facts.ts';
 import { shellWord } from '../lib/shell-word.ts';
 
@@ -16,7 +17,7 @@ export const verify: Step = {
       await verifyGate(appliance, name, service);
     }
     // Some builds rewrite files that git tracks. The version runs; but the next update would find a changed checkout.
-    const changed = await changedFiles(appliance.runtime, appliance.directory);
+    const changed = await changedFiles(appliance.runtime, appliance.directory, registryPath(target.config));
     if (changed.length > 0) {
       warn(
         `installing or building changed ${changed.length} files that git tracks (${changed.slice(0, 3).join(', ')}): ` +

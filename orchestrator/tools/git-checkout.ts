@@ -10,9 +10,14 @@ import { absoluteGitDirectory, changedFiles } from './git-facts.ts';
  * What an update or a rollback needs of the checkout: nobody at work in it, nothing changed, nothing hidden from that
  * question, and no kind of checkout that a plan of renames would not do justice to.
  *
+ * @param checkout.except a tracked path that may be changed: a registry that older appliances track
  * @throws Refusal with the fix
  */
-export async function verifyCheckout(runtime: Runtime, directory: string, commit: string): Promise<void> {
+export async function verifyCheckout(
+  runtime: Runtime,
+  directory: string,
+  { commit, except }: { readonly commit: string; readonly except: string | undefined },
+): Promise<void> {
   await verifyNoLocks(runtime, directory);
   const sparse = await runtime.run(git.configValue(directory, 'core.sparseCheckout'), { allowFailure: true });
   if (sparse.stdout.trim() === 'true')
@@ -22,7 +27,7 @@ export async function verifyCheckout(runtime: Runtime, directory: string, commit
     );
   await verifyWholeIndex(runtime, directory);
   await verifyNothingHidden(runtime, directory);
-  const changed = await changedFiles(runtime, directory);
+  const changed = await changedFiles(runtime, directory, except);
   if (changed.length > 0) {
     const shown = changed
       .slice(0, 5)

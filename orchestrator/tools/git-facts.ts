@@ -68,10 +68,14 @@ export async function isIgnored(runtime: Runtime, directory: string, path: strin
   return (await answer(runtime, git.checkIgnored(directory, path))) !== undefined;
 }
 
-/** Tracked files that were changed, for people, as `git status --short` names them. */
-export async function changedFiles(runtime: Runtime, directory: string): Promise<string[]> {
+/**
+ * Tracked files that were changed, for people, as `git status --short` names them.
+ *
+ * @param except a path that may: the registry of data migrations, which older appliances track
+ */
+export async function changedFiles(runtime: Runtime, directory: string, except?: string): Promise<string[]> {
   const { stdout } = await runtime.run(git.statusOfTracked(directory));
-  return stdout.split('\0').filter((line) => line !== '');
+  return stdout.split('\0').filter((line) => line !== '' && line.slice(3) !== except);
 }
 
 /** A commit's name for people: its tag where it has one, else its short id. */

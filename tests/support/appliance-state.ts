@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { existsSync, globSync, readFileSync, realpathSync } from 'node:fs';
+import { existsSync, globSync, lstatSync, readFileSync, realpathSync } from 'node:fs';
 import { isAbsolute, join, relative, resolve } from 'node:path';
 import type { Appliance } from '../../orchestrator/appliance/appliance.ts';
 import { ask } from '../../orchestrator/appliance/http.ts';
@@ -85,7 +85,9 @@ function captureRegistry({ config, directory }: Appliance): State {
   const inside = registryPath(config);
   if (inside === undefined) return new Map();
   const path = join(directory, inside);
-  return new Map([['registry', { content: existsSync(path) ? readFileSync(path, 'utf8') : 'absent' }]]);
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  const content = stat?.isFile() ? readFileSync(path, 'utf8') : stat ? 'no file' : 'absent';
+  return new Map([['registry', { content }]]);
 }
 
 async function captureServices(appliance: Appliance): Promise<State> {
