@@ -227,6 +227,7 @@ async function startFormer(
 
 /** After the commit nothing is restored: the gate opens, what does not run is started, and a failure is told. */
 async function finishCommitted(appliance: Appliance, run: Run, note: (line: string) => void): Promise<void> {
+  dropPrepared(run);
   await openToAll(appliance);
   try {
     const { config } = loadAppliance(appliance.file);
@@ -237,7 +238,6 @@ async function finishCommitted(appliance: Appliance, run: Run, note: (line: stri
       cause: error,
     });
   }
-  dropPrepared(run);
 }
 
 /** Lifts fence and gate. May be run twice. */
