@@ -7,7 +7,7 @@ import { lastLines } from '../runtime/runtime.ts';
 import { learnSecrets, type Appliance } from './appliance.ts';
 import type { Gate } from './gate.ts';
 import { ask, atPointer, type Answer } from './http.ts';
-import { serviceHandle, serviceLog, serviceUrl } from './services.ts';
+import { serviceHandle, serviceLog, serviceUrl, startMark } from './services.ts';
 
 const requestTimeoutMs = 5000;
 
@@ -101,18 +101,20 @@ export async function waitUntilHealthy(
   }
   const deadline = performance.now() + health.timeout;
   let healthySince: number | undefined;
+  let wasHealthy = false;
   let problem: string | undefined;
   for (;;) {
     options.signal?.throwIfAborted();
     if (!appliance.runtime.serviceState(handle).running) {
       throw new Error(
-        `service ${name} ended ${healthySince === undefined ? 'at its start' : 'after it had been healthy'}${tail(appliance, name, logStart)}`,
+        `service ${name} ended ${wasHealthy ? 'after it had been healthy' : 'at its start'}${tail(appliance, name, logStart)}`,
       );
     }
     const patience = Math.min(requestTimeoutMs, Math.max(100, health.timeout));
     problem = await findHealthProblem(appliance, service, { ...options, timeoutMs: patience });
     const now = performance.now();
     if (problem === undefined) {
+      wasHealthy = true;
       healthySince ??= now;
       if (now - healthySince >= health.stableFor) {
         options.note?.(`${name} is healthy`);
@@ -195,7 +197,11 @@ function tail(appliance: Appliance, name: string, from: number): string {
     const text = readFileSync(serviceLog(appliance, name))
       .subarray(Math.max(0, from - 4096))
       .toString('utf8');
-    const lines = lastLines(text, 8).trim();
+    // Only what it printed since it was started: what another version said before would mislead.
+    const lines = lastLines(
+      text.slice(Math.max(0, text.lastIndexOf(startMark))).replace(/^.*\n/, ''),
+      16,
+    ).trim();
     return lines === '' ? '' : `\n${lines}`;
   } catch {
     return '';

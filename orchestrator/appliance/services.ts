@@ -1,3 +1,4 @@
+import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseCommandString } from 'execa';
 import { baseEnvironment, readApplianceEnvironment, substitute } from '../config/environment.ts';
@@ -12,6 +13,9 @@ import { gateEnvironment, type Gate } from './gate.ts';
 export function serviceHandle(appliance: Appliance, name: string): ServiceHandle {
   return { name, stateFolder: appliance.state.services };
 }
+
+/** How the line begins that says, in a service's log, which version starts there. */
+export const startMark = '== holdfast: ';
 
 export function serviceLog(appliance: Appliance, name: string): string {
   return join(appliance.state.logs, `${name}.log`);
@@ -82,6 +86,12 @@ export async function startService(appliance: Appliance, name: string, options: 
     ...options.database,
     ...own,
   };
+  const now = new Date().toISOString();
+  appendFileSync(
+    serviceLog(appliance, name),
+    `${startMark}${now} starting ${options.label} (${options.commit.slice(0, 7)})\n`,
+    { mode: 0o600 },
+  );
   await appliance.runtime.startService({
     ...handle,
     argv: toArgv(service.start).map(fill),

@@ -124,9 +124,8 @@ export async function stopService(service: ServiceHandle, policy: StopPolicy): P
 function findEscaped(where: StopPolicy['listening']): number[] {
   if (!where) return [];
   const folder = `${realpathSync(where.within)}/`;
-  return findListeners(where.port).filter(
-    (pid) => pid !== process.pid && `${workingFolder(pid)}/`.startsWith(folder),
-  );
+  const isInside = (pid: number) => pid !== process.pid && `${workingFolder(pid)}/`.startsWith(folder);
+  return findListeners(where.port, isInside);
 }
 
 /**

@@ -17,18 +17,19 @@ export function killPostmaster(ledger: Ledger): void {
   process.kill(postmaster(ledger), 'SIGKILL');
 }
 
-/** A session of the administrator, or of the application, through the socket, which works in the window too. */
-export async function openSession(ledger: Ledger, as: 'admin' | 'app' = 'admin'): Promise<Client> {
+/** A session of the administrator through the socket, which works in the window too. */
+export async function openSession(ledger: Ledger, database = 'ledger'): Promise<Client> {
   const folder = ledger.open().state.postgres;
-  const { port, adminPassword, appPassword } = JSON.parse(
-    readFileSync(join(folder, 'credentials.json'), 'utf8'),
-  ) as { port: number; adminPassword: string; appPassword: string };
+  const { port, adminPassword } = JSON.parse(readFileSync(join(folder, 'credentials.json'), 'utf8')) as {
+    port: number;
+    adminPassword: string;
+  };
   const client = new Client({
     host: join(folder, 'cluster/socket'),
     port,
-    user: as === 'admin' ? 'holdfast' : 'app',
-    password: as === 'admin' ? adminPassword : appPassword,
-    database: 'ledger',
+    user: 'holdfast',
+    password: adminPassword,
+    database,
   });
   // The server may be killed under it.
   client.on('error', () => {});

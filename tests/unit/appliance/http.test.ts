@@ -75,7 +75,28 @@ describe('asking', () => {
 
   test('a server that does not answer is told in time', async () => {
     const url = await serving(() => {});
-    await expect(ask(url, { timeoutMs: 50 })).rejects.toThrow('no answer within 50 ms');
+    await expect(ask(url, { timeoutMs: 50 })).rejects.toThrow('no whole answer within 50 ms');
+  });
+
+  test('one that drips its answer for ever gets no more time than any other', async () => {
+    const url = await serving((_request, response) => {
+      response.writeHead(200);
+      const drip = setInterval(() => response.write('.'), 5);
+      response.once('close', () => clearInterval(drip));
+    });
+    await expect(ask(url, { timeoutMs: 100 })).rejects.toThrow('no whole answer within 100 ms');
+  });
+
+  test('an answer without an end is cut off', async () => {
+    const url = await serving((_request, response) => {
+      response.writeHead(200);
+      const more = (): void => {
+        while (!response.destroyed && response.write('x'.repeat(65_536)));
+        response.once('drain', more);
+      };
+      more();
+    });
+    await expect(ask(url, { timeoutMs: 10_000 })).rejects.toThrow('the answer is longer than 4');
   });
 
   test('a server that begins to answer and breaks off has not answered', async () => {
