@@ -3,8 +3,6 @@ import { closeGate, type Gate } from '../appliance/gate.ts';
 import { isWorker, startOrder, startService } from '../appliance/services.ts';
 import { HoldfastError, InterruptedError, messageOf, NotRestoredError } from '../lib/errors.ts';
 import type { Signals } from '../lib/signals.ts';
-import { removeTree } from '../lib/remove-tree.ts';
-import { reservePath } from '../snapshot/restore.ts';
 import { SnapshotDraft } from '../snapshot/draft.ts';
 import { releaseReserves } from '../snapshot/reserve.ts';
 import type { SnapshotKind } from '../snapshot/manifest.ts';
@@ -146,8 +144,6 @@ export async function executeRun(request: RunRequest): Promise<RunResult> {
   }
   signals.shield();
   clock.outageMs = performance.now() - clock.closedAt;
-  // The way back is closed. What was set aside for it lets a full disk open the gate.
-  await tryAfterwards(warn, async () => await Promise.resolve(removeTree(reservePath(run.folder))));
   try {
     // Nothing goes back any more, and to open the fence on a full disk takes a few bytes.
     releaseReserves(request.appliance, run.id);
