@@ -92,6 +92,7 @@ export class SmallDisk {
     if (isMounted(this.mountPoint)) run('umount', '--lazy', this.mountPoint);
     if (this.#device !== undefined) run('losetup', '--detach', this.#device);
     this.#device = undefined;
+    execFileSync('rmdir', ['--ignore-fail-on-non-empty', this.mountPoint]);
     rmSync(this.#folder, { recursive: true, force: true });
     disks.delete(this);
   }
