@@ -1,4 +1,5 @@
 import { execaSync } from 'execa';
+import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test, type TestContext } from 'vitest';
@@ -29,6 +30,8 @@ beforeAll(async () => {
   ledger = await Ledger.install();
   // The folder of the snapshots is made once, and stays whatever is rolled back.
   await ledger.succeed('backup', 'create', '--name', 'first');
+  // Enough that writing it takes a while.
+  writeFileSync(join(ledger.directory, 'data/film.bin'), randomBytes(24_000_000));
   v1 = await ledger.capture();
   await ledger.sandbox.publish(release(2), { tag: 'v2' });
   await ledger.succeed('update');
@@ -91,54 +94,70 @@ test('a full disk: export refuses, and leaves nothing', async (context) => {
 
 describe('killed at random instants', () => {
   /**
-   * Kills a command again and again, each time somewhere between its first and its last instant. Returns what was
-   * found wrong, with the instant; empty when nothing was.
+   * Kills a command again and again, each time a while after it began to write. Returns what was found wrong, with the
+   * instant; empty when nothing was.
    */
-  async function sweep(count: number, argv: string[], findWrong: () => Promise<string[]>): Promise<string[]> {
-    const startedAt = performance.now();
-    await Cli.run(ledger, ...argv);
-    const whole = performance.now() - startedAt;
-    const wrong = await findWrong();
+  async function sweep(
+    { count, withinMs, argv }: { count: number; withinMs: number; argv: string[] },
+    begun: () => boolean,
+    findWrong: () => Promise<string[]>,
+  ): Promise<string[]> {
+    const wrong: string[] = [];
     for (let round = 0; round < count; round += 1) {
-      const after = ((round + Math.random()) / count) * whole;
+      const after = ((round + Math.random()) / count) * withinMs;
       const cli = Cli.start(ledger, ...argv);
+      await cli.until('it began to write', begun);
       await new Promise((resolve) => setTimeout(resolve, after));
       await cli.kill();
-      const when = `killed after ${Math.round(after)} of ${Math.round(whole)} ms`;
-      wrong.push(...(await findWrong()).map((line) => `${when}: ${line}`));
+      wrong.push(...(await findWrong()).map((line) => `killed after ${Math.round(after)} ms: ${line}`));
     }
     return wrong;
   }
 
   test('export: the file is whole or not there', async (context) => {
     const target = join(ledger.sandbox.root, 'killed.tar.zst');
-    const wrong = await sweep(8, ['backup', 'export', id, target], async () => {
-      if (!existsSync(target)) return [];
-      const found = await readArchive(target, () => undefined).catch((error: unknown) => String(error));
-      rmSync(target);
-      return typeof found === 'string' ? [found] : [];
-    });
+    const written = () => readdirSync(ledger.sandbox.root).filter((name) => name.startsWith('killed'));
+    const argv = ['backup', 'export', id, target];
+    const wrong = await sweep(
+      { count: 8, withinMs: 150, argv },
+      () => written().length > 0,
+      async () => {
+        const found = existsSync(target)
+          ? await readArchive(target, () => undefined).catch((error: unknown) => String(error))
+          : 'none';
+        for (const name of written()) rmSync(join(ledger.sandbox.root, name));
+        return typeof found === 'string' && found !== 'none' ? [found] : [];
+      },
+    );
     expect(wrong).toEqual([]);
-    // What killed ones left goes with the next.
-    await ledger.succeed('backup', 'export', id, target);
-    expect(readdirSync(ledger.sandbox.root).filter((name) => name.startsWith('killed'))).toEqual([
-      'killed.tar.zst',
-    ]);
+    // What a killed one left goes with the next.
+    const last = Cli.start(ledger, ...argv);
+    await last.until('it began to write', () => written().length > 0);
+    await last.kill();
+    await ledger.succeed(...argv, '--overwrite');
+    expect(written()).toEqual(['killed.tar.zst']);
     tally(context, 'unchanged', 8);
   });
 
   test('import: the snapshot is there and verified, or not there', async (context) => {
     const was = snapshots();
     renameSync(folder(), join(ledger.sandbox.root, id));
-    const wrong = await sweep(8, ['backup', 'import', file], async () => {
-      const listed = JSON.stringify((await ledger.run('backup', 'list')).result);
-      const verified = existsSync(folder()) ? (await ledger.run('backup', 'verify', id)).exitCode : 0;
-      rmSync(folder(), { recursive: true, force: true });
-      return [
-        ...(/unsealed|problem/.test(listed) ? [listed] : []),
-        ...(verified === 0 ? [] : ['it is not whole']),
-      ];
-    });
+    const before = readdirSync(backups());
+    const wrong = await sweep(
+      { count: 8, withinMs: 150, argv: ['backup', 'import', file] },
+      () => readdirSync(backups()).length > before.length,
+      async () => {
+        const listed = JSON.stringify((await ledger.run('backup', 'list')).result);
+        const verified = existsSync(folder()) ? (await ledger.run('backup', 'verify', id)).exitCode : 0;
+        // As a prune does with what is unsealed.
+        for (const name of readdirSync(backups()))
+          if (!before.includes(name) || name === id) rmSync(join(backups(), name), { recursive: true });
+        return [
+          ...(/unsealed|problem/.test(listed) ? [listed] : []),
+          ...(verified === 0 ? [] : ['it is not whole']),
+        ];
+      },
+    );
     expect(wrong).toEqual([]);
     await ledger.succeed('backup', 'import', file);
     expect(snapshots()).toEqual(was);
@@ -147,15 +166,21 @@ describe('killed at random instants', () => {
 
   test('backup create: a snapshot is whole or not there, and the appliance is as it was', async (context) => {
     const was = await ledger.capture();
-    const wrong = await sweep(3, ['backup', 'create'], async () => {
-      await Cli.run(ledger, 'recover');
-      const { exitCode, text } = await ledger.run('backup', 'verify');
-      return [
-        ...snapshots().filter((name) => name.endsWith('.unsealed')),
-        ...(exitCode === 0 ? [] : [text]),
-        ...differences(was, await ledger.capture()),
-      ];
-    });
+    const unsealed = () => snapshots().filter((name) => name.endsWith('.unsealed'));
+    const how = { count: 3, withinMs: 400, argv: ['backup', 'create'] };
+    const wrong = await sweep(
+      how,
+      () => unsealed().length > 0,
+      async () => {
+        await Cli.run(ledger, 'recover');
+        const { exitCode, text } = await ledger.run('backup', 'verify');
+        return [
+          ...unsealed(),
+          ...(exitCode === 0 ? [] : [text]),
+          ...differences(was, await ledger.capture()),
+        ];
+      },
+    );
     expect(wrong).toEqual([]);
     tally(context, 'restored', 3);
   });
