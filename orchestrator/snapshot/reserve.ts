@@ -73,8 +73,17 @@ function hasFixedInodes(folder: string): boolean {
   return existsSync(parent) && statfsSync(parent).type === ext4Magic;
 }
 
-/** Takes the room, really and at once: a disk that fills up later does not fill this. Throws Refusal if there is none. */
-export async function takeReserves(appliance: Appliance, reserves: readonly Reserve[]): Promise<void> {
+/**
+ * Takes the room, really and at once: a disk that fills up later does not fill this. A file system that cannot give
+ * any away (ZFS, some network ones) is told, and gets none.
+ *
+ * @throws Refusal if there is no room
+ */
+export async function takeReserves(
+  appliance: Appliance,
+  reserves: readonly Reserve[],
+  warn: (message: string) => void,
+): Promise<void> {
   for (const { what, folder, bytes, inodes } of reserves) {
     try {
       mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -86,6 +95,10 @@ export async function takeReserves(appliance: Appliance, reserves: readonly Rese
       for (let number = 0; number < inodes; number += 1)
         closeSync(openSync(join(folder, String(number)), 'w', 0o600));
     } catch (error) {
+      if (/not supported/i.test(messageOf(error))) {
+        warn(`no room is set aside for ${what}: the file system of ${join(folder, '..')} cannot do that`);
+        continue;
+      }
       throw new Refusal(
         `cannot set room aside for the way back: ${formatBytes(bytes)} for ${what}: ${messageOf(error)}`,
         `make room on the disk of ${join(folder, '..')} (df -h and df -i show it), then try again`,

@@ -11,9 +11,9 @@ export const backupDatabase: Step = {
   name: 'backup-database',
   title: 'Back up the database',
   prepareTitle: 'Set room aside for the way back',
-  async prepare({ appliance, runFolder, note }) {
+  async prepare({ appliance, runFolder, note, warn }) {
     const reserves = await planReserves(appliance, runFolder);
-    await takeReserves(appliance, reserves);
+    await takeReserves(appliance, reserves, warn);
     note(formatBytes(reserves.reduce((sum, { bytes }) => sum + bytes, 0)));
   },
   async apply({ appliance, draft, note, signal, warn, withoutSafety }) {
