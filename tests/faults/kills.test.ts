@@ -47,7 +47,6 @@ halves.push(
 describe('killed in an update', () => {
   const moments = halves.flatMap(([step, half]) => [
     { step, half, state: 'started' as const, killing: 'orchestrator' as Killing },
-    { step, half, state: 'finished' as const, killing: 'the whole run' as Killing },
     { step, half, state: 'finished' as const, killing: 'process group' as Killing },
   ]);
 
