@@ -135,6 +135,8 @@ test('killed after `restored`, when the version of before took writes already: r
   const { run, phase } = unfinishedRun(ledger);
   expect(phase).toBe('restored');
   await ledger.post('acknowledged after the kill', 1);
+  const upload = join(ledger.directory, 'data/uploads/after the kill');
+  writeFileSync(upload, 'by the version of before\n');
   const { acknowledged } = await writer.stop();
 
   expect(await Cli.run(ledger, 'recover')).toMatchObject({ exitCode: 10, result: { outcome: 'restored' } });
@@ -142,6 +144,7 @@ test('killed after `restored`, when the version of before took writes already: r
   const notes = await ledger.notes();
   expect(notes.slice(0, before.length)).toEqual(before);
   expect(notes).toEqual(expect.arrayContaining([...acknowledged, 'acknowledged after the kill']));
+  expect(existsSync(upload)).toBe(true);
   expect(await ledger.answeringCommit()).toBe(installed);
   expect(await leftOf(ledger, run)).toEqual([]);
   tally(context, 'restored');

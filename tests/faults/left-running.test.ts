@@ -61,22 +61,26 @@ test('npm, and a grandchild of it in a session of its own', async (context) => {
   tally(context, 'restored');
 });
 
-/** Locks a table, over the socket; the fence throws it out, and it comes again. */
-function holdLock(table: string): AbortController {
+/** Locks a table, over the socket; the fence throws it out, and it comes again. Returns how to let go. */
+function holdLock(table: string): () => Promise<void> {
   const stop = new AbortController();
   const hold = async () => {
     const session = await openSession(ledger);
     const end = new Promise((resolve) => session.once('end', resolve));
+    stop.signal.addEventListener('abort', () => void session.end().catch(() => {}));
     await session.query(`begin; lock table only ${table} in access exclusive mode`);
     await end;
   };
-  void (async () => {
+  const holding = (async () => {
     while (!stop.signal.aborted) {
       await hold().catch(() => {});
       await new Promise((resolve) => setTimeout(resolve, 2));
     }
   })();
-  return stop;
+  return async () => {
+    stop.abort();
+    await holding;
+  };
 }
 
 test('pg_dump that waits for a lock, which would hold its own locks for ever', async (context) => {
@@ -86,19 +90,22 @@ test('pg_dump that waits for a lock, which would hold its own locks for ever', a
   const was = await ledger.capture();
   const cli = Cli.start(ledger, 'update');
   await cli.reached('stop-services', 'apply', 'started');
-  const holder = holdLock('parts');
+  const letGo = holdLock('parts');
   const watch = await openSession(ledger, 'postgres');
   const dump = await backendOf(watch, "query like '%LOCK TABLE%' and wait_event_type = 'Lock'");
-  await watch.end();
   await cli.kill();
-  holder.abort();
   const { run, phase } = unfinishedRun(ledger);
   expect(phase).toBe('window');
   expect(living(run)).toContain('pg_dump');
 
-  expect(await recovered(run)).toMatchObject({ exitCode: 10 });
+  const recovery = await Cli.run(ledger, 'recover');
+  const { rows } = await watch.query(`select pid from pg_stat_activity where pid = ${dump}`);
+  await watch.end();
+  await letGo();
 
-  expect(await ledger.sql(`select pid from pg_stat_activity where pid = ${dump}`)).toEqual([]);
+  expect(recovery).toMatchObject({ exitCode: 10 });
+  expect(rows).toEqual([]);
+  expect(await leftOf(ledger, run)).toEqual([]);
   expect(differences(was, await ledger.capture())).toEqual([]);
   await ledger.sql('drop table parts');
   tally(context, 'restored');
