@@ -6,6 +6,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -117,15 +118,16 @@ export class Sandbox {
   }
 }
 
-/** Processes whose environment or command line names this folder. */
+/** Processes whose environment or command line names this folder, or that work in it. */
 export function findProcessesOf(folder: string): number[] {
   return readdirSync('/proc')
     .map(Number)
     .filter((pid) => {
       if (!Number.isInteger(pid) || pid === process.pid) return false;
       try {
-        return ['environ', 'cmdline'].some((name) =>
-          readFileSync(`/proc/${pid}/${name}`, 'utf8').includes(folder),
+        return (
+          readlinkSync(`/proc/${pid}/cwd`).startsWith(`${folder}/`) ||
+          ['environ', 'cmdline'].some((name) => readFileSync(`/proc/${pid}/${name}`, 'utf8').includes(folder))
         );
       } catch {
         return false;
