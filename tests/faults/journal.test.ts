@@ -1,7 +1,9 @@
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { runMark } from '../../orchestrator/appliance/appliance.ts';
+import { findByEnvironment } from '../../orchestrator/lib/processes.ts';
 import { encodeRecord, readJournal, type JournalRecord } from '../../orchestrator/pipeline/journal.ts';
 import { listSnapshots } from '../../orchestrator/snapshot/store.ts';
 import * as broken from '../support/broken-releases.ts';
@@ -89,6 +91,9 @@ test('what cannot be believed: exit 11 and what to do, from every command that w
   const { state } = ledger.open();
   const configuration = join(state.run(run), 'configuration.json');
   const tree = async () => await captureTree(ledger.directory, ['.holdfast']);
+  // What the killed run left at work (tar, say) still writes for a moment.
+  const left = () => findByEnvironment('HOLDFAST_RUN', runMark(ledger.open(), run));
+  await vi.waitFor(() => expect(left()).toEqual([]), 20_000);
   const down = await tree();
   const pids = ledger.pids();
   const older = state.runIds().at(-2) ?? '';
