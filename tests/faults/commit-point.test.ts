@@ -92,16 +92,17 @@ describe('the update stands, with a warning and exit 0, when', () => {
 
     expect(outcome).toMatchObject({ exitCode: 0, result: { outcome: 'updated' } });
     const warnings = outcome.events.flatMap((event) => (event.type === 'warning' ? [event.message] : []));
+    // The path of a webhook may be a secret, and is not told.
     const reasons = [
-      /\/refuses: .*ECONNREFUSED/,
-      /\/hangs: no whole answer within 300 ms/,
-      /\/drips: no whole answer within 300 ms/,
-      /\/error: it answered 500/,
+      /:\d+: connect ECONNREFUSED/,
+      /:\d+: no whole answer within 300 ms/,
+      /:\d+: it answered 500/,
       /notify false: notify failed \(exit 1\)/,
       /notify sleep 300: notify took longer than 300 ms/,
       /notify \/no\/such\/program: .*ENOENT/,
     ];
-    expect(warnings).toHaveLength(reasons.length);
+    // One server hangs, another one drips.
+    expect(warnings).toHaveLength(reasons.length + 1);
     for (const reason of reasons) expect(warnings).toContainEqual(expect.stringMatching(reason));
     expect(await ledger.answeringCommit()).toBe(commit);
     expect(ledger.open().state.unfinishedRun()).toBeUndefined();
