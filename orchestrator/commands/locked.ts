@@ -1,6 +1,7 @@
 import type { Appliance } from '../appliance/appliance.ts';
 import { Refusal } from '../lib/errors.ts';
 import { takeSignals, type Signals } from '../lib/signals.ts';
+import { dropOwnLocks } from '../tools/git-checkout.ts';
 import { verbOf, withRunLock } from '../pipeline/run-lock.ts';
 import {
   continueWithCurrentVersion,
@@ -42,6 +43,7 @@ export async function locked(
       // A lock that is lost is as good as a signal: somebody else may begin any moment.
       void lock.lost.then((error) => signals.abort.abort(error));
       const recovered = await recoverIfUnfinished(session, appliance);
+      if (appliance.state.isInstalled()) await dropOwnLocks(appliance.runtime, appliance.directory);
       if (recovered && isRecoveringForOthers() && !['update', 'recover'].includes(name)) {
         mustContinue = true;
         return 0;

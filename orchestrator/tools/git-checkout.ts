@@ -1,4 +1,4 @@
-import { globSync } from 'node:fs';
+import { globSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Refusal } from '../lib/errors.ts';
 import { shellWord } from '../lib/shell-word.ts';
@@ -38,6 +38,17 @@ export async function verifyCheckout(
       `git -C ${shellWord(directory)} stash  (keeps them), or git -C ${shellWord(directory)} checkout -- .  (drops them)`,
     );
   }
+}
+
+/**
+ * Removes what a git that was killed, or a power cut, left of its locks on Holdfast's own references: nobody else writes
+ * those. Only for whoever holds the lock of the appliance and has ended what the run left at work. May be run twice.
+ */
+export async function dropOwnLocks(runtime: Runtime, directory: string): Promise<void> {
+  const common = await runtime.run(git.commonGitDirectory(directory));
+  const folder = resolve(directory, common.stdout.trim());
+  for (const lock of globSync('refs/holdfast/**/*.lock', { cwd: folder }))
+    rmSync(join(folder, lock), { force: true });
 }
 
 /**
