@@ -21,6 +21,8 @@ export const registerTest: Register = (program, act) => {
         process.chdir(home);
         // What the tests start shall run on our Node, whatever the machine's is.
         process.env['PATH'] = `${dirname(node)}:${process.env['PATH'] ?? ''}`;
+        // What they start was not typed by the operator: its advice names no door of his.
+        delete process.env['HOLDFAST_DOOR'];
         const onlyCheck = what[0] === 'check';
         if (what.length === 0 || onlyCheck) {
           const checked = (await handOver(node, [join(home, 'tests', 'support', 'check.ts')])) ?? 1;

@@ -15,11 +15,9 @@ export class Random {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
   }
 
-  /** One of these, each as likely as the others. */
+  /** One of these, of which there is at least one, each as likely as the others. */
   pick<T>(choices: readonly T[]): T {
-    const choice = choices[Math.floor(this.next() * choices.length)];
-    if (choice === undefined) throw new Error('nothing to choose from');
-    return choice;
+    return choices[Math.floor(this.next() * choices.length)] as T;
   }
 
   /** True in this share of the cases. */

@@ -19,6 +19,9 @@ export const soonMs = 400;
 
 export type Anchor = (cli: Cli) => Promise<void>;
 
+/** Behind the one point from which nothing goes back. */
+export const committed: Anchor = async (cli) => await cli.reached('commit', 'apply', 'finished');
+
 /** Where a command comes along, as far as it comes. */
 export function anchorsOf(name: string): readonly Anchor[] {
   const restoring = restorePhases.map((phase) => async (cli: Cli) => await cli.restoring(phase));

@@ -9,7 +9,7 @@ import { leftOf } from './left-behind.ts';
 import { Ledger } from './ledger.ts';
 import { Random } from './random.ts';
 import { release } from './releases.ts';
-import { anchorsOf, releases, soonMs } from './sweep-plan.ts';
+import { anchorsOf, committed, releases, soonMs, type Anchor } from './sweep-plan.ts';
 import { differences, type State } from './state.ts';
 import { timeless } from './timeless.ts';
 import { Writer, writtenBy } from './writer.ts';
@@ -115,8 +115,10 @@ class Sweep implements SweepReport {
 
   /** One command, killed once; sometimes its recovery as well, and that one's again. */
   async oneCase(count: number): Promise<void> {
-    const isRollback = this.#random.chance(0.2);
-    const tag = this.#random.chance(0.4) ? 'good' : this.#random.pick(Object.keys(releases));
+    // Now and then a kill comes right after the commit: left to chance, a short sweep might never see one.
+    const late = (this.before + this.after) % 8 === 4;
+    const isRollback = !late && this.#random.chance(0.2);
+    const tag = late || this.#random.chance(0.4) ? 'good' : this.#random.pick(Object.keys(releases));
     const name = isRollback ? 'rollback' : `update ${tag}`;
     if (isRollback) await this.#ledger.succeed('update', '--to', 'good');
     const start = isRollback ? await this.#ledger.capture() : this.#home;
@@ -126,9 +128,19 @@ class Sweep implements SweepReport {
     let problems: string[];
     let acknowledged: readonly string[];
     try {
-      await this.#runAndKill(name, isRollback ? ['rollback'] : ['update', '--to', tag], story);
+      const anchor = late
+        ? committed
+        : this.#random.chance(0.5)
+          ? this.#random.pick(anchorsOf(name))
+          : undefined;
+      await this.#runAndKill(name, isRollback ? ['rollback'] : ['update', '--to', tag], story, anchor);
       while (this.#random.chance(0.35) && this.kills < count)
-        await this.#runAndKill('recover', ['recover'], story);
+        await this.#runAndKill(
+          'recover',
+          ['recover'],
+          story,
+          this.#random.pick([...anchorsOf('recover'), undefined]),
+        );
       run = this.#ledger.open().state.unfinishedRun();
       problems = await this.#recover(story);
     } finally {
@@ -155,8 +167,12 @@ class Sweep implements SweepReport {
    * Starts a command and kills it: at any instant of the time that it takes, or soon after it came to some step, so that
    * the short ones have their share. One that was quicker is not killed.
    */
-  async #runAndKill(name: string, argv: readonly string[], story: string[]): Promise<void> {
-    const anchor = this.#random.chance(0.5) ? this.#random.pick(anchorsOf(name)) : undefined;
+  async #runAndKill(
+    name: string,
+    argv: readonly string[],
+    story: string[],
+    anchor: Anchor | undefined,
+  ): Promise<void> {
     const delay = this.#random.next() * (anchor ? soonMs : (this.#lasts.get(name) ?? 4000));
     const killing = this.#random.pick(Object.keys(killings) as Killing[]);
     const cli = Cli.start(this.#ledger, ...argv);
