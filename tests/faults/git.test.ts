@@ -41,7 +41,7 @@ const configure = async (name: string, value: string) => {
 const lock = (name: string) => {
   mkdirSync(at(`.git/${name}/..`), { recursive: true });
   writeFileSync(at(`.git/${name}`), '');
-  undo.push(() => rmSync(at(`.git/${name}`)));
+  undo.push(() => rmSync(at(`.git/${name}`), { force: true }));
 };
 const hide = async (flag: string, back: string) => {
   await git('update-index', flag, 'docs/lines.txt');
@@ -67,12 +67,6 @@ describe('is refused with the fix, and nothing is touched:', () => {
       /rm '.*main\.lock'/,
     ],
     ["a lock of git's own configuration", () => lock('config.lock'), /config\.lock/, /rm '.*config\.lock'/],
-    [
-      'a lock where the fetch writes',
-      () => lock('refs/holdfast/remote/heads/main.lock'),
-      /main\.lock/,
-      /rm '/,
-    ],
     [
       'a file that git is told not to look at (assume-unchanged)',
       async () => await hide('--assume-unchanged', '--no-assume-unchanged'),
@@ -166,6 +160,14 @@ describe('is refused with the fix, and nothing is touched:', () => {
     });
     tally(context, 'unchanged');
   });
+});
+
+test("a lock on Holdfast's own references, which a killed fetch left, is taken away by the next command", async (context) => {
+  lock('refs/holdfast/remote/heads/main.lock');
+
+  expect(await ledger.run('recover')).toMatchObject({ exitCode: 0 });
+  expect(existsSync(join(ledger.directory, '.git/refs/holdfast/remote/heads/main.lock'))).toBe(false);
+  tally(context, 'unchanged');
 });
 
 /** A hook, or a program that git may be told to call, that leaves a trace. */
