@@ -45,7 +45,9 @@ export async function verifyCheckout(
  * those. Only for whoever holds the lock of the appliance and has ended what the run left at work. May be run twice.
  */
 export async function dropOwnLocks(runtime: Runtime, directory: string): Promise<void> {
-  const common = await runtime.run(git.commonGitDirectory(directory));
+  const common = await runtime.run(git.commonGitDirectory(directory), { allowFailure: true });
+  // What is wrong with the checkout is told by whoever needs it.
+  if (common.exitCode !== 0) return;
   const folder = resolve(directory, common.stdout.trim());
   for (const lock of globSync('refs/holdfast/**/*.lock', { cwd: folder }))
     rmSync(join(folder, lock), { force: true });
