@@ -80,17 +80,17 @@ export function listEnvironment(name: string): string[] {
   );
 }
 
-/** True if a process was started with `NAME=VALUE` in its environment. */
-export function hasEnvironment(pid: number, name: string, value: string): boolean {
-  return readEnvironment(pid)?.includes(`${name}=${value}`) ?? false;
-}
-
 /**
- * True while a process is on its way out: the kernel took its memory, and may not have closed its files yet. Or it is
- * being executed just now, and has not got its new memory yet.
+ * True if a process was started with `NAME=VALUE` in its environment, or has none that can be looked at: it is on its
+ * way out (the kernel took its memory, and may not have closed its files yet), or is being executed just now and has
+ * not got its new memory yet. One look, since the next one may see another of these states.
  */
-export function isEnding(pid: number): boolean {
-  return readEnvironment(pid)?.join('') === '' && identify(pid) !== undefined;
+export function mayHaveEnvironment(pid: number, name: string, value: string): boolean {
+  const variables = readEnvironment(pid);
+  return (
+    variables !== undefined &&
+    (variables.includes(`${name}=${value}`) || variables.every((one) => one === ''))
+  );
 }
 
 function othersWithEnvironment(): { pid: number; variables: string[] }[] {

@@ -17,11 +17,10 @@ import {
   findByEnvironment,
   findByGroup,
   findByPlace,
-  hasEnvironment,
   listEnvironment,
   identify,
   isAlive,
-  isEnding,
+  mayHaveEnvironment,
   signalProcess,
   workingFolder,
   type ProcessIdentity,
@@ -134,7 +133,7 @@ function findEscaped(where: StopPolicy['listening']): number[] {
  * that was being started): to wait is right for either.
  */
 function isOurs(service: ServiceHandle, pid: number): boolean {
-  return hasEnvironment(pid, 'HOLDFAST_SERVICE', mark(service)) || isEnding(pid);
+  return mayHaveEnvironment(pid, 'HOLDFAST_SERVICE', mark(service));
 }
 
 function readRecord(service: ServiceHandle): ProcessIdentity | undefined {
