@@ -1,11 +1,14 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { setImmediate } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import {
+  commandName,
   findByEnvironment,
   findByGroup,
   identify,
   isAlive,
+  mayHaveEnvironment,
   signalProcess,
 } from '../../../orchestrator/lib/processes.ts';
 import { waitFor } from '../../../orchestrator/lib/wait.ts';
@@ -76,4 +79,26 @@ test('a grandchild that left its group and its parent is found by its environmen
   expect(found).toHaveLength(1);
   expect(findByEnvironment('HOLDFAST_TEST', mark.slice(0, -1))).toEqual([]);
   for (const pid of found ?? []) signalProcess(pid, 'SIGKILL');
+});
+
+test('a process that is being executed is never taken for one that lacks the variable', async () => {
+  // It becomes another program over and over; in between, the kernel shows no environment for a moment.
+  const again = '[ "$1" -le 0 ] || exec bash -c "$2" again "$(($1 - 1))" "$2"; exec sleep 30';
+  const child = spawn('bash', ['-c', again, 'first', '600', again], {
+    env: { ...process.env, HOLDFAST_TEST: 'executed' },
+    stdio: 'ignore',
+  });
+  await once(child, 'spawn');
+  const pid = child.pid ?? 0;
+  let without = 0;
+  let looks = 0;
+  while (commandName(pid) !== 'sleep') {
+    if (!mayHaveEnvironment(pid, 'HOLDFAST_TEST', 'executed')) without += 1;
+    looks += 1;
+    if (looks % 1000 === 0) await setImmediate();
+  }
+  const another = mayHaveEnvironment(pid, 'HOLDFAST_TEST', 'another');
+  child.kill('SIGKILL');
+  expect({ without, another }).toEqual({ without: 0, another: false });
+  expect(looks).toBeGreaterThan(100);
 });
