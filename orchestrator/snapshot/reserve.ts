@@ -19,6 +19,9 @@ const baseInodes = 500;
 /** Making and removing more than this many files would take longer than it is worth. */
 const mostInodes = 50_000;
 
+/** With more than this many free nobody uses them up within an update, and ours would only cost time. */
+const plentyOfInodes = 1_000_000;
+
 /** A file system whose number of files was fixed when it was made: ext2, ext3 and ext4 (statfs(2)). */
 const ext4Magic = 0xef53;
 
@@ -27,7 +30,7 @@ export interface Reserve {
   /** A folder of the run's, or of the database's, which holds it. */
   readonly folder: string;
   readonly bytes: number;
-  /** Files that a restore makes, where the file system has a fixed number of them; otherwise none. */
+  /** Files that a restore makes, where the file system has a fixed number of them and not plenty; otherwise none. */
   readonly inodes: number;
 }
 
@@ -64,13 +67,15 @@ export async function planReserves(appliance: Appliance, runFolder: string): Pro
   }
   return reserves.map((reserve) => ({
     ...reserve,
-    inodes: hasFixedInodes(reserve.folder) ? Math.min(reserve.inodes, mostInodes) : 0,
+    inodes: hasScarceInodes(reserve.folder) ? Math.min(reserve.inodes, mostInodes) : 0,
   }));
 }
 
-function hasFixedInodes(folder: string): boolean {
+function hasScarceInodes(folder: string): boolean {
   const parent = join(folder, '..');
-  return existsSync(parent) && statfsSync(parent).type === ext4Magic;
+  if (!existsSync(parent)) return false;
+  const { type, ffree } = statfsSync(parent);
+  return type === ext4Magic && ffree < plentyOfInodes;
 }
 
 /**
