@@ -1,5 +1,6 @@
 import { Client } from 'pg';
 import { describeError, EXIT, Refusal } from './refusal.ts';
+import { SESSION_NAME } from './session.ts';
 
 /**
  * The two keys of our advisory lock, "hold" and "data" in ASCII. The two-key space is apart from the single-key one in
@@ -10,8 +11,13 @@ export const LOCK_KEYS = [0x686f6c64, 0x64617461] as const;
 
 /** Held for as long as its own session lives; the server releases it, however this process dies. */
 export interface AdvisoryLock {
-  /** Ends these sessions of ours on the server, so that nothing goes on there after we have left. */
-  endSessions(pids: readonly number[]): Promise<void>;
+  /** The session that holds it. */
+  readonly client: Client;
+  /**
+   * Ends every other session of a migration on the server, and waits until they are gone: PostgreSQL would finish and
+   * commit a long UPDATE for a process that was killed.
+   */
+  endMigrations(): Promise<void>;
 }
 
 /**
@@ -29,20 +35,16 @@ export async function withAdvisoryLock<T>(
   client.on('error', onLost);
   try {
     await acquire(client);
-    return await work({
-      async endSessions(pids) {
-        await client.query('SELECT pg_terminate_backend(pid) FROM unnest($1::int[]) AS pid', [pids]);
-      },
-    });
+    return await work({ client, endMigrations: async () => await endMigrations(client) });
   } finally {
     await client.end().catch(() => {});
   }
 }
 
-async function connect(url: string): Promise<Client> {
+export async function connect(url: string, timeoutMs = 10_000): Promise<Client> {
   const client = new Client({
     connectionString: url,
-    connectionTimeoutMillis: 10_000,
+    connectionTimeoutMillis: timeoutMs,
     keepAlive: true,
     fallback_application_name: 'holdfast-data-migrations',
   });
@@ -55,6 +57,18 @@ async function connect(url: string): Promise<Client> {
       `cannot run the data migrations: the database does not answer (${describeError(error)}). Nothing was changed. Start it, or correct DATABASE_URL`,
       { cause: error },
     );
+  }
+}
+
+async function endMigrations(client: Client): Promise<void> {
+  for (let round = 0; round < 500; round += 1) {
+    const { rowCount } = await client.query(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+       WHERE datname = current_database() AND pid <> pg_backend_pid() AND starts_with(application_name, $1)`,
+      [SESSION_NAME],
+    );
+    if (rowCount === 0) return;
+    await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
 

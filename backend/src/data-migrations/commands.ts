@@ -1,132 +1,241 @@
+import { existsSync } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { openDatabase } from '../database.ts';
-import { EnvironmentError, parseDatabaseUrl } from '../environment.ts';
-import { withAdvisoryLock } from './advisory-lock.ts';
+import { connect, withAdvisoryLock, type AdvisoryLock } from './advisory-lock.ts';
 import type { Request } from './arguments.ts';
-import { discoverMigrations } from './discovery.ts';
-import { loadMigrations } from './loading.ts';
-import type { DataMigration } from './migration.ts';
+import { checkFiles, findAged, findOne, openCatalog, readDescription, type Catalog } from './catalog.ts';
+import { nextName } from './discovery.ts';
+import { readDatabaseUrl } from './database-url.ts';
+import { PLACEHOLDER_ID } from './exported.ts';
 import { describeError, EXIT, Refusal } from './refusal.ts';
-import { readRegistry, verifyRegistryWritable, writeRegistry } from './registry-file.ts';
-import { isApplied, type Registry } from './registry.ts';
+import { createRecord, type Record } from './record.ts';
+import { readRegistry, verifyRegistryWritable } from './registry-file.ts';
 import type { Report } from './reporter.ts';
-import { isNeeded, runMigrations } from './runner.ts';
-import { withSessions } from './sessions.ts';
-import { formatSummary, statusOf, summarize } from './status.ts';
+import { reconcile } from './reconcile.ts';
+import { runMigrations, takeBack, type Checked, type RunParts } from './runner.ts';
+import { isDone, transition, type Action, type State } from './states.ts';
+import { formatSummary, summarize, type Summary } from './status.ts';
+import { readRows, type Row } from './store.ts';
+import { runMigrationFile } from './worker-process.ts';
 
-/** Where the migrations lie in this package. */
-const USUAL_DIRECTORY = path.resolve(import.meta.dirname, '../../prisma/data-migrations');
-
-function locate(request: Request): { directory: string; registryFile: string } {
-  const directory = path.resolve(request.directory ?? USUAL_DIRECTORY);
-  return { directory, registryFile: path.join(directory, 'registry.json') };
-}
-
-/** Prints what is applied, pending and failed; looks at files only. */
+/** Prints the states of all migrations; asks the database where it answers, and goes by the registry where not. */
 export async function showStatus(request: Request): Promise<void> {
-  const { directory, registryFile } = locate(request);
-  const { files } = await discoverMigrations(directory);
-  const summary = summarize(files, await readRegistry(registryFile));
+  const summary = await readStatus(request.directory);
   console.log(request.json ? JSON.stringify(summary) : formatSummary(summary));
 }
 
-/** Prints every migration with its status and description; refuses when one of them does not load. */
-export async function listMigrations(request: Request): Promise<void> {
-  const { directory, registryFile } = locate(request);
-  const { files, problems } = await discoverMigrations(directory);
-  const registry = await readRegistry(registryFile);
-  const loaded = await loadMigrations(files);
-  refuseProblems([...problems, ...loaded.problems]);
-  const migrations = loaded.migrations.map(({ id, description }) => ({
-    id,
-    status: statusOf(id, registry),
-    description: description ?? '',
-  }));
-  if (request.json) console.log(JSON.stringify({ migrations }));
-  else for (const one of migrations) console.log(`${one.id} [${one.status}] ${one.description}`.trimEnd());
+/** What `--status` says, as a value. */
+export async function readStatus(directory: string | undefined): Promise<Summary> {
+  const catalog = await openCatalog(directory);
+  const registry = await readRegistry(catalog.registryFile);
+  const { rows, problem } = await askRows();
+  const { states, warnings } = reconcile(registry, rows);
+  const aged = await findAged(catalog, rows ?? [], states);
+  const all = [...catalog.warnings, ...(problem ?? []), ...warnings, ...aged];
+  return summarize(catalog.files, states, rows ?? [], [...catalog.problems, ...all]);
 }
 
-/** Says what would run. `shouldRun` is asked, nothing is written, no lock is taken. */
-export async function planRun(request: Request, report: Report): Promise<void> {
-  const url = databaseUrl();
-  const { migrations } = await findPending(request, report);
-  const { prisma } = openDatabase(url);
+async function askRows(): Promise<{ rows: Row[] | undefined; problem?: string[] }> {
+  let url: string;
   try {
-    for (const migration of migrations) {
-      const { id } = migration;
-      const wouldRun = await isNeeded(migration, prisma).catch((error: unknown) => {
-        const why = describeError(error);
-        throw new Refusal(
-          EXIT.failed,
-          `cannot plan data migration ${id}: its shouldRun failed: ${why}. Nothing was changed`,
-        );
-      });
-      report({ type: 'migration-planned', id, wouldRun });
-    }
-  } finally {
-    await prisma.$disconnect();
+    url = readDatabaseUrl();
+  } catch {
+    return { rows: undefined, problem: ['DATABASE_URL is not set: this is what registry.json says'] };
   }
+  try {
+    const client = await connect(url, 2_000);
+    try {
+      return { rows: await readRows(client) };
+    } finally {
+      await client.end();
+    }
+  } catch {
+    return { rows: undefined, problem: ['the database does not answer: this is what registry.json says'] };
+  }
+}
+
+/** Prints every migration with its state and description, without importing any. */
+export async function listMigrations(request: Request): Promise<void> {
+  const catalog = await openCatalog(request.directory);
+  const { migrations } = await readStatus(request.directory);
+  const stateOf = new Map(migrations.map(({ id, state }) => [id, state]));
+  const listed = await Promise.all(
+    catalog.files.map(async (file) => ({
+      id: file.id,
+      state: stateOf.get(file.id) ?? 'PENDING',
+      description: await readDescription(file),
+    })),
+  );
+  if (request.json) console.log(JSON.stringify({ migrations: listed }));
+  else for (const one of listed) console.log(`${one.id} [${one.state}] ${one.description}`.trimEnd());
+}
+
+/** Writes a new migration from the template, with the next number. */
+export async function writeNew(request: Request, words: string): Promise<void> {
+  const catalog = await openCatalog(request.directory);
+  const id = nextName(catalog.files, words);
+  const file = path.join(catalog.directory, `${id}.ts`);
+  const template = path.join(catalog.directory, 'template.ts');
+  if (!existsSync(template))
+    throw new Refusal(EXIT.refused, `cannot write ${id}.ts: ${template} is missing. Bring it back from git`);
+  const text = (await readFile(template, 'utf8'))
+    .replace(/\n\/\*\*\n \* Copy this file[\s\S]*?\*\//, '\n/** Why the data must change. */')
+    .replaceAll(PLACEHOLDER_ID, id);
+  await writeFile(file, text, { flag: 'wx' });
+  if (request.json) console.log(JSON.stringify({ type: 'result', ok: true, id, file }));
+  else console.log(`${file}\nNext: write its up(), then try it: run.sh --dry-run --only ${id}`);
 }
 
 /**
- * Runs what is pending. Everything that can be checked is checked before the first migration; the registry is read
- * under the lock, so that a runner that ended a moment ago is seen.
+ * Runs what is pending for real, each by itself, in transactions that the database does not let anybody commit. Nothing
+ * is written, no lock is kept.
+ */
+export async function planRun(request: Request, report: Report, signal: AbortSignal): Promise<void> {
+  const url = readDatabaseUrl();
+  const catalog = await openCatalog(request.directory);
+  const registry = await readRegistry(catalog.registryFile);
+  const client = await connect(url);
+  const rows = await readRows(client).finally(() => client.end());
+  const { states, warnings } = reconcile(registry, rows);
+  for (const message of [...catalog.warnings, ...warnings]) report({ type: 'warning', message });
+  const files = pendingFiles(catalog, states, request.only);
+  const inspected = await checkFiles(catalog, files, { url, limits: request.limits });
+  report({ type: 'run-started', pending: files.length, applied: catalog.files.length - files.length });
+  for (const { file, inspection } of inspected) {
+    const { id } = file;
+    const job = { id, file: file.path, kind: file.kind, task: 'up', url, dryRun: true } as const;
+    const listener = {
+      log: (message: string) => report({ type: 'migration-log', id, message }),
+      progress: () => {},
+    };
+    try {
+      const done = await runMigrationFile(job, { inspection, limits: request.limits, signal, listener });
+      const { status, rows: count, changes, warnings: told } = done;
+      report({
+        ...{ type: 'migration-planned', id, wouldRun: status === 'success' },
+        ...(count === undefined ? {} : { rows: count }),
+        ...(changes === undefined ? {} : { changes }),
+        ...(told === undefined ? {} : { warnings: told }),
+      });
+    } catch (error) {
+      if (signal.aborted) throw signal.reason;
+      throw new Refusal(
+        EXIT.failed,
+        `data migration ${id} would fail: ${describeError(error)}. Nothing was changed`,
+        {
+          cause: error,
+        },
+      );
+    }
+  }
+}
+
+function pendingFiles(catalog: Catalog, states: ReadonlyMap<string, State>, only: string | undefined) {
+  const isPending = (id: string): boolean => !isDone(states.get(id) ?? 'PENDING');
+  if (only === undefined) return catalog.files.filter(({ id }) => isPending(id));
+  const one = findOne(catalog, only);
+  return isPending(one.id) ? [one] : [];
+}
+
+/**
+ * Runs what is pending. Everything that can be checked is checked before the first migration; the states are read under
+ * the lock, so that a runner that ended a moment ago is seen.
  */
 export async function run(request: Request, report: Report, controller: AbortController): Promise<void> {
-  const url = databaseUrl();
-  await findPending(request, () => {});
-  const onLost = (error: Error): void =>
-    controller.abort(new Refusal(EXIT.failed, `the lock's database session was lost (${error.message})`));
-  await withAdvisoryLock(url, onLost, async (lock) => {
-    const { migrations, registry, registryFile } = await findPending(request, report);
-    const save = async (next: Registry): Promise<void> => await writeRegistry(registryFile, next);
-    const { signal } = controller;
-    await withSessions(url, lock, signal, async (prisma) => {
-      await runMigrations(migrations, registry, { prisma, report, save, signal });
-    });
+  await underLock(request, report, controller, async ({ catalog, record, parts }) => {
+    const files = pendingFiles(catalog, record.states, request.only);
+    const migrations = await check(catalog, files, record, parts);
+    const asked = request.only === undefined ? catalog.files.length : 1;
+    report({ type: 'run-started', pending: files.length, applied: asked - files.length });
+    await runMigrations(migrations, parts);
   });
 }
 
-interface Pending {
-  readonly migrations: readonly DataMigration[];
-  readonly registry: Registry;
-  readonly registryFile: string;
+/** Goes on with a failed one (`retry`), or runs one afresh that is done (`rerun`). */
+export async function runAgain(
+  request: Request,
+  how: { readonly action: 'retry' | 'rerun'; readonly id: string },
+  report: Report,
+  controller: AbortController,
+): Promise<void> {
+  await underLock(request, report, controller, async ({ catalog, record, parts }) => {
+    const file = findOne(catalog, how.id);
+    const state = transition(file.id, record.states.get(file.id) ?? 'PENDING', how.action);
+    const [checked] = await check(catalog, [file], record, parts);
+    if (checked === undefined) return;
+    await record.set(file.id, { state }, { afresh: how.action === 'rerun' });
+    await runMigrations([{ ...checked, state }], parts);
+  });
 }
 
-/** @throws Refusal that lists every problem at once. Applied migrations are not loaded: they may have aged. */
-async function findPending(request: Request, report: Report): Promise<Pending> {
-  const { directory, registryFile } = locate(request);
-  const registry = await readRegistry(registryFile);
-  const { files, problems } = await discoverMigrations(directory);
-  if (request.only !== undefined && files.every(({ id }) => id !== request.only)) {
-    throw new Refusal(
-      EXIT.refused,
-      `cannot run ${request.only}: there is no such data migration. See --list`,
-    );
-  }
-  const asked = files.filter(({ id }) => request.only === undefined || id === request.only);
-  const pending = asked.filter(({ id }) => !isApplied(registry, id));
-  const loaded = await loadMigrations(pending);
-  refuseProblems([...problems, ...loaded.problems]);
-  if (request.command === 'run') await verifyRegistryWritable(registryFile);
-  report({ type: 'run-started', pending: pending.length, applied: asked.length - pending.length });
-  return { migrations: loaded.migrations, registry, registryFile };
+/** Leaves one out by hand, with the reason that somebody will want to know. */
+export async function skip(
+  request: Request,
+  { id, reason }: { readonly id: string; readonly reason: string },
+  report: Report,
+  controller: AbortController,
+): Promise<void> {
+  await underLock(request, report, controller, async ({ catalog, record }) => {
+    const file = findOne(catalog, id);
+    const state = transition(file.id, record.states.get(file.id) ?? 'PENDING', 'skip' satisfies Action);
+    await record.set(file.id, { state, reason, finishedAt: new Date(), durationMs: 0 });
+  });
 }
 
-function refuseProblems(problems: readonly string[]): void {
-  if (problems.length === 0) return;
-  const list = problems.map((problem) => `\n  ${problem}`).join('');
-  throw new Refusal(
-    EXIT.refused,
-    `cannot run the data migrations: ${problems.length} to mend, nothing was run:${list}`,
-  );
+/** Takes a completed one back by its `down`. */
+export async function runDown(
+  request: Request,
+  id: string,
+  report: Report,
+  controller: AbortController,
+): Promise<void> {
+  await underLock(request, report, controller, async ({ catalog, record, parts }) => {
+    const file = findOne(catalog, id);
+    const [checked] = await check(catalog, [file], record, parts);
+    if (checked === undefined) return;
+    transition(file.id, checked.state, 'take-back');
+    await takeBack(checked, parts);
+    await record.forget(file.id);
+  });
 }
 
-function databaseUrl(): string {
-  try {
-    return parseDatabaseUrl(process.env, 'run the data migrations');
-  } catch (error) {
-    if (error instanceof EnvironmentError) throw new Refusal(EXIT.refused, error.message, { cause: error });
-    throw error;
-  }
+interface Locked {
+  readonly catalog: Catalog;
+  readonly record: Record;
+  readonly parts: RunParts;
+}
+
+async function check(
+  catalog: Catalog,
+  files: Catalog['files'],
+  record: Record,
+  { url, limits }: RunParts,
+): Promise<Checked[]> {
+  const inspected = await checkFiles(catalog, files, { url, limits });
+  return inspected.map((one) => ({ ...one, state: record.states.get(one.file.id) ?? 'PENDING' }));
+}
+
+/** Takes the lock, ends what a killed runner left at work, and brings table and registry together. */
+async function underLock(
+  request: Request,
+  report: Report,
+  controller: AbortController,
+  work: (locked: Locked) => Promise<void>,
+): Promise<void> {
+  const url = readDatabaseUrl();
+  const catalog = await openCatalog(request.directory);
+  await verifyRegistryWritable(catalog.registryFile);
+  const onLost = (error: Error): void =>
+    controller.abort(new Refusal(EXIT.failed, `the lock's database session was lost (${error.message})`));
+  await withAdvisoryLock(url, onLost, async (lock: AdvisoryLock) => {
+    await lock.endMigrations();
+    const record = await createRecord(lock.client, catalog);
+    const aged = await findAged(catalog, record.rows, record.states);
+    for (const message of [...catalog.warnings, ...record.warnings, ...aged])
+      report({ type: 'warning', message });
+    const { limits } = request;
+    const { signal } = controller;
+    const exportRegistry = async (): Promise<void> => await record.export();
+    await work({ catalog, record, parts: { lock, url, limits, signal, report, exportRegistry } });
+  });
 }

@@ -6,34 +6,55 @@ import { describeError, EXIT, Refusal } from './refusal.ts';
 export interface MigrationFile {
   readonly id: string;
   readonly path: string;
+  readonly kind: 'code' | 'sql';
 }
 
-/** What a folder holds, and what is wrong with the names in it. */
+/** What a folder holds, in the order in which it runs, and what is wrong with it. */
 export interface Discovery {
   readonly files: readonly MigrationFile[];
+  /** Nothing may run before these are mended. */
   readonly problems: readonly string[];
+  /** To be looked at; nothing is kept from running. */
+  readonly warnings: readonly string[];
+  /** Files that might be migrations without a number: only a look inside tells. */
+  readonly unnumbered: readonly string[];
 }
 
-const NAME = /^(\d{3,})_[a-z0-9]+(?:_[a-z0-9]+)*\.ts$/;
+// 001_what_it_does.ts, 002-what-it-does.migration.ts, 003_what_it_does.sql
+const NAME =
+  /^(?<id>\d{3,}[_-][A-Za-z0-9]+(?:[_-][A-Za-z0-9]+)*)(?:\.migration)?\.(?<extension>[cm]?[jt]s|sql)$/;
+const CODE = /\.[cm]?[jt]s$/;
+const NEVER = /\.(?:d\.[cm]?ts|test\.[cm]?[jt]s|spec\.[cm]?[jt]s)$/;
+/** Ours, and what a folder of migrations usually has beside them. */
+const KNOWN = /^(?:template|index|client)\.[cm]?[jt]s$/;
 
 /**
- * Finds the files `NNN_descriptive_name.ts`, in the order of their numbers. Files whose names do not begin with a digit
- * (the template, helpers) are not migrations; one that begins so but is spelled differently is a problem, because it
- * would be left out in silence.
+ * Finds the migrations of a folder by their names, in the order of their numbers: a list to register them in is not
+ * needed. One that begins with a digit but is spelled differently is a problem, because it would be left out in silence.
  *
  * @throws Refusal when the folder cannot be read.
  */
 export async function discoverMigrations(directory: string): Promise<Discovery> {
-  const names = await listNames(directory);
-  const matching = names.filter((name) => NAME.test(name)).toSorted(byNumber);
-  const misspelled = names.filter((name) => /^\d.*\.[cm]?[jt]s$/.test(name) && !NAME.test(name));
+  const names = (await listNames(directory)).filter((name) => !NEVER.test(name));
+  const files = names.flatMap((name) => parseName(directory, name)).toSorted(byNumber);
+  const misspelled = names.filter((name) => /^\d.*\.(?:[cm]?[jt]s|sql)$/.test(name) && !NAME.test(name));
   return {
-    files: matching.map((name) => ({ id: name.slice(0, -'.ts'.length), path: path.join(directory, name) })),
+    files,
     problems: [
       ...misspelled.map((name) => `${name}: the name must look like 001_what_it_does.ts`),
-      ...findDuplicates(matching),
+      ...findDuplicates(files),
     ],
+    warnings: [...findSharedNumbers(files), ...findGaps(files)],
+    unnumbered: names
+      .filter((name) => CODE.test(name) && !/^\d/.test(name) && !KNOWN.test(name))
+      .map((name) => path.join(directory, name)),
   };
+}
+
+function parseName(directory: string, name: string): MigrationFile[] {
+  const { id, extension } = NAME.exec(name)?.groups ?? {};
+  if (id === undefined) return [];
+  return [{ id, path: path.join(directory, name), kind: extension === 'sql' ? 'sql' : 'code' }];
 }
 
 async function listNames(directory: string): Promise<string[]> {
@@ -48,18 +69,52 @@ async function listNames(directory: string): Promise<string[]> {
   }
 }
 
-function byNumber(a: string, b: string): number {
-  return numberOf(a) - numberOf(b) || (a < b ? -1 : 1);
+function byNumber(a: MigrationFile, b: MigrationFile): number {
+  return numberOf(a) - numberOf(b) || (a.id < b.id ? -1 : 1);
 }
 
-function numberOf(name: string): number {
-  return Number.parseInt(name, 10);
+export function numberOf({ id }: Pick<MigrationFile, 'id'>): number {
+  return Number.parseInt(id, 10);
 }
 
-/** Two files with one number have no order that their authors meant. */
-function findDuplicates(names: readonly string[]): string[] {
-  const groups = Map.groupBy(names, numberOf);
-  return [...groups.values()]
+function baseNames(files: readonly MigrationFile[]): string {
+  return files.map((file) => path.basename(file.path)).join(' and ');
+}
+
+/** Two files with one id would be one line in the registry. */
+function findDuplicates(files: readonly MigrationFile[]): string[] {
+  return [...Map.groupBy(files, ({ id }) => id).values()]
     .filter((group) => group.length > 1)
-    .map((group) => `${group.join(' and ')}: duplicate number; give one of them the next free number`);
+    .map((group) => `${baseNames(group)}: one id twice; give one of them the next free number`);
+}
+
+/** Two files with one number have an order, but hardly one that their authors meant. */
+function findSharedNumbers(files: readonly MigrationFile[]): string[] {
+  return [...Map.groupBy(files, numberOf).values()]
+    .filter((group) => new Set(group.map(({ id }) => id)).size > 1)
+    .map((group) => `${baseNames(group)} share a number; they run in this order`);
+}
+
+function findGaps(files: readonly MigrationFile[]): string[] {
+  const numbers = [...new Set(files.map(numberOf))];
+  return numbers.flatMap((number, index) => {
+    const previous = numbers[index - 1];
+    if (previous === undefined || number === previous + 1) return [];
+    const missing = number - previous === 2 ? `${previous + 1}` : `${previous + 1} to ${number - 1}`;
+    return [`there is no number ${missing}; was a file lost?`];
+  });
+}
+
+/** The name for a new migration: the next number, and words made fit for a file's name. */
+export function nextName(files: readonly MigrationFile[], words: string): string {
+  const slug = words
+    .normalize('NFKD')
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, '_')
+    .replaceAll(/^_+|_+$/g, '')
+    .replace(/^\d+_/, '');
+  if (!/[a-z]/.test(slug))
+    throw new Refusal(EXIT.refused, `cannot name a migration "${words}": it needs a letter from a to z`);
+  const number = Math.max(0, ...files.map(numberOf)) + 1;
+  return `${String(number).padStart(3, '0')}_${slug}`;
 }

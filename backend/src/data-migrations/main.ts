@@ -1,14 +1,14 @@
-import { Console } from 'node:console';
 import { parseArguments, USAGE, type Request } from './arguments.ts';
-import { listMigrations, planRun, run, showStatus } from './commands.ts';
+import { listMigrations, planRun, run, runAgain, runDown, showStatus, skip, writeNew } from './commands.ts';
 import { abortOnSignals } from './interruption.ts';
 import { describeError, EXIT, Refusal } from './refusal.ts';
-import { reportAsJson, reportAsText, type Report } from './reporter.ts';
+import { runRemotely } from './remote.ts';
+import { createTextReport, reportAsJson, type Report } from './reporter.ts';
 
 /** The only place that ends the process; how it ends is what a supervisor goes by. */
 async function main(argv: readonly string[]): Promise<number> {
   // Told before the arguments are parsed, because their refusal is told in the same form.
-  const report = argv.includes('--json') ? reportAsJson : reportAsText;
+  const report = argv.includes('--json') ? reportAsJson : createTextReport();
   try {
     await execute(parseArguments(argv), report);
     return EXIT.ok;
@@ -22,43 +22,44 @@ async function main(argv: readonly string[]): Promise<number> {
 }
 
 async function execute(request: Request, report: Report): Promise<void> {
-  switch (request.command) {
-    case 'help':
-      console.log(USAGE);
-      return;
-    case 'status':
-      await showStatus(request);
-      return;
-    case 'list':
-      await listMigrations(request);
-      return;
+  const controller = new AbortController();
+  const { task } = request;
+  if (task.command === 'help') {
+    console.log(USAGE);
+    return;
+  }
+  if (request.backendUrl !== undefined) {
+    abortOnSignals(controller);
+    await runRemotely(request, request.backendUrl, report, controller.signal);
+    return;
+  }
+  if (task.command === 'status') return await showStatus(request);
+  if (task.command === 'list') return await listMigrations(request);
+  if (task.command === 'new') return await writeNew(request, task.name);
+  abortOnSignals(controller);
+  switch (task.command) {
     case 'dry-run':
-      await planRun(request, report);
+      await planRun(request, report, controller.signal);
       report({ type: 'result', ok: true, message: 'Nothing was changed.' });
       return;
-    case 'run': {
-      const controller = new AbortController();
-      abortOnSignals(controller);
-      guard(report, request.json);
+    case 'run':
       await run(request, report, controller);
       report({ type: 'result', ok: true, message: 'Data migrations: done.' });
-    }
+      return;
+    case 'retry':
+    case 'rerun':
+      await runAgain(request, { action: task.command, id: task.id }, report, controller);
+      report({ type: 'result', ok: true, message: 'Data migrations: done.' });
+      return;
+    case 'skip':
+      await skip(request, task, report, controller);
+      report({ type: 'result', ok: true, message: `Skipped: ${task.reason}` });
+      return;
+    case 'down':
+      await runDown(request, task.id, report, controller);
+      report({ type: 'result', ok: true, message: 'Taken back. It is pending again.' });
+      return;
   }
-}
-
-let finished = false;
-
-/** Holds what a migration does to the process itself: its prints spoil no NDJSON, its process.exit() is no success. */
-function guard(report: Report, json: boolean): void {
-  if (json) globalThis.console = new Console(process.stderr);
-  process.once('exit', (code) => {
-    if (finished) return;
-    const exitCode = code || EXIT.failed;
-    const error =
-      'cannot finish the data migrations: one of them ended the process. It is not recorded; take process.exit() out of it';
-    report({ type: 'result', ok: false, exitCode, error });
-    process.exitCode = exitCode;
-  });
 }
 
 // A terminal or a pipe that goes away must not end a run in the middle.
@@ -66,6 +67,4 @@ process.stdout.on('error', () => {});
 process.stderr.on('error', () => {});
 process.on('SIGHUP', () => {});
 
-const exitCode = await main(process.argv.slice(2));
-finished = true;
-process.exit(exitCode);
+process.exit(await main(process.argv.slice(2)));

@@ -11,19 +11,19 @@ import {
 } from 'node:fs/promises';
 import path from 'node:path';
 import { describeError, EXIT, Refusal } from './refusal.ts';
-import { EMPTY_REGISTRY, formatRegistry, parseRegistry, type Registry } from './registry.ts';
+import { formatRegistry, parseRegistry, type Registry } from './registry.ts';
 
 /**
- * Reads the registry; a missing file is an empty one (a new appliance).
+ * Reads the registry; undefined when there is no file (a new appliance, or one that lost it).
  *
  * @throws Refusal with exit 2 when it cannot be read or understood.
  */
-export async function readRegistry(file: string): Promise<Registry> {
+export async function readRegistry(file: string): Promise<Registry | undefined> {
   let text: string;
   try {
     text = await readFile(file, 'utf8');
   } catch (error) {
-    if (isMissing(error)) return EMPTY_REGISTRY;
+    if (isMissing(error)) return undefined;
     throw new Refusal(
       EXIT.refused,
       `cannot read the registry ${file}: ${describeError(error)}. Check who may read it`,

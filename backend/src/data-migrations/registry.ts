@@ -1,6 +1,5 @@
 import { describeError, EXIT, Refusal } from './refusal.ts';
 
-/** "skipped" is never written here; an operator's tool may put it there. */
 export type Status = 'success' | 'not-needed' | 'skipped' | 'failed';
 
 /** One line of history. */
@@ -15,8 +14,6 @@ export interface Entry {
 export interface Registry {
   readonly migrations: readonly Entry[];
 }
-
-export const EMPTY_REGISTRY: Registry = { migrations: [] };
 
 const STATUSES: readonly Status[] = ['success', 'not-needed', 'skipped', 'failed'];
 
@@ -78,14 +75,4 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
 /** The text of a registry, as it is documented: four properties an entry, two spaces, a newline at the end. */
 export function formatRegistry(registry: Registry): string {
   return `${JSON.stringify(registry, null, 2)}\n`;
-}
-
-/** The registry with this entry in it; an earlier entry of the same migration (a failed one) gives way. */
-export function withEntry(registry: Registry, entry: Entry): Registry {
-  return { migrations: [...registry.migrations.filter(({ id }) => id !== entry.id), entry] };
-}
-
-/** True when the migration must not run again. */
-export function isApplied(registry: Registry, id: string): boolean {
-  return registry.migrations.some((entry) => entry.id === id && entry.status !== 'failed');
 }

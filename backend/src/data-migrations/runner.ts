@@ -1,102 +1,150 @@
-import type { PrismaClient } from '../generated/client.ts';
-import { untilAborted } from './interruption.ts';
-import type { DataMigration } from './migration.ts';
+import type { AdvisoryLock } from './advisory-lock.ts';
+import type { MigrationFile } from './discovery.ts';
+import type { Inspection } from './inspection.ts';
+import type { Limits } from './limits.ts';
+import type { Done, Progress } from './protocol.ts';
 import { describeError, EXIT, Refusal } from './refusal.ts';
-import { withEntry, type Registry, type Status } from './registry.ts';
 import type { Report } from './reporter.ts';
+import { transition, type State } from './states.ts';
+import { extendLease, LEASE_SECONDS, saveState, type Change } from './store.ts';
+import { runMigrationFile } from './worker-process.ts';
+
+/** A migration that was found fit to run. */
+export interface Checked {
+  readonly file: MigrationFile;
+  readonly inspection: Inspection;
+  readonly state: State;
+}
 
 /** What a run needs; it owns none of it. */
 export interface RunParts {
-  readonly prisma: PrismaClient;
+  readonly lock: AdvisoryLock;
+  readonly url: string;
+  readonly limits: Limits;
   readonly signal: AbortSignal;
   readonly report: Report;
-  /** Makes the registry durable. */
-  save(registry: Registry): Promise<void>;
+  /** Brings registry.json to what the table says, and says so in the table. */
+  exportRegistry(): Promise<void>;
 }
 
 /**
- * Runs the migrations one after another. Each is recorded as soon as it ended, well or badly; the first failure stops
- * the run, and what came before stays recorded. An interrupted one leaves no record: it runs again from its start.
+ * Runs migrations one after another. Each is recorded as soon as it ended, well or badly: first in the database, then in
+ * the file. The first failure stops the run, and what came before stays recorded. An interrupted one stays RUNNING, and
+ * the next run goes on with it.
  *
  * @throws Refusal that names the migration and the cause.
  */
-export async function runMigrations(
-  migrations: readonly DataMigration[],
-  before: Registry,
-  parts: RunParts,
-): Promise<void> {
-  let registry = before;
-  for (const migration of migrations) {
-    const { id } = migration;
-    parts.report({ type: 'migration-started', id });
-    const startedAt = performance.now();
-    const outcome = await attempt(migration, parts);
-    const executionTimeMs = Math.round(performance.now() - startedAt);
-    const appliedAt = new Date().toISOString();
-    registry = withEntry(registry, { id, appliedAt, executionTimeMs, status: outcome.status });
-    await record(id, registry, outcome.failure, parts);
-    parts.report({ type: 'migration-finished', id, status: outcome.status, executionTimeMs });
-    if (outcome.failure !== undefined) throw outcome.failure;
-  }
+export async function runMigrations(migrations: readonly Checked[], parts: RunParts): Promise<void> {
+  for (const migration of migrations) await runOne(migration, parts);
 }
 
-interface Outcome {
-  readonly status: Status;
-  readonly failure?: Refusal;
+async function runOne({ file, inspection, state }: Checked, parts: RunParts): Promise<void> {
+  const { id } = file;
+  const { lock, report, signal } = parts;
+  const { client } = lock;
+  const running = transition(id, state, 'start');
+  report({ type: 'migration-started', id, resumes: state === 'RUNNING' });
+  await saveState(client, id, { state: running, checksum: inspection.checksum });
+  const startedAt = performance.now();
+  const outcome = await attempt('up', { file, inspection }, parts);
+  const executionTimeMs = Math.round(performance.now() - startedAt);
+  if (signal.aborted) throw describeInterruption(id, signal.reason);
+  const action =
+    'failure' in outcome ? 'fail' : outcome.done.status === 'success' ? 'complete' : 'find-needless';
+  const change: Change = {
+    state: transition(id, running, action),
+    checksum: inspection.checksum,
+    finishedAt: new Date(),
+    durationMs: executionTimeMs,
+    ...('failure' in outcome
+      ? { reason: describeError(outcome.failure) }
+      : { rows: outcome.done.rows ?? null, result: outcome.done.result }),
+  };
+  await record(id, change, parts);
+  const status = 'failure' in outcome ? 'failed' : outcome.done.status;
+  const rows = 'failure' in outcome ? undefined : outcome.done.rows;
+  report({
+    type: 'migration-finished',
+    id,
+    status,
+    executionTimeMs,
+    ...(rows === undefined ? {} : { rows }),
+  });
+  if ('failure' in outcome) throw describeFailure(id, outcome.failure);
 }
 
-async function attempt(migration: DataMigration, { prisma, signal, report }: RunParts): Promise<Outcome> {
-  const { id } = migration;
-  const context = { signal, log: (message: string) => report({ type: 'migration-log', id, message }) };
-  try {
-    signal.throwIfAborted();
-    if (!(await untilAborted(isNeeded(migration, prisma), signal))) return { status: 'not-needed' };
-    await untilAborted((async () => await migration.up(prisma, context))(), signal);
-    return { status: 'success' };
-  } catch (error) {
-    if (signal.aborted) throw describeInterruption(id, signal.reason);
-    return { status: 'failed', failure: describeFailure(id, error) };
-  }
-}
-
-/** Whether there is something to do. @throws whatever `shouldRun` throws. */
-export async function isNeeded(migration: DataMigration, prisma: PrismaClient): Promise<boolean> {
-  return (await migration.shouldRun?.(prisma)) ?? true;
-}
-
-async function record(
-  id: string,
-  registry: Registry,
-  failure: Refusal | undefined,
-  parts: RunParts,
-): Promise<void> {
-  try {
-    await parts.save(registry);
-  } catch (error) {
-    const earlier = failure === undefined ? '' : ` (${failure.message})`;
+/** Takes a completed migration back. @throws Refusal that names the cause; it then counts as failed. */
+export async function takeBack({ file, inspection, state }: Checked, parts: RunParts): Promise<void> {
+  const { id } = file;
+  const pending = transition(id, state, 'take-back');
+  parts.report({ type: 'migration-started', id, resumes: false });
+  const startedAt = performance.now();
+  const outcome = await attempt('down', { file, inspection }, parts);
+  if (parts.signal.aborted) throw describeInterruption(id, parts.signal.reason);
+  const executionTimeMs = Math.round(performance.now() - startedAt);
+  if ('failure' in outcome) {
+    const reason = `its down() failed: ${describeError(outcome.failure)}`;
+    await record(id, { state: 'FAILED', finishedAt: new Date(), durationMs: executionTimeMs, reason }, parts);
     throw new Refusal(
       EXIT.failed,
-      `cannot record data migration ${id}: ${describeError(error)}${earlier}. It counts as not applied; make the registry writable, then run it again`,
+      `cannot take data migration ${id} back: ${describeError(outcome.failure)}. What it took back so far stays; mend the cause, then --down ${id} once more`,
+    );
+  }
+  await record(id, { state: pending }, parts);
+  parts.report({ type: 'migration-taken-back', id, executionTimeMs });
+}
+
+type Outcome = { readonly done: Done } | { readonly failure: unknown };
+
+async function attempt(
+  task: 'up' | 'down',
+  { file, inspection }: Pick<Checked, 'file' | 'inspection'>,
+  { lock, url, limits, signal, report }: RunParts,
+): Promise<Outcome> {
+  const { id } = file;
+  const heartbeat = setInterval(
+    () => void extendLease(lock.client, id).catch(() => {}),
+    (LEASE_SECONDS * 1000) / 3,
+  );
+  try {
+    const job = { id, file: file.path, kind: file.kind, task, url, dryRun: false };
+    const listener = {
+      log: (message: string) => report({ type: 'migration-log', id, message }),
+      progress: (progress: Progress) => report({ type: 'migration-progress', id, ...progress }),
+    };
+    return { done: await runMigrationFile(job, { inspection, limits, signal, listener }) };
+  } catch (failure) {
+    return { failure };
+  } finally {
+    clearInterval(heartbeat);
+    // Whatever it left at work on the server would go on behind our back.
+    await lock.endMigrations().catch(() => {});
+  }
+}
+
+async function record(id: string, change: Change, { lock, exportRegistry }: RunParts): Promise<void> {
+  try {
+    await saveState(lock.client, id, change);
+    await exportRegistry();
+  } catch (error) {
+    throw new Refusal(
+      EXIT.failed,
+      `cannot record data migration ${id}: ${describeError(error)}. Mend that (is the registry writable?), then run it again: what the database remembers is written to the file first`,
       { cause: error },
     );
   }
 }
 
 function describeFailure(id: string, error: unknown): Refusal {
-  const stack = error instanceof Error ? (error.stack ?? '') : '';
-  const line = new RegExp(String.raw`/${id}\.ts:(\d+)`).exec(stack)?.[1];
-  const where = line === undefined ? '' : ` (${id}.ts:${line})`;
-  return new Refusal(
-    EXIT.failed,
-    `cannot apply data migration ${id}: ${describeError(error)}${where}${advice()}`,
-    { cause: error },
-  );
+  return new Refusal(EXIT.failed, `cannot apply data migration ${id}: ${describeError(error)}${advice()}`, {
+    cause: error,
+  });
 }
 
 function describeInterruption(id: string, reason: unknown): Refusal {
   return new Refusal(
     reason instanceof Refusal ? reason.exitCode : EXIT.failed,
-    `cannot finish data migration ${id}: ${describeError(reason)}. It is not recorded; the next run starts it afresh`,
+    `cannot finish data migration ${id}: ${describeError(reason)}. The next run goes on with it: batches where they were, anything else from its start`,
     { cause: reason },
   );
 }

@@ -1,31 +1,95 @@
 import type { MigrationFile } from './discovery.ts';
-import { isApplied, type Registry } from './registry.ts';
+import { isDone, type State } from './states.ts';
+import type { Row } from './store.ts';
 
-/** Which migrations are done, which are to come and which went wrong; no id is in two lists. */
+/** One migration for people and programs. */
+export interface MigrationStatus {
+  readonly id: string;
+  readonly state: State;
+  readonly finishedAt?: string;
+  readonly durationMs?: number;
+  readonly rows?: number;
+  readonly attempts?: number;
+  readonly reason?: string;
+  /** RUNNING, but nobody gave a sign for a while: it was interrupted, and the next run goes on with it. */
+  readonly interrupted?: true;
+}
+
+/** Which migrations are done, which are to come and which went wrong; no id is in two of the lists. */
 export interface Summary {
   readonly applied: readonly string[];
   readonly pending: readonly string[];
   readonly failed: readonly string[];
+  readonly migrations: readonly MigrationStatus[];
+  readonly warnings: readonly string[];
 }
 
-/** Compares the files with the registry. An applied migration whose file is gone stays in the list: it did happen. */
-export function summarize(files: readonly MigrationFile[], registry: Registry): Summary {
-  const applied = registry.migrations.filter(({ id }) => isApplied(registry, id)).map(({ id }) => id);
-  const failed = registry.migrations.filter(({ status }) => status === 'failed').map(({ id }) => id);
-  const known = new Set([...applied, ...failed]);
-  return { applied, pending: files.map(({ id }) => id).filter((id) => !known.has(id)), failed };
+/** An applied migration whose file is gone stays in the list: it did happen. */
+export function summarize(
+  files: readonly MigrationFile[],
+  states: ReadonlyMap<string, State>,
+  rows: readonly Row[],
+  warnings: readonly string[],
+  now: Date = new Date(),
+): Summary {
+  const byId = new Map(rows.map((row) => [row.id, row]));
+  const gone = [...states.keys()].filter(
+    (id) => files.every((file) => file.id !== id) && isDone(states.get(id) ?? 'PENDING'),
+  );
+  const ids = [...files.map(({ id }) => id), ...gone];
+  const migrations = ids.map((id) => describe(id, states.get(id) ?? 'PENDING', byId.get(id), now));
+  const those = (isIt: (state: State) => boolean): string[] =>
+    migrations.filter(({ state }) => isIt(state)).map(({ id }) => id);
+  return {
+    applied: those(isDone),
+    pending: those((state) => state === 'PENDING' || state === 'RUNNING'),
+    failed: those((state) => state === 'FAILED'),
+    migrations,
+    warnings,
+  };
+}
+
+function describe(id: string, state: State, row: Row | undefined, now: Date): MigrationStatus {
+  if (row === undefined || row.state !== state) return { id, state };
+  const { finishedAt, durationMs, rows, attempts, reason, leaseUntil } = row;
+  return {
+    id,
+    state,
+    ...(finishedAt === null ? {} : { finishedAt: finishedAt.toISOString() }),
+    ...(durationMs === null ? {} : { durationMs }),
+    ...(rows === null ? {} : { rows }),
+    ...(attempts === 0 ? {} : { attempts }),
+    ...(reason === null ? {} : { reason }),
+    ...(state === 'RUNNING' && (leaseUntil === null || leaseUntil < now)
+      ? { interrupted: true as const }
+      : {}),
+  };
 }
 
 /** The summary for people. */
-export function formatSummary(summary: Summary): string {
-  const lines = (['applied', 'pending', 'failed'] as const).flatMap((state) => [
-    `${state}: ${summary[state].length}`,
-    ...summary[state].map((id) => `  ${id}`),
-  ]);
-  return lines.join('\n');
-}
-
-/** The word for one migration in a list. */
-export function statusOf(id: string, registry: Registry): string {
-  return registry.migrations.find((entry) => entry.id === id)?.status ?? 'pending';
+export function formatSummary({ applied, pending, failed, migrations, warnings }: Summary): string {
+  const byId = new Map(migrations.map((one) => [one.id, one]));
+  const line = (id: string): string => {
+    const one = byId.get(id);
+    const notes = [
+      one?.state === 'NOT_NEEDED' ? 'not needed' : one?.state === 'SKIPPED' ? 'skipped' : '',
+      one?.state === 'RUNNING'
+        ? one.interrupted
+          ? 'interrupted; the next run goes on with it'
+          : 'running'
+        : '',
+      one?.reason ?? '',
+    ].filter(Boolean);
+    return `  ${id}${notes.length === 0 ? '' : ` (${notes.join(': ')})`}`;
+  };
+  const part = (name: string, ids: readonly string[]): string[] => [
+    `${name}: ${ids.length}`,
+    ...ids.map(line),
+  ];
+  return [
+    ...part('applied', applied),
+    ...part('pending', pending),
+    ...part('failed', failed),
+    ...warnings.map((warning) => `warning: ${warning}`),
+  ].join('\n');
 }

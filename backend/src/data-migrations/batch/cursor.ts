@@ -1,0 +1,71 @@
+import type { Client } from 'pg';
+import type { Cursor } from './source.ts';
+
+/** How far a batch came. */
+export interface Position {
+  readonly cursor: Cursor | undefined;
+  readonly done: number;
+  readonly failed: number;
+  readonly finished: boolean;
+}
+
+/** A row that was left out. */
+export interface Failure {
+  readonly key: Cursor;
+  readonly reason: string;
+}
+
+const START: Position = { cursor: undefined, done: 0, failed: 0, finished: false };
+
+/** Of the rows that fail so many are kept with their key and reason; all are counted. */
+const MOST_KEPT = 1000;
+
+/** Where a batch's position is kept: beside the data, or in memory for a dry run, which writes no state. */
+export interface Positions {
+  /** In a transaction: nobody else gets it until that ends. */
+  take(): Promise<Position>;
+  save(position: Position, failures: readonly Failure[]): Promise<void>;
+}
+
+export function inDatabase(client: Client, migration: string, batch: string): Positions {
+  return {
+    async take() {
+      await client.query(
+        'INSERT INTO holdfast.data_migration_batches (migration, batch) VALUES ($1, $2) ON CONFLICT DO NOTHING',
+        [migration, batch],
+      );
+      const { rows } = await client.query<Omit<Position, 'cursor'> & { cursor: Cursor | null }>(
+        `SELECT cursor, done::float8 AS done, failed::float8 AS failed, finished FROM holdfast.data_migration_batches
+         WHERE migration = $1 AND batch = $2 FOR UPDATE`,
+        [migration, batch],
+      );
+      const [row] = rows;
+      return row === undefined ? START : { ...row, cursor: row.cursor ?? undefined };
+    },
+    async save({ cursor, done, failed, finished }, failures) {
+      await client.query(
+        `UPDATE holdfast.data_migration_batches SET cursor = $3, done = $4, failed = $5, finished = $6
+         WHERE migration = $1 AND batch = $2`,
+        [migration, batch, cursor === undefined ? null : JSON.stringify(cursor), done, failed, finished],
+      );
+      const kept = failures.slice(0, Math.max(0, MOST_KEPT - (failed - failures.length)));
+      for (const { key, reason } of kept)
+        await client.query(
+          `INSERT INTO holdfast.data_migration_failures VALUES ($1, $2, $3, $4)
+           ON CONFLICT (migration, batch, key) DO UPDATE SET reason = excluded.reason`,
+          [migration, batch, JSON.stringify(key), reason.slice(0, 1000)],
+        );
+    },
+  };
+}
+
+export function inMemory(): Positions {
+  let current = START;
+  return {
+    take: async () => await Promise.resolve(current),
+    async save(position) {
+      current = position;
+      await Promise.resolve();
+    },
+  };
+}

@@ -1,0 +1,189 @@
+import type { PrismaClient } from '../../generated/client.ts';
+import type { Session } from '../session.ts';
+import { quote } from '../identifiers.ts';
+import type { BatchOptions, BatchRow } from './options.ts';
+import { findTarget, parameters, tuple, type Target } from './target.ts';
+
+/** A key as it is kept: text that PostgreSQL reads back as what it was. */
+export type Cursor = readonly string[];
+
+/** One batch's rows, in the order of their keys. */
+export interface Chunk {
+  readonly rows: readonly BatchRow[];
+  readonly keys: readonly Cursor[];
+}
+
+/** Where a batch gets its rows from. */
+export interface Source {
+  readonly target: Target;
+  /** What a change of a row's field or column is called in the table. */
+  columnOf(name: string): string;
+  read(after: Cursor | undefined, size: number): Promise<Chunk>;
+  /** How many rows there are after the cursor, or about as many. */
+  estimate(after: Cursor | undefined): Promise<number | undefined>;
+}
+
+/** Counting ten million rows takes longer than it is worth. */
+const COUNT_TIMEOUT_MS = 3000;
+
+/** A table, by SQL. Rows are locked as they are read: what a callback works out of them must not be out of date. */
+export async function openTable(session: Session, options: BatchOptions): Promise<Source> {
+  const { client } = session;
+  const target = await findTarget(client, options.table ?? '', options.key);
+  const filter = typeof options.where === 'string' ? ` AND (${options.where})` : '';
+  const key = tuple(target.key, 't');
+  const keyTexts = target.key.map(
+    (column, index) => `t.${quote.name(column)}::text AS "holdfast key ${index}"`,
+  );
+  const columns = options.select?.map((name) => `t.${quote.name(name)}`) ?? ['t.*'];
+  const order = target.key.map((column) => `t.${quote.name(column)}`).join(', ');
+  const from = (after: Cursor | undefined): string =>
+    `FROM ${target.table} AS t WHERE ${after === undefined ? 'true' : `${key} > ${parameters(target, 1)}`}${filter}`;
+  return {
+    target,
+    columnOf: (name) => name,
+    async read(after, size) {
+      const { rows } = await client.query<BatchRow>(
+        `SELECT ${[...columns, ...keyTexts].join(', ')} ${from(after)} ORDER BY ${order} LIMIT ${size} FOR NO KEY UPDATE OF t`,
+        [...(after ?? [])],
+      );
+      return { rows, keys: rows.map((row) => takeKey(row, target.key.length)) };
+    },
+    estimate: async (after) =>
+      await countQuickly(session, `SELECT count(*)::float8 AS n ${from(after)}`, after, target, filter),
+  };
+}
+
+/** The key as text, which is then no part of the row any more. */
+function takeKey(row: BatchRow, length: number): Cursor {
+  return Array.from({ length }, (_, index) => {
+    const name = `holdfast key ${index}`;
+    const text = String(row[name]);
+    delete row[name];
+    return text;
+  });
+}
+
+async function countQuickly(
+  session: Session,
+  sql: string,
+  after: Cursor | undefined,
+  target: Target,
+  filter: string,
+): Promise<number | undefined> {
+  try {
+    return await session.transaction(async () => {
+      await session.client.query(`SET LOCAL statement_timeout = ${COUNT_TIMEOUT_MS}`);
+      const { rows } = await session.client.query<{ n: number }>(sql, [...(after ?? [])]);
+      return rows[0]?.n;
+    });
+  } catch {
+    // It would not be right for a part of the table.
+    if (filter !== '' || after !== undefined) return undefined;
+    const { rows } = await session.client.query<{ n: number }>(
+      'SELECT greatest(reltuples, 0)::float8 AS n FROM pg_class WHERE oid = to_regclass($1)',
+      [target.table],
+    );
+    return rows[0]?.n;
+  }
+}
+
+interface Field {
+  readonly name: string;
+  readonly dbName?: string | null;
+  readonly kind: string;
+  readonly type: string;
+}
+
+interface Model {
+  readonly dbName?: string | null;
+  readonly fields: readonly Field[];
+}
+
+interface Delegate {
+  findMany(query: object): Promise<BatchRow[]>;
+  count(query: object): Promise<number>;
+}
+
+/** A model, by Prisma: its fields, its filters, its types. */
+export async function openModel(
+  session: Session,
+  prisma: PrismaClient,
+  options: BatchOptions,
+): Promise<Source> {
+  const name = options.model ?? '';
+  const model = findModel(prisma, name);
+  const columns = new Map(
+    model.fields
+      .filter(({ kind }) => kind !== 'object')
+      .map((field) => [field.name, field.dbName ?? field.name]),
+  );
+  const fieldOf = new Map([...columns].map(([field, column]) => [column, field]));
+  const columnOf = (field: string): string => columns.get(field) ?? field;
+  const wanted = options.key === undefined ? undefined : [options.key].flat().map(columnOf);
+  const target = await findTarget(session.client, model.dbName ?? name, wanted);
+  const key = target.key.map((column) => fieldOf.get(column) ?? column);
+  const types = new Map(model.fields.map((field) => [field.name, field.type]));
+  const delegate = (prisma as unknown as Record<string, Delegate>)[
+    name.charAt(0).toLowerCase() + name.slice(1)
+  ];
+  if (delegate === undefined) throw new Error(`batch: the client has no model "${name}"`);
+  const filter = (after: Cursor | undefined): object => ({
+    AND: [
+      options.where ?? {},
+      after === undefined
+        ? {}
+        : beyond(
+            key,
+            after.map((text, index) => fromText(text, types.get(key[index] ?? ''))),
+          ),
+    ],
+  });
+  const select =
+    options.select && Object.fromEntries([...options.select, ...key].map((field) => [field, true]));
+  return {
+    target,
+    columnOf,
+    async read(after, size) {
+      const rows = await delegate.findMany({
+        where: filter(after),
+        orderBy: key.map((field) => ({ [field]: 'asc' })),
+        take: size,
+        ...(select === undefined ? {} : { select }),
+      });
+      return { rows, keys: rows.map((row) => key.map((field) => toText(row[field]))) };
+    },
+    estimate: async (after) => await delegate.count({ where: filter(after) }),
+  };
+}
+
+function findModel(prisma: PrismaClient, name: string): Model {
+  const models =
+    (prisma as unknown as { _runtimeDataModel?: { models: Record<string, Model> } })._runtimeDataModel
+      ?.models ?? {};
+  const found = Object.hasOwn(models, name) ? models[name] : undefined;
+  if (found === undefined)
+    throw new Error(`batch: there is no model "${name}" (there are ${Object.keys(models).join(', ')})`);
+  return found;
+}
+
+/** Rows after a key of several fields: the first is greater, or equal and the second is greater, and so on. */
+function beyond(key: readonly string[], values: readonly unknown[]): object {
+  return {
+    OR: key.map((field, index) => ({
+      ...Object.fromEntries(key.slice(0, index).map((earlier, at) => [earlier, values[at]])),
+      [field]: { gt: values[index] },
+    })),
+  };
+}
+
+function toText(value: unknown): string {
+  return value instanceof Date ? value.toISOString() : String(value);
+}
+
+function fromText(text: string, type: string | undefined): unknown {
+  if (type === 'Int' || type === 'Float') return Number(text);
+  if (type === 'BigInt') return BigInt(text);
+  if (type === 'DateTime') return new Date(text);
+  return text;
+}

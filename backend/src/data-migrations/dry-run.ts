@@ -1,0 +1,161 @@
+import { Client } from 'pg';
+import { quote } from './identifiers.ts';
+import { Session } from './session.ts';
+
+/** What a dry run would have changed in one table. */
+export interface TableChange {
+  readonly table: string;
+  readonly inserted: number;
+  readonly updated: number;
+  readonly deleted: number;
+  /** A few of the rows, as they are and as they would be; null where there is none. */
+  readonly samples: readonly { readonly before: unknown; readonly after: unknown }[];
+}
+
+const SAMPLES = 3;
+
+/**
+ * Runs `work` on a session whose transaction cannot be committed, and takes everything back.
+ *
+ * It is the database that refuses: a constraint that is checked at the commit does not hold, so a COMMIT from whomever
+ * becomes a rollback; and outside of that transaction the session may only read.
+ *
+ * @returns what changed, and what no rollback takes back
+ */
+export async function tryOut(
+  url: string,
+  id: string,
+  work: (session: Session) => Promise<void>,
+): Promise<{ changes: TableChange[]; warnings: string[] }> {
+  const session = await Session.open(url, id);
+  const onlooker = new Client({ connectionString: url, application_name: 'holdfast dry run' });
+  try {
+    await onlooker.connect();
+    await session.client.query('SET default_transaction_read_only = on');
+    await session.client.query('BEGIN READ WRITE');
+    await session.client.query(`
+      CREATE TEMPORARY TABLE holdfast_dry_run (
+        id integer PRIMARY KEY,
+        never integer REFERENCES holdfast_dry_run DEFERRABLE INITIALLY DEFERRED
+      ) ON COMMIT DROP;
+      INSERT INTO holdfast_dry_run VALUES (1, 2)`);
+    session.join();
+    const sequences = await readSequences(session.client);
+    await work(session);
+    return {
+      changes: await readChanges(session.client, onlooker),
+      warnings: describeSequences(sequences, await readSequences(session.client)),
+    };
+  } finally {
+    await session.client.query('ROLLBACK').catch(() => {});
+    await Promise.all([session.end(), onlooker.end().catch(() => {})]);
+  }
+}
+
+type Sequences = ReadonlyMap<string, string | null>;
+
+async function readSequences(client: Client): Promise<Sequences> {
+  const { rows } = await client.query<{ name: string; last: string | null }>(
+    `SELECT format('%I.%I', schemaname, sequencename) AS name, last_value::text AS last FROM pg_sequences`,
+  );
+  return new Map(rows.map(({ name, last }) => [name, last]));
+}
+
+function describeSequences(before: Sequences, after: Sequences): string[] {
+  return [...after].flatMap(([name, last]) => {
+    const was = before.get(name);
+    if (was === undefined || was === last) return [];
+    return [
+      `sequence ${name} went from ${was ?? 'unused'} to ${last} and stays there: no rollback takes it back`,
+    ];
+  });
+}
+
+interface Counts {
+  readonly relation: number;
+  readonly table: string;
+  readonly inserted: number;
+  readonly updated: number;
+  readonly deleted: number;
+}
+
+async function readChanges(client: Client, onlooker: Client): Promise<TableChange[]> {
+  const { rows } = await client.query<Counts>(`
+    SELECT relid::int8::float8 AS relation, relid::regclass::text AS table, n_tup_ins::float8 AS inserted,
+      n_tup_upd::float8 AS updated, n_tup_del::float8 AS deleted
+    FROM pg_stat_xact_user_tables
+    WHERE n_tup_ins + n_tup_upd + n_tup_del > 0 AND schemaname NOT LIKE 'pg\\_%' AND schemaname <> 'holdfast'
+    ORDER BY 2`);
+  const changes: TableChange[] = [];
+  for (const { relation, ...counts } of rows)
+    changes.push({ ...counts, samples: await readSamples(client, onlooker, relation, counts.table) });
+  return changes;
+}
+
+/**
+ * A row that this transaction wrote has its number, or one of its savepoints', as xmin; the row as everybody else still
+ * sees it has it as xmax.
+ */
+async function readSamples(
+  client: Client,
+  onlooker: Client,
+  relation: number,
+  table: string,
+): Promise<TableChange['samples']> {
+  const key = await readKey(client, relation);
+  const { rows: started } = await client.query<{ age: string }>(
+    'SELECT age(pg_current_xact_id()::xid)::text AS age',
+  );
+  const age = started[0]?.age ?? '0';
+  const after = await client.query<{ row: Record<string, unknown> }>(
+    `SELECT to_jsonb(t) AS row FROM ${table} t WHERE age(t.xmin) <= ${age} LIMIT ${SAMPLES}`,
+  );
+  if (after.rows.length > 0) {
+    const before = await readByKey(onlooker, table, key, after.rows.map(({ row }) => row));
+    return after.rows.map(({ row }) => ({ before: before.get(keyOf(key, row)) ?? null, after: row }));
+  }
+  // Nothing but deleted rows: others still see them, marked with the number of who deleted them.
+  const gone = await onlooker.query<{ row: Record<string, unknown> }>(
+    `SELECT to_jsonb(t) AS row FROM ${table} t WHERE t.xmax::text <> '0' AND age(t.xmax) <= ${age} LIMIT ${SAMPLES}`,
+  );
+  return gone.rows.map(({ row }) => ({ before: row, after: null }));
+}
+
+const keyOf = (key: readonly string[], row: Record<string, unknown>): string =>
+  JSON.stringify(key.map((column) => row[column]));
+
+/** The same rows as everybody else sees them. */
+async function readByKey(
+  onlooker: Client,
+  table: string,
+  key: readonly string[],
+  rows: readonly Record<string, unknown>[],
+): Promise<Map<string, unknown>> {
+  if (key.length === 0) return new Map();
+  const matches = key.map((column) => `t.${quote.name(column)} = k.${quote.name(column)}`).join(' AND ');
+  const found = await onlooker.query<{ row: Record<string, unknown> }>(
+    `SELECT to_jsonb(t) AS row FROM ${table} t JOIN jsonb_populate_recordset(NULL::${table}, $1::jsonb) AS k ON ${matches}`,
+    [JSON.stringify(rows)],
+  );
+  return new Map(found.rows.map(({ row }) => [keyOf(key, row), row]));
+}
+
+async function readKey(client: Client, relation: number): Promise<string[]> {
+  const { rows } = await client.query<{ name: string }>(
+    `SELECT a.attname AS name FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey)
+     WHERE i.indrelid = $1 AND i.indisprimary`,
+    [relation],
+  );
+  return rows.map(({ name }) => name);
+}
+
+/** One line for people. */
+export function describeChange({ table, inserted, updated, deleted }: TableChange): string {
+  const parts = [
+    [inserted, 'inserted'],
+    [updated, 'updated'],
+    [deleted, 'deleted'],
+  ] as const;
+  const said = parts.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`);
+  return `${quote.plain(table)}: ${said.join(', ')}`;
+}

@@ -1,0 +1,163 @@
+import { pathToFileURL } from 'node:url';
+import type { PrismaClient } from '../generated/client.ts';
+import type { DataMigration, MigrationContext, VerificationReport } from './migration.ts';
+import type { Description, Job } from './protocol.ts';
+import { describeError } from './refusal.ts';
+
+/** The id that `template.ts` carries. */
+export const PLACEHOLDER_ID = 'CHANGE_ME_TO_MATCH_FILENAME';
+
+/** A migration with its arguments already given, whatever the style it is written in. */
+export interface Runnable {
+  shouldRun(): Promise<boolean>;
+  up(): Promise<unknown>;
+  down(): Promise<unknown>;
+  verify(): Promise<boolean | VerificationReport | undefined>;
+}
+
+type Parts = Partial<Record<keyof DataMigration | 'name', unknown>>;
+type Method = (this: unknown, ...args: unknown[]) => unknown;
+type Class = new (...args: unknown[]) => object;
+
+/** What a module offers: an object to be used as it is, or a class to be made one of. */
+type Found = { readonly object: Parts } | { readonly class: Class };
+
+/** Imports a migration's file and says what it is; nothing of it is run. */
+export async function describeExport(job: Job): Promise<Description> {
+  let exported: unknown;
+  try {
+    exported = await import(pathToFileURL(job.file).href);
+  } catch (error) {
+    return { id: undefined, hasDown: false, problem: `it does not load: ${describeError(error)}` };
+  }
+  const found = find(exported);
+  if (found === undefined)
+    return { id: undefined, hasDown: false, problem: 'it does not export "migration"; see template.ts' };
+  try {
+    return describe(found, job.id);
+  } catch (error) {
+    return { id: undefined, hasDown: false, problem: `its class cannot be made: ${describeError(error)}` };
+  }
+}
+
+function describe(found: Found, id: string): Description {
+  const parts = 'class' in found ? (instantiate(found.class, nothing(), console) as Parts) : found.object;
+  const problem = findProblem(parts, id, 'class' in found);
+  const text = (key: keyof Parts): Record<string, string> => {
+    const value = parts[key];
+    return typeof value === 'string' || typeof value === 'number' ? { [key]: String(value) } : {};
+  };
+  return {
+    id: parts.id ?? id,
+    ...text('description'),
+    ...text('version'),
+    ...text('introducedIn'),
+    ...text('requiredBefore'),
+    hasDown: typeof parts.down === 'function' && parts.rollbackable !== false,
+    ...(problem === undefined ? {} : { problem }),
+  };
+}
+
+function findProblem(parts: Parts, id: string, isClass: boolean): string | undefined {
+  const own = parts.id ?? (isClass ? parts.name : undefined);
+  if (own === PLACEHOLDER_ID) return `its id is still the template's; set it to "${id}"`;
+  if (parts.id === undefined && !isClass) return `it has no id; set it to "${id}"`;
+  if (parts.id !== undefined && parts.id !== id)
+    return `its id is ${JSON.stringify(parts.id)} but must equal the file's name, "${id}"`;
+  if (typeof parts.up !== 'function') return '"up" is not a function';
+  for (const name of ['shouldRun', 'down', 'verify'] as const) {
+    const method = parts[name];
+    if (method !== undefined && typeof method !== 'function') return `"${name}" is not a function`;
+  }
+  return undefined;
+}
+
+/** @throws Error when the module offers no migration. */
+export function findMigration(
+  exported: unknown,
+  id: string,
+  prisma: PrismaClient,
+  context: MigrationContext,
+): Runnable {
+  const found = find(exported);
+  if (found === undefined) throw new Error('it does not export "migration"; see template.ts');
+  const isClass = 'class' in found;
+  const parts = isClass ? (instantiate(found.class, prisma, loggerOf(context)) as Parts) : found.object;
+  const problem = findProblem(parts, id, isClass);
+  if (problem !== undefined) throw new Error(problem);
+  // Classes are written for a context that holds the client; objects get the client itself.
+  const first = isClass ? asContext(prisma, context) : prisma;
+  const call = async (name: 'shouldRun' | 'up' | 'down' | 'verify'): Promise<unknown> => {
+    const method = parts[name] as Method | undefined;
+    return await method?.call(parts, first, context);
+  };
+  return {
+    shouldRun: async () => ((await call('shouldRun')) ?? true) as boolean,
+    up: async () => await call('up'),
+    async down() {
+      if (typeof parts.down !== 'function') throw new Error('it has no down()');
+      if (parts.rollbackable === false) throw new Error('it says of itself that it is not rollbackable');
+      return await call('down');
+    },
+    verify: async () => (await call('verify')) as boolean | VerificationReport | undefined,
+  };
+}
+
+function find(exported: unknown): Found | undefined {
+  if (!isObject(exported)) return undefined;
+  const fallback = exported['default'];
+  const places = [exported['migration'], isObject(fallback) ? fallback['migration'] : undefined, fallback];
+  for (const place of places) {
+    if (isClass(place)) return { class: place };
+    if (isObject(place) && ('up' in place || 'id' in place)) return { object: place };
+  }
+  const values = [...Object.values(exported), ...(isObject(fallback) ? Object.values(fallback) : [])];
+  const class_ = values.find(isClass);
+  if (class_) return { class: class_ };
+  if ('up' in exported) return { object: exported };
+  return exported['migration'] === undefined ? undefined : { object: exported['migration'] as Parts };
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}
+
+function isClass(value: unknown): value is Class {
+  if (typeof value !== 'function') return false;
+  const prototype: unknown = value.prototype;
+  return isObject(prototype) && typeof prototype['up'] === 'function';
+}
+
+/**
+ * Hands in what a constructor asks for, by the names of its parameters: a logger where it asks for one, the client
+ * otherwise. There is no container here that would know of other services.
+ */
+function instantiate(class_: Class, prisma: unknown, logger: unknown): object {
+  const source = Function.prototype.toString.call(class_);
+  const parameters = /\bconstructor\s*\(([^)]*)\)/.exec(source)?.[1] ?? '';
+  const names = parameters.split(',').map((one) => one.trim().split(/[\s=:]/)[0] ?? '');
+  return new class_(...names.filter(Boolean).map((name) => (/log/i.test(name) ? logger : prisma)));
+}
+
+function loggerOf({ log }: MigrationContext): Record<string, (...args: unknown[]) => void> {
+  const say = (...args: unknown[]): void => log(args.map(String).join(' '));
+  return { log: say, info: say, warn: say, error: say, debug: () => {}, verbose: () => {}, trace: () => {} };
+}
+
+/** The context, under the names that people use, and the client's own members beside them. */
+function asContext(prisma: PrismaClient, context: MigrationContext): object {
+  const own = { ...context, db: prisma, client: prisma, tx: prisma, logger: loggerOf(context) };
+  return new Proxy(own, {
+    get: (target, key) =>
+      key in target ? Reflect.get(target, key) : (Reflect.get(prisma, key, prisma) as unknown),
+  });
+}
+
+/** Takes any call and any property: a constructor may look at its client, but there is no database while describing. */
+function nothing(): unknown {
+  const proxy: unknown = new Proxy(() => {}, {
+    get: (_, key) => (key === 'then' ? undefined : proxy),
+    apply: () => proxy,
+  });
+  return proxy;
+}

@@ -1,0 +1,205 @@
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { parse, type AnyNode, type CallExpression, type Program } from 'acorn';
+import { transform, type Loader } from 'esbuild';
+import { describeError } from './refusal.ts';
+
+/** How a file is to be run. Found out by reading it: a script must not be imported only to look at it. */
+export type Format =
+  /** It exports an object or a class, and does nothing by being imported. */
+  | 'module'
+  /** It works by being run, with a client of its own. */
+  | 'script'
+  | 'sql';
+
+export interface Inspection {
+  readonly format: Format;
+  /** SHA-256 of the text, line endings aside. */
+  readonly checksum: string;
+  /** For a script: it asks for `up` or `down` as its argument. */
+  readonly takesDirection: boolean;
+  readonly problems: readonly string[];
+}
+
+/** SHA-256 of a text; a checkout on another system has other line endings, and the same migration. */
+export function checksumOf(text: string): string {
+  return createHash('sha256')
+    .update(text.replaceAll('\r\n', '\n').replace(/^\uFEFF/, ''))
+    .digest('hex');
+}
+
+/** Reads a migration's file and says how it is to be run, and what is wrong with it. Nothing of it is executed. */
+export async function inspectFile(file: string): Promise<Inspection> {
+  const name = path.basename(file);
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    return broken('', `${name}: it cannot be read: ${describeError(error)}`);
+  }
+  const checksum = checksumOf(text);
+  if (name.endsWith('.sql')) {
+    const isEmpty = text.replaceAll(/--.*|\/\*[\s\S]*?\*\//g, '').trim() === '';
+    const problems = isEmpty ? [`${name}: it holds no statement`] : [];
+    return { format: 'sql', checksum, takesDirection: false, problems };
+  }
+  let program: Program;
+  try {
+    const { code } = await transform(text, {
+      loader: loaderFor(name),
+      sourcefile: name,
+      logLevel: 'silent',
+      target: 'esnext',
+      tsconfigRaw: { compilerOptions: { experimentalDecorators: true } },
+    });
+    program = parse(code, { ecmaVersion: 'latest', sourceType: 'module', allowReturnOutsideFunction: true });
+  } catch (error) {
+    return broken(checksum, describeSyntaxError(name, error));
+  }
+  const guarded = program.body.flatMap(callsInGuard);
+  const calls = program.body.flatMap(callAtTopLevel);
+  const isModule = exportsSomething(program);
+  const isScript = calls.some((call) => startsWork(call, program)) || !isModule;
+  if (!isScript) return { format: 'module', checksum, takesDirection: false, problems: [] };
+  if (!isModule && calls.length + guarded.length === 0 && !hasLooseWork(program))
+    return broken(checksum, `${name}: it does not export "migration"; see template.ts`);
+  const takesDirection = /process\s*\.\s*argv/.test(text) && /(['"`])(?:up|down)\1/.test(text);
+  return {
+    format: 'script',
+    checksum,
+    takesDirection,
+    problems: findScriptProblems(name, text, [...calls, ...guarded]),
+  };
+}
+
+function broken(checksum: string, problem: string): Inspection {
+  return { format: 'module', checksum, takesDirection: false, problems: [problem] };
+}
+
+function loaderFor(name: string): Loader {
+  return /\.[cm]?ts$/.test(name) ? 'ts' : 'js';
+}
+
+function describeSyntaxError(name: string, error: unknown): string {
+  const [first] = (error as { errors?: { text: string; location?: { line: number } }[] }).errors ?? [];
+  if (first === undefined) return `${name}: it does not load: ${describeError(error)}`;
+  const line = first.location === undefined ? '' : `:${first.location.line}`;
+  return `${name}${line}: it does not load: ${first.text}`;
+}
+
+/** The call that a statement of the file's top level is: `main()`, `await main()`, `main().catch(...)`. */
+function callAtTopLevel(node: AnyNode): CallExpression[] {
+  if (node.type !== 'ExpressionStatement') return [];
+  let { expression } = node;
+  if (expression.type === 'UnaryExpression') expression = expression.argument;
+  if (expression.type === 'AwaitExpression') expression = expression.argument;
+  return expression.type === 'CallExpression' ? [expression] : [];
+}
+
+/** The same in `if (require.main === module) { main(); }`: true for a script that is run, false when it is imported. */
+function callsInGuard(node: AnyNode): CallExpression[] {
+  if (node.type !== 'IfStatement') return [];
+  const { consequent } = node;
+  return (consequent.type === 'BlockStatement' ? consequent.body : [consequent]).flatMap(callAtTopLevel);
+}
+
+/** Statements that do something although they are no plain call: a loop, a try, `const x = await ...`. */
+function hasLooseWork(program: Program): boolean {
+  return program.body.some(
+    (node) =>
+      /^(?:For|While|Do|Try|Switch|Block)/.test(node.type) ||
+      (node.type === 'VariableDeclaration' && mentions(node, ({ type }) => type === 'AwaitExpression')),
+  );
+}
+
+/** The links of a chain, outermost first: `main().catch(a).finally(b)` is finally, catch, main. */
+function chainOf(call: CallExpression): CallExpression[] {
+  const { callee } = call;
+  if (callee.type !== 'MemberExpression' || callee.object.type !== 'CallExpression') return [call];
+  return [call, ...chainOf(callee.object)];
+}
+
+function methodOf({ callee }: CallExpression): string | undefined {
+  if (callee.type !== 'MemberExpression' || callee.property.type !== 'Identifier') return undefined;
+  return callee.property.name;
+}
+
+/** True for a call of a function that the file itself declares, or writes down in place. */
+function startsWork(call: CallExpression, program: Program): boolean {
+  const first = chainOf(call).at(-1);
+  if (first === undefined) return false;
+  const { callee } = first;
+  if (callee.type === 'FunctionExpression' || callee.type === 'ArrowFunctionExpression') return true;
+  return callee.type === 'Identifier' && declaredFunctions(program).has(callee.name);
+}
+
+function declaredFunctions(program: Program): ReadonlySet<string> {
+  const names = program.body.flatMap((node) => {
+    const declared = node.type === 'ExportNamedDeclaration' ? node.declaration : node;
+    if (declared?.type === 'FunctionDeclaration') return declared.id ? [declared.id.name] : [];
+    if (declared?.type !== 'VariableDeclaration') return [];
+    return declared.declarations.flatMap(({ id, init }) =>
+      id.type === 'Identifier' &&
+      (init?.type === 'ArrowFunctionExpression' || init?.type === 'FunctionExpression')
+        ? [id.name]
+        : [],
+    );
+  });
+  // What esbuild itself puts there for decorators and names.
+  return new Set(names.filter((name) => !name.startsWith('__')));
+}
+
+function exportsSomething(program: Program): boolean {
+  return program.body.some(
+    (node) =>
+      /^Export/.test(node.type) || (node.type === 'ExpressionStatement' && assignsExports(node.expression)),
+  );
+}
+
+function assignsExports(expression: AnyNode): boolean {
+  if (expression.type !== 'AssignmentExpression' || expression.left.type !== 'MemberExpression') return false;
+  let { object }: { object: AnyNode } = expression.left;
+  if (object.type === 'MemberExpression') object = object.object;
+  return object.type === 'Identifier' && (object.name === 'exports' || object.name === 'module');
+}
+
+/** A failure that is printed and forgotten ends with exit 0, and would be taken for a success. */
+function findScriptProblems(name: string, text: string, calls: readonly CallExpression[]): string[] {
+  const swallows = calls.flatMap(chainOf).some((call) => methodOf(call) === 'catch' && swallowsError(call));
+  if (!swallows) return [];
+  const at = text.slice(0, text.search(/\.\s*catch\s*\(/)).split('\n').length;
+  return [
+    `${name}:${at}: a failure would end with exit 0: its catch() only prints it. Write .catch((error) => { console.error(error); process.exit(1); })`,
+  ];
+}
+
+function swallowsError(call: CallExpression): boolean {
+  const [handler] = call.arguments;
+  if (handler === undefined) return true;
+  if (handler.type === 'MemberExpression') return isConsole(handler.object);
+  if (handler.type !== 'ArrowFunctionExpression' && handler.type !== 'FunctionExpression') return false;
+  // Whatever ends the process, marks it as failed, or calls on: only what surely does none of it is refused.
+  return !mentions(handler.body, (node) => {
+    if (node.type === 'ThrowStatement') return true;
+    if (node.type === 'Identifier') return node.name === 'process' || node.name === 'Deno';
+    if (node.type !== 'CallExpression') return false;
+    const { callee } = node;
+    return !(callee.type === 'MemberExpression' && (isConsole(callee.object) || isDisconnect(callee)));
+  });
+}
+
+function isConsole(node: AnyNode): boolean {
+  return node.type === 'Identifier' && /^(?:console|logger|log)$/.test(node.name);
+}
+
+function isDisconnect({ property }: { property: AnyNode }): boolean {
+  return property.type === 'Identifier' && property.name === '$disconnect';
+}
+
+/** Looks through a syntax tree, whatever its nodes are. */
+function mentions(node: unknown, isIt: (node: AnyNode) => boolean): boolean {
+  if (Array.isArray(node)) return node.some((one) => mentions(one, isIt));
+  if (typeof node !== 'object' || node === null || !('type' in node)) return false;
+  return isIt(node as AnyNode) || Object.values(node).some((child) => mentions(child, isIt));
+}

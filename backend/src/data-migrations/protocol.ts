@@ -1,0 +1,56 @@
+import type { TableChange } from './dry-run.ts';
+
+/** What the engine asks of a process of its own, one for each migration. */
+export interface Job {
+  readonly id: string;
+  readonly file: string;
+  readonly kind: 'code' | 'sql';
+  readonly task: 'describe' | 'up' | 'down';
+  readonly url: string;
+  /** Everything is taken back at the end, by the database. */
+  readonly dryRun: boolean;
+}
+
+/** What a file says of itself. */
+export interface Description {
+  readonly id: unknown;
+  readonly description?: string;
+  readonly version?: string;
+  readonly introducedIn?: string;
+  readonly requiredBefore?: string;
+  readonly hasDown: boolean;
+  readonly problem?: string;
+}
+
+/** How `up` or `down` ended, when it ended well. */
+export interface Done {
+  readonly status: 'success' | 'not-needed';
+  readonly rows?: number;
+  readonly result?: unknown;
+  /** In a dry run: what the database would have kept. */
+  readonly changes?: readonly TableChange[];
+  readonly warnings?: readonly string[];
+}
+
+/** Rows that are done, of how many, how fast. */
+export interface Progress {
+  readonly done: number;
+  readonly total?: number;
+  /** Rows a second, over the last few seconds. */
+  readonly rate: number;
+  readonly secondsLeft?: number;
+}
+
+/** From the worker to the engine. */
+export type FromWorker =
+  | { readonly type: 'ready' }
+  | { readonly type: 'described'; readonly description: Description }
+  | { readonly type: 'log'; readonly message: string }
+  | { readonly type: 'progress'; readonly progress: Progress }
+  | { readonly type: 'done'; readonly done: Done }
+  | { readonly type: 'failed'; readonly error: string };
+
+/** From the engine to the worker. */
+export type ToWorker =
+  | { readonly type: 'jobs'; readonly jobs: readonly Job[] }
+  | { readonly type: 'abort'; readonly reason: string };

@@ -1,0 +1,78 @@
+import type { Client } from 'pg';
+import type { Catalog } from './catalog.ts';
+import { entryOf, reconcile } from './reconcile.ts';
+import { readRegistry, writeRegistry } from './registry-file.ts';
+import type { Entry } from './registry.ts';
+import type { State } from './states.ts';
+import {
+  createTables,
+  forgetBatches,
+  markExported,
+  readRows,
+  saveState,
+  type Change,
+  type Row,
+} from './store.ts';
+
+/** Table and registry as one; only for whoever holds the advisory lock. */
+export interface Record {
+  readonly states: ReadonlyMap<string, State>;
+  readonly rows: readonly Row[];
+  readonly warnings: readonly string[];
+  /** Writes a state to the table, then to the file. `afresh`: its batches begin anew. */
+  set(id: string, change: Change, how?: { readonly afresh?: boolean }): Promise<void>;
+  /** Forgets how far the batches of a migration came. */
+  forget(id: string): Promise<void>;
+  /** Brings the file to what the table says, durably, and only then says so in the table. */
+  export(): Promise<void>;
+}
+
+/**
+ * Brings the two together and writes down what that comes to.
+ *
+ * @throws Refusal for a registry that cannot be gone by, and where the tables cannot be made.
+ */
+export async function createRecord(client: Client, { registryFile }: Catalog): Promise<Record> {
+  const before = await readRows(client);
+  const registry = await readRegistry(registryFile);
+  const { states, toStore, toForget, warnings } = reconcile(registry, before);
+  await createTables(client);
+  for (const { id, state, entry } of toStore)
+    await saveState(client, id, {
+      state,
+      ...(entry
+        ? { finishedAt: new Date(entry.appliedAt), durationMs: Math.round(entry.executionTimeMs) }
+        : {}),
+    });
+  for (const id of toForget) await forgetBatches(client, id);
+
+  const exportAll = async (): Promise<void> => {
+    const rows = (await readRows(client)) ?? [];
+    const entries = rows.flatMap((row) => entryOf(row) ?? []).toSorted(byTime);
+    const there = await readRegistry(registryFile);
+    const isNew = there === undefined && entries.length === 0;
+    if (!isNew && JSON.stringify(there?.migrations) !== JSON.stringify(entries))
+      await writeRegistry(registryFile, { migrations: entries });
+    await markExported(
+      client,
+      rows.map(({ id }) => id),
+    );
+  };
+  await exportAll();
+  return {
+    states,
+    rows: (await readRows(client)) ?? [],
+    warnings,
+    async set(id, change, how) {
+      if (how?.afresh === true) await forgetBatches(client, id);
+      await saveState(client, id, change);
+      await exportAll();
+    },
+    forget: async (id) => await forgetBatches(client, id),
+    export: exportAll,
+  };
+}
+
+function byTime(a: Entry, b: Entry): number {
+  return a.appliedAt < b.appliedAt ? -1 : a.appliedAt > b.appliedAt ? 1 : a.id < b.id ? -1 : 1;
+}

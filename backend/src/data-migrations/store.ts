@@ -1,0 +1,164 @@
+import type { Client } from 'pg';
+import { describeError, EXIT, Refusal } from './refusal.ts';
+import type { State } from './states.ts';
+
+/** One migration, as the database of this appliance knows it. */
+export interface Row {
+  readonly id: string;
+  readonly state: State;
+  /** SHA-256 of the file when it ran, line endings aside; null for what was taken over from a registry. */
+  readonly checksum: string | null;
+  readonly finishedAt: Date | null;
+  readonly durationMs: number | null;
+  readonly rows: number | null;
+  readonly attempts: number;
+  /** Why it failed, or why it was skipped. */
+  readonly reason: string | null;
+  /** When registry.json was seen to hold this row, durably; null while it may not. */
+  readonly exportedAt: Date | null;
+  /** Until when a running one counts as alive without another sign. */
+  readonly leaseUntil: Date | null;
+}
+
+/** A schema of its own: `prisma migrate` looks at the application's, and never proposes to drop this one. */
+const DEFINITIONS = `
+CREATE SCHEMA IF NOT EXISTS holdfast;
+CREATE TABLE IF NOT EXISTS holdfast.data_migrations (
+  id text PRIMARY KEY,
+  state text NOT NULL CHECK (state IN ('PENDING', 'RUNNING', 'COMPLETED', 'NOT_NEEDED', 'FAILED', 'SKIPPED')),
+  checksum text,
+  started_at timestamptz,
+  finished_at timestamptz,
+  duration_ms bigint,
+  rows bigint,
+  attempts integer NOT NULL DEFAULT 0,
+  reason text,
+  result jsonb,
+  lease_until timestamptz,
+  exported_at timestamptz
+);
+CREATE TABLE IF NOT EXISTS holdfast.data_migration_batches (
+  migration text NOT NULL,
+  batch text NOT NULL,
+  cursor jsonb,
+  done bigint NOT NULL DEFAULT 0,
+  failed bigint NOT NULL DEFAULT 0,
+  finished boolean NOT NULL DEFAULT false,
+  PRIMARY KEY (migration, batch)
+);
+CREATE TABLE IF NOT EXISTS holdfast.data_migration_failures (
+  migration text NOT NULL,
+  batch text NOT NULL,
+  key jsonb NOT NULL,
+  reason text NOT NULL,
+  PRIMARY KEY (migration, batch, key)
+);`;
+
+const COLUMNS = `id, state, checksum, finished_at AS "finishedAt", duration_ms::float8 AS "durationMs",
+  rows::float8 AS rows, attempts, reason, exported_at AS "exportedAt", lease_until AS "leaseUntil"`;
+
+/** How long a runner counts as alive without another sign, in seconds; it gives one three times in that. */
+export const LEASE_SECONDS = 15;
+
+/** What this database remembers of its data migrations; undefined where it never ran any with this engine. */
+export async function readRows(client: Client): Promise<Row[] | undefined> {
+  const { rows: found } = await client.query<{ there: boolean }>(
+    `SELECT to_regclass('holdfast.data_migrations') IS NOT NULL AS there`,
+  );
+  if (found[0]?.there !== true) return undefined;
+  const { rows } = await client.query<Row>(`SELECT ${COLUMNS} FROM holdfast.data_migrations ORDER BY id`);
+  return rows;
+}
+
+/**
+ * Makes the tables where they are missing. May be run twice. Only under the advisory lock.
+ *
+ * @throws Refusal (exit 2) where this user may not.
+ */
+export async function createTables(client: Client): Promise<void> {
+  const { rows } = await client.query<{ there: boolean }>(
+    `SELECT to_regclass('holdfast.data_migration_failures') IS NOT NULL AS there`,
+  );
+  if (rows[0]?.there === true) return;
+  try {
+    await client.query(DEFINITIONS);
+  } catch (error) {
+    throw new Refusal(
+      EXIT.refused,
+      `cannot make the tables of the data migrations: ${describeError(error)}. Nothing was run. As the owner of the database: GRANT CREATE ON DATABASE <name> TO <user>`,
+      { cause: error },
+    );
+  }
+}
+
+/** What changes in a row; what is not named stays. */
+export interface Change {
+  readonly state: State;
+  readonly checksum?: string | null;
+  readonly finishedAt?: Date | null;
+  readonly durationMs?: number | null;
+  readonly rows?: number | null;
+  readonly reason?: string | null;
+  readonly result?: unknown;
+}
+
+/** Writes a state; from then on the registry's file counts as behind, until `markExported`. */
+export async function saveState(client: Client, id: string, change: Change): Promise<void> {
+  const { state, checksum, finishedAt, durationMs, rows, reason, result } = change;
+  const isStart = state === 'RUNNING';
+  await client.query(
+    `INSERT INTO holdfast.data_migrations AS m
+       (id, state, checksum, started_at, finished_at, duration_ms, rows, attempts, reason, result, lease_until)
+     VALUES ($1, $2, $3, CASE WHEN $9 THEN now() END, $4, $5, $6, CASE WHEN $9 THEN 1 ELSE 0 END, $7, $8,
+       CASE WHEN $9 THEN now() + make_interval(secs => ${LEASE_SECONDS}) END)
+     ON CONFLICT (id) DO UPDATE SET
+       state = excluded.state,
+       checksum = coalesce(excluded.checksum, m.checksum),
+       started_at = coalesce(excluded.started_at, m.started_at),
+       finished_at = excluded.finished_at,
+       duration_ms = excluded.duration_ms,
+       rows = excluded.rows,
+       attempts = m.attempts + excluded.attempts,
+       reason = excluded.reason,
+       result = excluded.result,
+       lease_until = excluded.lease_until,
+       exported_at = NULL`,
+    [
+      id,
+      state,
+      checksum ?? null,
+      finishedAt ?? null,
+      durationMs ?? null,
+      rows ?? null,
+      reason ?? null,
+      result === undefined ? null : JSON.stringify(result),
+      isStart,
+    ],
+  );
+}
+
+/** Says that the running one lives. */
+export async function extendLease(client: Client, id: string): Promise<void> {
+  await client.query(
+    `UPDATE holdfast.data_migrations SET lease_until = now() + make_interval(secs => ${LEASE_SECONDS})
+     WHERE id = $1 AND state = 'RUNNING'`,
+    [id],
+  );
+}
+
+/** To be called once registry.json, as it now lies on the disk, holds these. */
+export async function markExported(client: Client, ids: readonly string[]): Promise<void> {
+  await client.query(
+    `UPDATE holdfast.data_migrations SET exported_at = now() WHERE id = ANY($1) AND exported_at IS NULL`,
+    [ids],
+  );
+}
+
+/** Forgets how far the batches of a migration came, so that it starts afresh. */
+export async function forgetBatches(client: Client, id: string): Promise<void> {
+  await client.query(
+    `WITH batches AS (DELETE FROM holdfast.data_migration_batches WHERE migration = $1)
+     DELETE FROM holdfast.data_migration_failures WHERE migration = $1`,
+    [id],
+  );
+}

@@ -1,0 +1,178 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { Pool } from 'pg';
+import { createBatch } from './batch/batch.ts';
+import { tryOut } from './dry-run.ts';
+import { describeExport, findMigration, type Runnable } from './exported.ts';
+import type { MigrationContext, VerificationReport } from './migration.ts';
+import { openPrisma } from './prisma-client.ts';
+import { createProgress } from './progress.ts';
+import type { Done, FromWorker, Job, ToWorker } from './protocol.ts';
+import { describeError } from './refusal.ts';
+import { Session, sessionName } from './session.ts';
+import { runSql } from './sql-file.ts';
+import { watchClient } from './watched-client.ts';
+
+/*
+ * One migration in a process of its own: a leak, a crash or process.exit() in it cannot hurt the engine. It takes one
+ * job from its parent, answers, and ends; and it ends at once when its parent is gone.
+ */
+
+const abort = new AbortController();
+const DIRECTORY = process.cwd();
+
+function tell(message: FromWorker): void {
+  if (process.connected) process.send?.(message);
+}
+
+/** Ends the process once the last message is on its way. */
+async function leave(message: FromWorker | undefined, exitCode: number): Promise<never> {
+  await new Promise((resolve) => {
+    if (process.connected) process.send?.(message ?? { type: 'bye' }, resolve);
+    else resolve(undefined);
+  });
+  process.exit(exitCode);
+}
+
+async function execute(jobs: readonly Job[]): Promise<void> {
+  for (const one of jobs) {
+    if (one.task !== 'describe') continue;
+    current = one;
+    tell({ type: 'described', description: await describeExport(one) });
+  }
+  const job = jobs.find(({ task }) => task !== 'describe');
+  if (job === undefined) return await leave(undefined, 0);
+  current = job;
+  const done = job.kind === 'sql' ? await runSqlJob(job) : await runCode(job);
+  return await leave({ type: 'done', done }, 0);
+}
+
+async function runSqlJob(job: Job): Promise<Done> {
+  const text = await readFile(job.file, 'utf8');
+  if (job.dryRun) {
+    const tried = await tryOut(job.url, job.id, async (session) => {
+      await runSql(session, text);
+    });
+    return { status: 'success', ...tried };
+  }
+  const session = await Session.open(job.url, job.id);
+  try {
+    return { status: 'success', rows: await runSql(session, text) };
+  } finally {
+    await session.end();
+  }
+}
+
+async function runCode(job: Job): Promise<Done> {
+  const exported: unknown = await import(pathToFileURL(job.file).href);
+  if (!job.dryRun) {
+    const pool = new Pool({
+      connectionString: job.url,
+      max: 10,
+      connectionTimeoutMillis: 10_000,
+      application_name: sessionName(job.id),
+    });
+    // A session that was ended from outside is told by the query that used it.
+    pool.on('error', () => {});
+    return await runMigration(job, exported, pool);
+  }
+  let done: Done = { status: 'success' };
+  const tried = await tryOut(job.url, job.id, async (session) => {
+    done = await runMigration(job, exported, session.asPool(), session);
+  });
+  return { ...done, ...tried };
+}
+
+async function runMigration(job: Job, exported: unknown, pool: Pool, dry?: Session): Promise<Done> {
+  const watch = watchClient(await openPrisma(DIRECTORY, pool));
+  const { prisma } = watch;
+  const log = (message: string): void => tell({ type: 'log', message });
+  const progress = createProgress((one) => tell({ type: 'progress', progress: one }));
+  const batch = createBatch({ job, dry, signal: abort.signal, log, progress, directory: DIRECTORY });
+  const context: MigrationContext = {
+    prisma,
+    dryRun: job.dryRun,
+    signal: abort.signal,
+    log,
+    progress,
+    batch: batch.run,
+  };
+  try {
+    const migration = findMigration(exported, job.id, prisma, context);
+    if (job.task === 'up' && !(await migration.shouldRun())) return { status: 'not-needed' };
+    const outcome = await (job.task === 'down' ? migration.down() : migration.up());
+    abort.signal.throwIfAborted();
+    refuseUnfinished(watch.unfinished());
+    const rows = readOutcome(outcome) ?? batch.rowsDone();
+    if (job.task === 'up') await verify(migration);
+    return { status: 'success', ...(rows === undefined ? {} : { rows }), result: toPlain(outcome) };
+  } finally {
+    await batch.end();
+    if (!job.dryRun) await prisma.$disconnect().catch(() => {});
+  }
+}
+
+/** The number of rows that a migration says it changed. @throws Error when it says that it failed. */
+function readOutcome(outcome: unknown): number | undefined {
+  if (typeof outcome !== 'object' || outcome === null) return undefined;
+  const { success, error, recordsProcessed }: Record<string, unknown> = { ...outcome };
+  if (success === false) throw new Error(describeError(error ?? 'it returned success: false'));
+  return typeof recordsProcessed === 'number' ? recordsProcessed : undefined;
+}
+
+function refuseUnfinished(names: readonly string[]): void {
+  if (names.length === 0) return;
+  throw new Error(
+    `it ended without waiting for ${names.slice(0, 3).join(', ')}${names.length > 3 ? ` and ${names.length - 3} more` : ''}: put "await" before each query`,
+  );
+}
+
+async function verify(migration: Runnable): Promise<void> {
+  const report: boolean | VerificationReport | undefined = await migration.verify();
+  if (report === undefined || report === true) return;
+  if (report !== false && (report.ok || report['success'] === true || report['valid'] === true)) {
+    tell({ type: 'log', message: `verified: ${JSON.stringify(report)}` });
+    return;
+  }
+  throw new Error(`its verify() found it wrong${report === false ? '' : `: ${JSON.stringify(report)}`}`);
+}
+
+/** What can be kept as JSON of whatever a migration returned. */
+function toPlain(value: unknown): unknown {
+  try {
+    const text = JSON.stringify(value, (_, one: unknown) => (typeof one === 'bigint' ? String(one) : one));
+    return text === undefined || text.length > 100_000 ? undefined : JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function locate(error: unknown, file: string): string {
+  const stack = error instanceof Error ? (error.stack ?? '') : '';
+  const name = path.basename(file);
+  const at = stack.lastIndexOf(`${name}:`);
+  const line = at === -1 ? undefined : /^\d+/.exec(stack.slice(at + name.length + 1))?.[0];
+  return line === undefined ? '' : ` (${name}:${line})`;
+}
+
+process.on('disconnect', () => process.exit(1));
+// Both are for the engine: a Ctrl-C reaches the whole group.
+process.on('SIGINT', () => {});
+process.on('SIGTERM', () => {});
+
+let current: Job | undefined;
+const fail = (error: unknown): void => {
+  const where = current === undefined ? '' : locate(error, current.file);
+  void leave({ type: 'failed', error: `${describeError(error)}${where}` }, 1);
+};
+process.on('uncaughtException', fail);
+process.on('unhandledRejection', fail);
+process.on('message', (message: ToWorker) => {
+  if (message.type === 'abort') {
+    abort.abort(new Error(message.reason));
+    return;
+  }
+  execute(message.jobs).catch(fail);
+});
+tell({ type: 'ready' });
