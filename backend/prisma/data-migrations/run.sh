@@ -29,7 +29,7 @@ if ! node="$(find_node)"; then
   echo 'cannot run the data migrations: no Node.js that runs TypeScript was found. Install Node.js 24, or set HOLDFAST_NODE to its path' >&2
   exit 2
 fi
-if [[ ! -d "$backend/node_modules" || ! -f "$backend/src/generated/client.ts" ]]; then
+if [[ ! -d "$backend/node_modules" ]]; then
   echo "cannot run the data migrations: the backend is not installed. Run: cd '$backend' && npm ci && npx prisma generate" >&2
   exit 2
 fi

@@ -185,7 +185,7 @@ async function watch(
   const said: string[] = [];
   const hear = (line: string): void => {
     said.push(line);
-    if (said.length > 20) said.shift();
+    if (said.length > 100) said.shift();
     listener?.log(line);
   };
   for (const stream of [child.stdout, child.stderr])

@@ -152,7 +152,8 @@ class Run {
       cursor: chunk.keys.at(-1) ?? position.cursor,
       done: position.done + chunk.rows.length - failures.length,
       failed: position.failed + failures.length,
-      finished: chunk.rows.length < size,
+      // Not when there were fewer than asked for: some may have come in the meantime.
+      finished: chunk.rows.length === 0,
     };
     this.#refuseTooMany(next.failed, failures);
     await this.#positions.save(next, failures);
