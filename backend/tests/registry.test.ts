@@ -5,8 +5,9 @@ import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { Refusal } from '../src/data-migrations/refusal.ts';
 import { readRegistry, writeRegistry } from '../src/data-migrations/registry-file.ts';
-import { isApplied, parseRegistry, withEntry, type Entry } from '../src/data-migrations/registry.ts';
+import { parseRegistry, type Entry } from '../src/data-migrations/registry.ts';
 import { summarize } from '../src/data-migrations/status.ts';
+import type { State } from '../src/data-migrations/states.ts';
 
 let folder = '';
 
@@ -37,13 +38,13 @@ for (const [what, text] of Object.entries(UNREADABLE)) {
     assert.throws(
       () => parseRegistry(text, 'registry.json'),
       (error) =>
-        error instanceof Refusal && error.exitCode === 2 && error.message.includes('do not delete it'),
+        error instanceof Refusal && error.exitCode === 2 && error.message.includes('Do not delete it'),
     );
   });
 }
 
-await test('a missing file is an empty registry', async () => {
-  assert.deepEqual(await readRegistry(path.join(folder, 'registry.json')), { migrations: [] });
+await test('a missing file is no registry, which is not an empty one', async () => {
+  assert.equal(await readRegistry(path.join(folder, 'registry.json')), undefined);
 });
 
 await test('what was written is read again, in the documented format', async () => {
@@ -61,30 +62,21 @@ await test('a replaced registry keeps its mode, and a symbolic link goes on poin
   await symlink('real.json', link);
   await writeRegistry(link, { migrations: [entry('001_a', 'success')] });
   assert.equal((await stat(file)).mode & 0o777, 0o640);
-  assert.equal((await readRegistry(file)).migrations.length, 1);
-});
-
-await test('a retry takes the place of the failure', () => {
-  const failed = { migrations: [entry('001_a', 'failed'), entry('002_b', 'not-needed')] };
-  assert.equal(isApplied(failed, '001_a'), false);
-  const retried = withEntry(failed, entry('001_a', 'success'));
-  assert.deepEqual(
-    retried.migrations.map(({ id, status }) => [id, status]),
-    [
-      ['002_b', 'not-needed'],
-      ['001_a', 'success'],
-    ],
-  );
+  assert.equal((await readRegistry(file))?.migrations.length, 1);
 });
 
 await test('the summary puts each migration into one list', () => {
-  const files = ['001_a', '002_b', '003_c'].map((id) => ({ id, path: `/m/${id}.ts` }));
-  const registry = {
-    migrations: [entry('000_gone', 'success'), entry('001_a', 'failed'), entry('002_b', 'skipped')],
-  };
-  assert.deepEqual(summarize(files, registry), {
-    applied: ['000_gone', '002_b'],
-    pending: ['003_c'],
-    failed: ['001_a'],
-  });
+  const files = ['001_a', '002_b', '003_c', '004_d'].map(
+    (id) => ({ id, path: `/m/${id}.ts`, kind: 'code' }) as const,
+  );
+  const states = new Map<string, State>([
+    ['000_gone', 'COMPLETED'],
+    ['001_a', 'FAILED'],
+    ['002_b', 'SKIPPED'],
+    ['004_d', 'RUNNING'],
+  ]);
+  const { applied, pending, failed } = summarize(files, states, [], []);
+  assert.deepEqual(applied, ['002_b', '000_gone']);
+  assert.deepEqual(pending, ['003_c', '004_d']);
+  assert.deepEqual(failed, ['001_a']);
 });

@@ -24,7 +24,9 @@ const fill = async (rows: number) =>
 /** How many rows there are for each value of n. */
 const tallied = async () =>
   Object.fromEntries(
-    (await appliance.sql('SELECT n, count(*)::int AS rows FROM users GROUP BY n ORDER BY n')).map(({ n, rows }) => [n, rows]),
+    (await appliance.sql('SELECT n, count(*)::int AS rows FROM users GROUP BY n ORDER BY n')).map(
+      ({ n, rows }) => [n, rows],
+    ),
   );
 
 const batch = (options: string) => `  async up(prisma, { batch }) { return await batch({ ${options} }); },`;
@@ -45,7 +47,9 @@ test.for(Object.entries(ways))('%s: every row once', async ([, body]) => {
   expect(events.at(-1)).toMatchObject({ ok: true });
   expect(exitCode).toBe(0);
   expect(events).toContainEqual(expect.objectContaining({ type: 'migration-finished', rows: 3500 }));
-  expect(events).toContainEqual(expect.objectContaining({ type: 'migration-progress', done: 3500, total: 3500 }));
+  expect(events).toContainEqual(
+    expect.objectContaining({ type: 'migration-progress', done: 3500, total: 3500 }),
+  );
   expect(await tallied()).toEqual({ 1: 3500 });
 });
 
@@ -54,7 +58,10 @@ test('killed at random instants, again and again: every row exactly once', { tim
   const kills = Number(process.env['HOLDFAST_BATCH_KILLS'] ?? 12);
   const random = new Random(Number(process.env['HOLDFAST_BATCH_SEED'] ?? 1));
   await fill(rows);
-  appliance.migration('001_add', batch(`table: 'users', size: 200, targetMs: 20, up: async ({ n }) => ({ n: n + 1 })`));
+  appliance.migration(
+    '001_add',
+    batch(`table: 'users', size: 200, targetMs: 20, up: async ({ n }) => ({ n: n + 1 })`),
+  );
   let killed = 0;
   let resumed = 0;
   for (;;) {
@@ -77,9 +84,9 @@ test('killed at random instants, again and again: every row exactly once', { tim
   expect(await tallied()).toEqual({ 1: rows });
   expect(resumed).toBeGreaterThan(0);
   expect(appliance.registry()).toEqual(['001_add success']);
-  expect(await appliance.sql('SELECT done::int, failed::int, finished FROM holdfast.data_migration_batches')).toEqual([
-    { done: rows, failed: 0, finished: true },
-  ]);
+  expect(
+    await appliance.sql('SELECT done::int, failed::int, finished FROM holdfast.data_migration_batches'),
+  ).toEqual([{ done: rows, failed: 0, finished: true }]);
 });
 
 describe('keys', () => {
@@ -89,7 +96,11 @@ describe('keys', () => {
       `SELECT md5(i::text) || chr(200 + i % 50) FROM generate_series(1, 2500) i`,
       '',
     ],
-    uuid: ['key uuid PRIMARY KEY DEFAULT gen_random_uuid(), i int', 'SELECT gen_random_uuid(), i FROM generate_series(1, 2500) i', ''],
+    uuid: [
+      'key uuid PRIMARY KEY DEFAULT gen_random_uuid(), i int',
+      'SELECT gen_random_uuid(), i FROM generate_series(1, 2500) i',
+      '',
+    ],
     'bigint beyond what a number holds': [
       'key bigint PRIMARY KEY',
       'SELECT 9007199254740993 + i FROM generate_series(1, 2500) i',
@@ -112,12 +123,16 @@ describe('keys', () => {
       [`set: 'n = n + 1'`, 'up: ({ n }) => ({ n: n + 1 })'].map((how) => [what, table, how] as const),
     ),
   )('%s, %#: every row once', async ([, [definition, rows, options], how]) => {
-    await appliance.sql(`CREATE TABLE "Odd ""table" (${definition}, n int NOT NULL DEFAULT 0); INSERT INTO "Odd ""table" ${rows}`);
+    await appliance.sql(
+      `CREATE TABLE "Odd ""table" (${definition}, n int NOT NULL DEFAULT 0); INSERT INTO "Odd ""table" ${rows}`,
+    );
     appliance.migration('001_add', batch(`table: 'Odd "table', size: 100, ${options} ${how}`));
     const { exitCode, stderr } = await appliance.run();
     expect(stderr).toBe('');
     expect(exitCode).toBe(0);
-    expect(await appliance.sql('SELECT n, count(*)::int AS rows FROM "Odd ""table" GROUP BY n')).toEqual([{ n: 1, rows: 2500 }]);
+    expect(await appliance.sql('SELECT n, count(*)::int AS rows FROM "Odd ""table" GROUP BY n')).toEqual([
+      { n: 1, rows: 2500 },
+    ]);
   });
 
   test.for([
@@ -163,7 +178,9 @@ test('a model of Prisma, by its fields', async () => {
     INSERT INTO departments (name) SELECT 'd' || i FROM generate_series(1, 2500) i`);
   appliance.migration(
     '001_codes',
-    batch(`model: 'Department', where: { name: { not: 'd7' } }, size: 300, up: ({ id, name }) => ({ code: name + '-' + id, createdAt: new Date(0) })`),
+    batch(
+      `model: 'Department', where: { name: { not: 'd7' } }, size: 300, up: ({ id, name }) => ({ code: name + '-' + id, createdAt: new Date(0) })`,
+    ),
   );
   const { exitCode, stderr } = await appliance.run();
   expect(stderr).toBe('');
@@ -198,10 +215,12 @@ describe('rows that fail', () => {
     const { exitCode } = await appliance.run();
     expect(exitCode).toBe(0);
     expect(await tallied()).toEqual({ 0: 3, 1: 1497 });
-    expect(await appliance.sql('SELECT key, reason FROM holdfast.data_migration_failures ORDER BY reason')).toEqual(
-      [1000, 1500, 500].map((id) => ({ key: [`${id}`], reason: `row id=${id}: no name for ${id}` })),
+    expect(
+      await appliance.sql('SELECT key, reason FROM holdfast.data_migration_failures ORDER BY reason'),
+    ).toEqual([1000, 1500, 500].map((id) => ({ key: [`${id}`], reason: `row id=${id}: no name for ${id}` })));
+    expect(await appliance.sql('SELECT done::int, failed::int FROM holdfast.data_migration_batches')).toEqual(
+      [{ done: 1497, failed: 3 }],
     );
-    expect(await appliance.sql('SELECT done::int, failed::int FROM holdfast.data_migration_batches')).toEqual([{ done: 1497, failed: 3 }]);
   });
 
   test('one more is too many', async () => {
@@ -215,16 +234,25 @@ describe('rows that fail', () => {
   test('those that the database refuses are found among the others', async () => {
     await fill(1000);
     await appliance.sql('ALTER TABLE users ADD CHECK (n < 1 OR id NOT IN (3, 700))');
-    appliance.migration('001_refused', batch(`table: 'users', maxFailures: 2, rows: (rows) => rows.map(() => ({ n: 1 }))`));
+    appliance.migration(
+      '001_refused',
+      batch(`table: 'users', maxFailures: 2, rows: (rows) => rows.map(() => ({ n: 1 }))`),
+    );
     expect(await appliance.run()).toMatchObject({ exitCode: 0 });
     expect(await tallied()).toEqual({ 0: 2, 1: 998 });
-    expect(await appliance.sql('SELECT key FROM holdfast.data_migration_failures ORDER BY key')).toEqual([{ key: ['3'] }, { key: ['700'] }]);
+    expect(await appliance.sql('SELECT key FROM holdfast.data_migration_failures ORDER BY key')).toEqual([
+      { key: ['3'] },
+      { key: ['700'] },
+    ]);
   });
 });
 
 test('interrupted by Ctrl-C: exit 130, and the next run goes on where it was', async () => {
   await fill(20_000);
-  appliance.migration('001_add', batch(`table: 'users', size: 50, targetMs: 10, up: async ({ n }) => ({ n: n + 1 })`));
+  appliance.migration(
+    '001_add',
+    batch(`table: 'users', size: 50, targetMs: 10, up: async ({ n }) => ({ n: n + 1 })`),
+  );
   const child = appliance.start(['--json']);
   const end = ended(child);
   child.stdout?.on('data', (chunk: Buffer) => {
@@ -232,7 +260,10 @@ test('interrupted by Ctrl-C: exit 130, and the next run goes on where it was', a
   });
   const { exitCode, events } = await end;
   expect(exitCode).toBe(130);
-  expect(events.at(-1)).toMatchObject({ ok: false, error: expect.stringContaining('The next run goes on with it') });
+  expect(events.at(-1)).toMatchObject({
+    ok: false,
+    error: expect.stringContaining('The next run goes on with it'),
+  });
   const { 1: done = 0 } = await tallied();
   expect(done).toBeGreaterThan(0);
   expect(done).toBeLessThan(20_000);
@@ -241,7 +272,10 @@ test('interrupted by Ctrl-C: exit 130, and the next run goes on where it was', a
 
   const again = await appliance.run('--json');
   expect(again.events).toContainEqual(
-    expect.objectContaining({ type: 'migration-log', message: expect.stringMatching(new RegExp(`^goes on after .*: ${done} rows were done$`)) }),
+    expect.objectContaining({
+      type: 'migration-log',
+      message: expect.stringMatching(new RegExp(`^goes on after .*: ${done} rows were done$`)),
+    }),
   );
   expect(await tallied()).toEqual({ 1: 20_000 });
 });

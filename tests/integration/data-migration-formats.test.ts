@@ -166,7 +166,9 @@ test('a client that is generated elsewhere and paths of a tsconfig', async () =>
   writeFileSync(join(backend, 'src/shared/amount.ts'), 'export const amount = 1;\n');
   writeFileSync(
     join(backend, 'tsconfig.json'),
-    JSON.stringify({ compilerOptions: { paths: { '@shared/*': ['./src/shared/*'] }, experimentalDecorators: true } }),
+    JSON.stringify({
+      compilerOptions: { paths: { '@shared/*': ['./src/shared/*'] }, experimentalDecorators: true },
+    }),
   );
   appliance.write(
     '001_paths.ts',
@@ -179,21 +181,60 @@ export const migration = { id: '001_paths', up: async (prisma) => { await prisma
 
 describe('refused before anything runs', () => {
   const refused: Readonly<Record<string, readonly [name: string, text: string, message: RegExp]>> = {
-    'no export': ['002_nothing.ts', 'const x = 1;\n', /002_nothing\.ts: it does not export "migration"; see template\.ts/],
-    'a wrong id': ['002_wrong.ts', "export const migration = { id: '003_wrong', up() {} };", /its id is "003_wrong" but must equal the file's name, "002_wrong"/],
-    'the placeholder': ['002_new.ts', "export const migration = { id: 'CHANGE_ME_TO_MATCH_FILENAME', up() {} };", /its id is still the template's; set it to "002_new"/],
+    'no export': [
+      '002_nothing.ts',
+      'const x = 1;\n',
+      /002_nothing\.ts: it does not export "migration"; see template\.ts/,
+    ],
+    'a wrong id': [
+      '002_wrong.ts',
+      "export const migration = { id: '003_wrong', up() {} };",
+      /its id is "003_wrong" but must equal the file's name, "002_wrong"/,
+    ],
+    'the placeholder': [
+      '002_new.ts',
+      "export const migration = { id: 'CHANGE_ME_TO_MATCH_FILENAME', up() {} };",
+      /its id is still the template's; set it to "002_new"/,
+    ],
     'no up': ['002_no_up.ts', "export const migration = { id: '002_no_up' };", /"up" is not a function/],
-    'a syntax error': ['002_syntax.ts', 'export const migration = {\n  id: ;\n};', /002_syntax\.ts:2: it does not load: /],
-    'an import that is not there': ['002_import.ts', "import './missing.ts'; export const migration = { id: '002_import', up() {} };", /002_import\.ts: it does not load: .*missing/],
-    'a file that ends the process when it is imported': ['002_exit.ts', "process.exit(0); export const migration = { id: '002_exit', up() {} };", /002_exit\.ts: it does not load: it ended the process/],
-    'a failure that would be printed and forgotten': ['002_swallow.ts', 'async function main() {}\nmain().catch(console.error);', /002_swallow\.ts:2: a failure would end with exit 0/],
-    'a script without a number': ['backfill_x.ts', 'async function main() {}\nmain();', /mv backfill_x\.ts 002_backfill_x\.ts/],
+    'a syntax error': [
+      '002_syntax.ts',
+      'export const migration = {\n  id: ;\n};',
+      /002_syntax\.ts:2: it does not load: /,
+    ],
+    'an import that is not there': [
+      '002_import.ts',
+      "import './missing.ts'; export const migration = { id: '002_import', up() {} };",
+      /002_import\.ts: it does not load: .*missing/,
+    ],
+    'a file that ends the process when it is imported': [
+      '002_exit.ts',
+      "process.exit(0); export const migration = { id: '002_exit', up() {} };",
+      /002_exit\.ts: it does not load: it ended the process/,
+    ],
+    'a failure that would be printed and forgotten': [
+      '002_swallow.ts',
+      'async function main() {}\nmain().catch(console.error);',
+      /002_swallow\.ts:2: a failure would end with exit 0/,
+    ],
+    'a script without a number': [
+      'backfill_x.ts',
+      'async function main() {}\nmain();',
+      /mv backfill_x\.ts 002_backfill_x\.ts/,
+    ],
     'a misspelled name': ['2_x.ts', '', /2_x\.ts: the name must look like 001_what_it_does\.ts/],
-    'an id twice': ['001_good.sql', 'SELECT 1;', /001_good\.sql and 001_good\.ts: one id twice|001_good\.ts and 001_good\.sql: one id twice/],
+    'an id twice': [
+      '001_good.sql',
+      'SELECT 1;',
+      /001_good\.sql and 001_good\.ts: one id twice|001_good\.ts and 001_good\.sql: one id twice/,
+    ],
   };
 
   test.for(Object.entries(refused))('%s', async ([, [name, text, message]]) => {
-    appliance.migration('001_good', `  async up(prisma) { await prisma.$executeRaw\`UPDATE users SET n = 1\`; },`);
+    appliance.migration(
+      '001_good',
+      `  async up(prisma) { await prisma.$executeRaw\`UPDATE users SET n = 1\`; },`,
+    );
     appliance.write(name, text);
     const { exitCode, stderr } = await appliance.run();
     expect(stderr).toMatch(message);

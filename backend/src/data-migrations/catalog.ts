@@ -72,8 +72,9 @@ export async function checkFiles(
     ...(await findForgotten(catalog)),
     ...inspected.flatMap(({ inspection }) => inspection.problems),
     ...modules.flatMap(({ file }, index) => {
-      const problem = described[index]?.problem;
-      return problem === undefined ? [] : [`${path.basename(file.path)}: ${problem}`];
+      const { problem, line } = described[index] ?? {};
+      const where = line === undefined ? '' : `:${line}`;
+      return problem === undefined ? [] : [`${path.basename(file.path)}${where}: ${problem}`];
     }),
   ];
   if (problems.length > 0) {

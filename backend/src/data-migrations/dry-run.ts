@@ -42,6 +42,7 @@ export async function tryOut(
     session.join();
     const sequences = await readSequences(session.client);
     await work(session);
+    await verifyStillOpen(session.client);
     return {
       changes: await readChanges(session.client, onlooker),
       warnings: describeSequences(sequences, await readSequences(session.client)),
@@ -49,6 +50,17 @@ export async function tryOut(
   } finally {
     await session.client.query('ROLLBACK').catch(() => {});
     await Promise.all([session.end(), onlooker.end().catch(() => {})]);
+  }
+}
+
+/** @throws Error when the migration ended the transaction by itself: what it did afterwards was not tried. */
+async function verifyStillOpen(client: Client): Promise<void> {
+  try {
+    await client.query('SELECT FROM holdfast_dry_run');
+  } catch (error) {
+    throw new Error('it ends the transaction that it is tried in: take its COMMIT or ROLLBACK out', {
+      cause: error,
+    });
   }
 }
 
@@ -111,7 +123,12 @@ async function readSamples(
     `SELECT to_jsonb(t) AS row FROM ${table} t WHERE age(t.xmin) <= ${age} LIMIT ${SAMPLES}`,
   );
   if (after.rows.length > 0) {
-    const before = await readByKey(onlooker, table, key, after.rows.map(({ row }) => row));
+    const before = await readByKey(
+      onlooker,
+      table,
+      key,
+      after.rows.map(({ row }) => row),
+    );
     return after.rows.map(({ row }) => ({ before: before.get(keyOf(key, row)) ?? null, after: row }));
   }
   // Nothing but deleted rows: others still see them, marked with the number of who deleted them.

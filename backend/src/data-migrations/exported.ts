@@ -1,5 +1,6 @@
 import { pathToFileURL } from 'node:url';
 import type { PrismaClient } from '../generated/client.ts';
+import { findLine } from './location.ts';
 import type { DataMigration, MigrationContext, VerificationReport } from './migration.ts';
 import type { Description, Job } from './protocol.ts';
 import { describeError } from './refusal.ts';
@@ -28,7 +29,11 @@ export async function describeExport(job: Job): Promise<Description> {
   try {
     exported = await import(pathToFileURL(job.file).href);
   } catch (error) {
-    return { id: undefined, hasDown: false, problem: `it does not load: ${describeError(error)}` };
+    const line = findLine(error, job.file);
+    return {
+      ...{ id: undefined, hasDown: false, problem: `it does not load: ${describeError(error)}` },
+      ...(line === undefined ? {} : { line }),
+    };
   }
   const found = find(exported);
   if (found === undefined)

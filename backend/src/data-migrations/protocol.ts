@@ -20,6 +20,8 @@ export interface Description {
   readonly requiredBefore?: string;
   readonly hasDown: boolean;
   readonly problem?: string;
+  /** Where it is, when that is known. */
+  readonly line?: number;
 }
 
 /** How `up` or `down` ended, when it ended well. */

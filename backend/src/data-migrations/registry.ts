@@ -30,7 +30,7 @@ export function parseRegistry(text: string, where: string): Registry {
   const problem = (reason: string): Refusal =>
     new Refusal(
       EXIT.refused,
-      `cannot read the registry ${where}: ${reason}. Nothing was run. Bring it back from a backup, or correct it to {"migrations":[{"id","appliedAt","executionTimeMs","status"}]}; do not delete it, or every migration runs again`,
+      `cannot read the registry ${where}: ${reason}. Nothing was run. Bring it back from a backup, or correct it to {"migrations":[{"id","appliedAt","executionTimeMs","status"}]}. Do not delete it, unless the database remembers what was applied: then it is rebuilt`,
     );
   let value: unknown;
   try {

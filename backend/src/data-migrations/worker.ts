@@ -7,6 +7,7 @@ import { tryOut } from './dry-run.ts';
 import { describeExport, findMigration, type Runnable } from './exported.ts';
 import type { MigrationContext, VerificationReport } from './migration.ts';
 import { openPrisma } from './prisma-client.ts';
+import { findLine } from './location.ts';
 import { createProgress } from './progress.ts';
 import type { Done, FromWorker, Job, ToWorker } from './protocol.ts';
 import { describeError } from './refusal.ts';
@@ -148,14 +149,6 @@ function toPlain(value: unknown): unknown {
   }
 }
 
-function locate(error: unknown, file: string): string {
-  const stack = error instanceof Error ? (error.stack ?? '') : '';
-  const name = path.basename(file);
-  const at = stack.lastIndexOf(`${name}:`);
-  const line = at === -1 ? undefined : /^\d+/.exec(stack.slice(at + name.length + 1))?.[0];
-  return line === undefined ? '' : ` (${name}:${line})`;
-}
-
 process.on('disconnect', () => process.exit(1));
 // Both are for the engine: a Ctrl-C reaches the whole group.
 process.on('SIGINT', () => {});
@@ -163,7 +156,8 @@ process.on('SIGTERM', () => {});
 
 let current: Job | undefined;
 const fail = (error: unknown): void => {
-  const where = current === undefined ? '' : locate(error, current.file);
+  const line = current && findLine(error, current.file);
+  const where = line === undefined ? '' : ` (${path.basename(current?.file ?? '')}:${line})`;
   void leave({ type: 'failed', error: `${describeError(error)}${where}` }, 1);
 };
 process.on('uncaughtException', fail);
