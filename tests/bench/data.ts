@@ -113,12 +113,17 @@ try {
   const contenders: readonly (readonly [name: string, measured: Measured])[] = [
     ['one UPDATE for all', single],
     ["batch, set: 'n = n + 1'", await migrate(batch(`set: 'n = n + 1'`), rows)],
-    ['batch, rows: changes of a whole batch', await migrate(batch('rows: (rows) => rows.map(({ n }) => ({ n: n + 1 }))'), rows)],
+    [
+      'batch, rows: changes of a whole batch',
+      await migrate(batch('rows: (rows) => rows.map(({ n }) => ({ n: n + 1 }))'), rows),
+    ],
     ['batch, up: row by row', await migrate(batch('up: ({ n }) => ({ n: n + 1 })'), rows)],
     ['the usual loop: read 1000, update each', usual],
   ];
   console.log(`${rows.toLocaleString('en-US')} rows, each changed once\n`);
-  console.log(`${''.padEnd(40)}${'rows/s'.padStart(10)}${'of one UPDATE'.padStart(15)}${'of the loop'.padStart(13)}${'peak MB'.padStart(9)}`);
+  console.log(
+    `${''.padEnd(40)}${'rows/s'.padStart(10)}${'of one UPDATE'.padStart(15)}${'of the loop'.padStart(13)}${'peak MB'.padStart(9)}`,
+  );
   for (const [name, { rowsPerSecond, megabytes }] of contenders)
     console.log(
       name.padEnd(40) +
@@ -127,7 +132,9 @@ try {
         (rowsPerSecond / usual.rowsPerSecond).toFixed(1).padStart(13) +
         (megabytes === undefined ? '-' : megabytes.toFixed(0)).padStart(9),
     );
-  console.log(`\nrun.sh --status with 1,000 migrations: ${(await medianOfStatus()).toFixed(0)} ms (median of 11)`);
+  console.log(
+    `\nrun.sh --status with 1,000 migrations: ${(await medianOfStatus()).toFixed(0)} ms (median of 11)`,
+  );
 } finally {
   await appliance.stop();
 }

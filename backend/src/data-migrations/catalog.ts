@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { discoverMigrations, numberOf, type Discovery, type MigrationFile } from './discovery.ts';
-import { checksumOf, inspectFile, type Inspection } from './inspection.ts';
+import { checksumOf } from './checksum.ts';
+import type { Inspection } from './inspection.ts';
 import type { Limits } from './limits.ts';
 import { EXIT, Refusal } from './refusal.ts';
 import { isDone, type State } from './states.ts';
@@ -58,6 +59,8 @@ export async function checkFiles(
   files: readonly MigrationFile[],
   { url, limits }: { readonly url: string; readonly limits: Limits },
 ): Promise<Inspected[]> {
+  // The parser takes longer to load than a status takes; only a run needs it.
+  const { inspectFile } = await import('./inspection.ts');
   const inspected = await Promise.all(
     files.map(async (file) => ({ file, inspection: await inspectFile(file.path) })),
   );
@@ -89,6 +92,7 @@ export async function checkFiles(
 
 /** Scripts without a number: nobody knows when they should run, and left alone they never would. */
 async function findForgotten({ unnumbered, files }: Catalog): Promise<string[]> {
+  const { inspectFile } = await import('./inspection.ts');
   const found: string[] = [];
   let next = Math.max(0, ...files.map(numberOf));
   for (const file of unnumbered) {

@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parse, type AnyNode, type CallExpression, type Program } from 'acorn';
 import { transform, type Loader } from 'esbuild';
+import { checksumOf } from './checksum.ts';
 import { describeError } from './refusal.ts';
 
 /** How a file is to be run. Found out by reading it: a script must not be imported only to look at it. */
@@ -20,13 +20,6 @@ export interface Inspection {
   /** For a script: it asks for `up` or `down` as its argument. */
   readonly takesDirection: boolean;
   readonly problems: readonly string[];
-}
-
-/** SHA-256 of a text; a checkout on another system has other line endings, and the same migration. */
-export function checksumOf(text: string): string {
-  return createHash('sha256')
-    .update(text.replaceAll('\r\n', '\n').replace(/^\uFEFF/, ''))
-    .digest('hex');
 }
 
 /** Reads a migration's file and says how it is to be run, and what is wrong with it. Nothing of it is executed. */

@@ -17,6 +17,8 @@ const GRACE_MS = 5_000;
 
 /** tsx understands what people write: decorators, parameter properties, paths of a tsconfig, require(). */
 const LOADER = ['--import', import.meta.resolve('tsx')];
+/** A small nursery: rows come and go by the thousand, and with Node's own one they fill twice the memory, no faster. */
+const FLAGS = ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=2'];
 const WORKER = path.join(import.meta.dirname, 'worker.ts');
 const GUARD = path.join(import.meta.dirname, 'script-guard.mjs');
 
@@ -164,7 +166,7 @@ async function runWorker(
 
 function start(args: readonly string[], limits: Limits, env: Readonly<Record<string, string>>): ChildProcess {
   const memory = limits.memoryMb === undefined ? [] : [`--max-old-space-size=${limits.memoryMb}`];
-  return spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...memory, ...args], {
+  return spawn(process.execPath, [...FLAGS, ...memory, ...args], {
     cwd: PACKAGE,
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],

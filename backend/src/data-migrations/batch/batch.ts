@@ -6,7 +6,7 @@ import { Session } from '../session.ts';
 import { inDatabase, inMemory, type Failure, type Position, type Positions } from './cursor.ts';
 import { Health } from './health.ts';
 import type { BatchOptions, BatchResult, BatchRow, RowChanges } from './options.ts';
-import { nextSize, isPassing, RETRIES } from './pace.ts';
+import { isPassing, LARGEST_IN_MEMORY, LARGEST_ON_SERVER, nextSize, RETRIES } from './pace.ts';
 import { openModel, openTable, type Chunk, type Source } from './source.ts';
 import { updateRange } from './update-range.ts';
 import { writeChanges, type Change } from './write-changes.ts';
@@ -120,6 +120,7 @@ class Run {
     const total = left === undefined ? undefined : left + first.done + first.failed;
     let size = this.#options.size ?? DEFAULT_SIZE;
     let retries = 0;
+    const largest = this.#options.set === undefined ? LARGEST_IN_MEMORY : LARGEST_ON_SERVER;
     for (;;) {
       signal.throwIfAborted();
       await health.hold(signal);
@@ -130,7 +131,12 @@ class Run {
         const { done, failed, finished } = position;
         progress(done + failed, finished ? done + failed : total);
         if (finished) return { done, failed, wasFinished: false };
-        size = nextSize(size, performance.now() - startedAt, this.#options.targetMs ?? DEFAULT_TARGET_MS);
+        size = nextSize(
+          size,
+          performance.now() - startedAt,
+          this.#options.targetMs ?? DEFAULT_TARGET_MS,
+          largest,
+        );
       } catch (error) {
         if (!isPassing(error) || (retries += 1) > RETRIES) throw error;
         size = Math.max(1, Math.floor(size / 2));

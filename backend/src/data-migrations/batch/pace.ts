@@ -1,7 +1,9 @@
 /** So often a batch is tried again in a row before it counts as failed. */
 export const RETRIES = 10;
 
-const LARGEST = 50_000;
+/** Rows that come through this process are held in memory; those of a statement on the server are not. */
+export const LARGEST_IN_MEMORY = 5_000;
+export const LARGEST_ON_SERVER = 100_000;
 
 // Not the rows' fault: lock and statement timeouts, deadlocks, serialization.
 const PASSING = new Set(['55P03', '57014', '40P01', '40001']);
@@ -16,7 +18,7 @@ export function isPassing(error: unknown): boolean {
 }
 
 /** A size that takes about as long as it should; never more than twice or less than half of what it was. */
-export function nextSize(size: number, tookMs: number, targetMs: number): number {
+export function nextSize(size: number, tookMs: number, targetMs: number, largest: number): number {
   const factor = Math.min(2, Math.max(0.5, targetMs / Math.max(1, tookMs)));
-  return Math.min(LARGEST, Math.max(1, Math.round(size * factor)));
+  return Math.min(largest, Math.max(1, Math.round(size * factor)));
 }
