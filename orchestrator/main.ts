@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { Command, CommanderError } from 'commander';
 import type { Program } from './appliance/appliance.ts';
 import { registerBackup } from './commands/backup.ts';
+import { registerBench } from './commands/bench.ts';
 import { registerConfig } from './commands/config.ts';
 import { registerDemo } from './commands/demo.ts';
 import { registerDoctor } from './commands/doctor.ts';
@@ -87,6 +88,7 @@ async function main(argv: readonly string[]): Promise<number> {
   command.commandsGroup('Developing:');
   registerDemo(command, act);
   registerTest(command, act);
+  registerBench(command, act);
   try {
     await command.parseAsync(namesNoCommand(argv) ? [...argv, 'status'] : [...argv], { from: 'user' });
   } catch (error) {

@@ -5,7 +5,7 @@ import { execa } from 'execa';
 /*
  * How long an operator waits for `./run.sh status`, against a bare Node and the budget of 250 ms:
  *
- *     node tests/bench/status.ts PATH
+ *     ./run.sh bench status PATH
  *
  * PATH is an appliance that is set up: a checkout with a run.sh, or one that ours is pointed at with --appliance.
  */
@@ -15,7 +15,7 @@ const budgetMs = 250;
 
 const path = process.argv[2];
 if (path === undefined) {
-  console.error('usage: node tests/bench/status.ts PATH    (an appliance that is set up)');
+  console.error('usage: ./run.sh bench status PATH    (an appliance that is set up)');
   process.exit(2);
 }
 const appliance = resolve(path);

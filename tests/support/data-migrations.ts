@@ -59,7 +59,10 @@ export class DataMigrations {
     const one = new DataMigrations(root, await startPostgres(settings));
     for (const part of parts) cpSync(join(backend, part), join(one.backend, part), { recursive: true });
     symlinkSync(join(backend, 'node_modules'), join(one.backend, 'node_modules'));
-    await execa('node_modules/.bin/prisma', ['generate'], { cwd: one.backend, env: variables });
+    await execa(process.execPath, [join(backend, 'node_modules/prisma/build/index.js'), 'generate'], {
+      cwd: one.backend,
+      env: variables,
+    });
     await one.reset();
     return one;
   }

@@ -1,8 +1,8 @@
 import type { DataMigration } from '../../src/data-migrations/migration.ts';
 
 /**
- * Copy this file to NNN_what_it_does.ts (the next free number, small letters, digits and underscores), set the id to
- * the file's name without ".ts", and read README.md beside it. Say here why the data must change.
+ * "run.sh --new NAME" copies this file to the next number, with its id. By hand: NNN_what_it_does.ts (the next free
+ * number, small letters, digits, underscores), and the id is that without ".ts". README.md beside it tells the rest.
  */
 export const migration: DataMigration = {
   id: 'CHANGE_ME_TO_MATCH_FILENAME',
@@ -13,14 +13,23 @@ export const migration: DataMigration = {
     return (await prisma.machine.count({ where: { location: '' } })) > 0;
   },
 
-  // Safe to run again from its start: it finds the rows that still need the change, and only those.
-  async up(prisma, { log, signal }) {
-    signal.throwIfAborted();
-    const { count } = await prisma.machine.updateMany({
+  // Each row once, whatever happens in between. Without batch: find the rows that still need the change, and only those.
+  async up(_prisma, { batch }) {
+    await batch({
+      model: 'Machine',
       where: { location: '' },
-      data: { location: 'unknown' },
+      up: ({ name }) => ({ location: `with ${name}` }),
     });
-    log(`${count} machines got a location`);
+  },
+
+  // Optional. False, or { ok: false, ... }, fails the migration, and the update with it.
+  async verify(prisma) {
+    return (await prisma.machine.count({ where: { location: '' } })) === 0;
+  },
+
+  // Optional: what "--down" calls.
+  async down(_prisma, { batch }) {
+    await batch({ table: 'machines', where: `location = 'with ' || name`, set: `location = ''` });
   },
 };
 

@@ -28,14 +28,24 @@ export async function showStatus(request: Request): Promise<void> {
 export async function readStatus(directory: string | undefined): Promise<Summary> {
   const catalog = await openCatalog(directory);
   const registry = await readRegistry(catalog.registryFile);
-  const { rows, problem } = await askRows();
+  const { rows, problem } = await askRowsIfThere();
   const { states, warnings } = reconcile(registry, rows);
   const aged = await findAged(catalog, rows ?? [], states);
   const all = [...catalog.warnings, ...(problem ?? []), ...warnings, ...aged];
   return summarize(catalog.files, states, rows ?? [], [...catalog.problems, ...all]);
 }
 
-async function askRows(): Promise<{ rows: Row[] | undefined; problem?: string[] }> {
+/** @throws Refusal when the database does not answer. */
+async function askRows(url: string, timeoutMs?: number): Promise<Row[] | undefined> {
+  const client = await connect(url, timeoutMs);
+  try {
+    return await readRows(client);
+  } finally {
+    await client.end();
+  }
+}
+
+async function askRowsIfThere(): Promise<{ rows: Row[] | undefined; problem?: string[] }> {
   let url: string;
   try {
     url = readDatabaseUrl();
@@ -43,12 +53,7 @@ async function askRows(): Promise<{ rows: Row[] | undefined; problem?: string[] 
     return { rows: undefined, problem: ['DATABASE_URL is not set: this is what registry.json says'] };
   }
   try {
-    const client = await connect(url, 2_000);
-    try {
-      return { rows: await readRows(client) };
-    } finally {
-      await client.end();
-    }
+    return { rows: await askRows(url, 2_000) };
   } catch {
     return { rows: undefined, problem: ['the database does not answer: this is what registry.json says'] };
   }
@@ -79,7 +84,7 @@ export async function writeNew(request: Request, words: string): Promise<void> {
   if (!existsSync(template))
     throw new Refusal(EXIT.refused, `cannot write ${id}.ts: ${template} is missing. Bring it back from git`);
   const text = (await readFile(template, 'utf8'))
-    .replace(/\n\/\*\*\n \* Copy this file[\s\S]*?\*\//, '\n/** Why the data must change. */')
+    .replace(/\n\/\*\*\n \* "run.sh --new NAME"[\s\S]*?\*\//, '\n/** Why the data must change. */')
     .replaceAll(PLACEHOLDER_ID, id);
   await writeFile(file, text, { flag: 'wx' });
   if (request.json) console.log(JSON.stringify({ type: 'result', ok: true, id, file }));
@@ -94,8 +99,7 @@ export async function planRun(request: Request, report: Report, signal: AbortSig
   const url = readDatabaseUrl();
   const catalog = await openCatalog(request.directory);
   const registry = await readRegistry(catalog.registryFile);
-  const client = await connect(url);
-  const rows = await readRows(client).finally(() => client.end());
+  const rows = await askRows(url);
   const { states, warnings } = reconcile(registry, rows);
   for (const message of [...catalog.warnings, ...warnings]) report({ type: 'warning', message });
   const files = pendingFiles(catalog, states, request.only);

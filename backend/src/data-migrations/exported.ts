@@ -63,10 +63,10 @@ function describe(found: Found, id: string): Description {
   };
 }
 
-function findProblem(parts: Parts, id: string, isClass: boolean): string | undefined {
-  const own = parts.id ?? (isClass ? parts.name : undefined);
+function findProblem(parts: Parts, id: string, asClass: boolean): string | undefined {
+  const own = parts.id ?? (asClass ? parts.name : undefined);
   if (own === PLACEHOLDER_ID) return `its id is still the template's; set it to "${id}"`;
-  if (parts.id === undefined && !isClass) return `it has no id; set it to "${id}"`;
+  if (parts.id === undefined && !asClass) return `it has no id; set it to "${id}"`;
   if (parts.id !== undefined && parts.id !== id)
     return `its id is ${JSON.stringify(parts.id)} but must equal the file's name, "${id}"`;
   if (typeof parts.up !== 'function') return '"up" is not a function';
@@ -86,12 +86,12 @@ export function findMigration(
 ): Runnable {
   const found = find(exported);
   if (found === undefined) throw new Error('it does not export "migration"; see template.ts');
-  const isClass = 'class' in found;
-  const parts = isClass ? (instantiate(found.class, prisma, loggerOf(context)) as Parts) : found.object;
-  const problem = findProblem(parts, id, isClass);
+  const asClass = 'class' in found;
+  const parts = asClass ? (instantiate(found.class, prisma, loggerOf(context)) as Parts) : found.object;
+  const problem = findProblem(parts, id, asClass);
   if (problem !== undefined) throw new Error(problem);
   // Classes are written for a context that holds the client; objects get the client itself.
-  const first = isClass ? asContext(prisma, context) : prisma;
+  const first = asClass ? asContext(prisma, context) : prisma;
   const call = async (name: 'shouldRun' | 'up' | 'down' | 'verify'): Promise<unknown> => {
     const method = parts[name] as Method | undefined;
     return await method?.call(parts, first, context);
@@ -117,8 +117,8 @@ function find(exported: unknown): Found | undefined {
     if (isObject(place) && ('up' in place || 'id' in place)) return { object: place };
   }
   const values = [...Object.values(exported), ...(isObject(fallback) ? Object.values(fallback) : [])];
-  const class_ = values.find(isClass);
-  if (class_) return { class: class_ };
+  const first = values.find(isClass);
+  if (first) return { class: first };
   if ('up' in exported) return { object: exported };
   return exported['migration'] === undefined ? undefined : { object: exported['migration'] as Parts };
 }
@@ -137,11 +137,11 @@ function isClass(value: unknown): value is Class {
  * Hands in what a constructor asks for, by the names of its parameters: a logger where it asks for one, the client
  * otherwise. There is no container here that would know of other services.
  */
-function instantiate(class_: Class, prisma: unknown, logger: unknown): object {
-  const source = Function.prototype.toString.call(class_);
+function instantiate(of: Class, prisma: unknown, logger: unknown): object {
+  const source = Function.prototype.toString.call(of);
   const parameters = /\bconstructor\s*\(([^)]*)\)/.exec(source)?.[1] ?? '';
   const names = parameters.split(',').map((one) => one.trim().split(/[\s=:]/)[0] ?? '');
-  return new class_(...names.filter(Boolean).map((name) => (/log/i.test(name) ? logger : prisma)));
+  return new of(...names.filter(Boolean).map((name) => (/log/i.test(name) ? logger : prisma)));
 }
 
 function loggerOf({ log }: MigrationContext): Record<string, (...args: unknown[]) => void> {

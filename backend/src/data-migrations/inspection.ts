@@ -146,7 +146,8 @@ function declaredFunctions(program: Program): ReadonlySet<string> {
 function exportsSomething(program: Program): boolean {
   return program.body.some(
     (node) =>
-      /^Export/.test(node.type) || (node.type === 'ExpressionStatement' && assignsExports(node.expression)),
+      node.type.startsWith('Export') ||
+      (node.type === 'ExpressionStatement' && assignsExports(node.expression)),
   );
 }
 

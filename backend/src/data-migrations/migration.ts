@@ -20,7 +20,7 @@ export interface MigrationContext {
   readonly batch: (options: BatchOptions) => Promise<BatchResult>;
 }
 
-/** What `up` or `down` may return. `success: false` is a failure, however politely it was returned. */
+/** What `up` or `down` may return, or nothing. `success: false` is a failure, however politely it was returned. */
 export interface MigrationResult {
   readonly success?: boolean;
   readonly recordsProcessed?: number;
@@ -43,10 +43,14 @@ export interface DataMigration {
   readonly description?: string;
   /** False: there is nothing to do here, which is recorded as "not-needed". Must only read. */
   shouldRun?(prisma: PrismaClient, context: MigrationContext): Promise<boolean> | boolean;
-  /** Must be safe to run again from the start: an interrupted or failed one is. `context.batch` resumes by itself. */
-  up(prisma: PrismaClient, context: MigrationContext): Promise<MigrationResult | unknown>;
+  /**
+   * Must be safe to run again from the start: an interrupted or failed one is. `context.batch` resumes by itself.
+   *
+   * @returns a MigrationResult, or anything else, which is no failure
+   */
+  up(prisma: PrismaClient, context: MigrationContext): Promise<unknown>;
   /** Takes back what `up` did. Without it the migration cannot be rolled back. */
-  down?(prisma: PrismaClient, context: MigrationContext): Promise<MigrationResult | unknown>;
+  down?(prisma: PrismaClient, context: MigrationContext): Promise<unknown>;
   /** Looks whether what `up` promised is true. False fails the migration, and the update with it. */
   verify?(prisma: PrismaClient): Promise<boolean | VerificationReport> | boolean | VerificationReport;
   /** Free text for people. */

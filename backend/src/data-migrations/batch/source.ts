@@ -158,9 +158,9 @@ export async function openModel(
 }
 
 function findModel(prisma: PrismaClient, name: string): Model {
-  const models =
-    (prisma as unknown as { _runtimeDataModel?: { models: Record<string, Model> } })._runtimeDataModel
-      ?.models ?? {};
+  // Where a generated client keeps what the schema says; it has no other name for it.
+  const data: unknown = Reflect.get(prisma, '_runtimeDataModel');
+  const { models } = (data ?? { models: {} }) as { models: Readonly<Record<string, Model>> };
   const found = Object.hasOwn(models, name) ? models[name] : undefined;
   if (found === undefined)
     throw new Error(`batch: there is no model "${name}" (there are ${Object.keys(models).join(', ')})`);

@@ -64,7 +64,9 @@ function scalarText(value: unknown): string {
   if (value instanceof Uint8Array) return `\\x${Buffer.from(value).toString('hex')}`;
   if (typeof value === 'object' && value !== null) {
     // Prisma's decimals say themselves; anything else is meant as JSON.
-    return 'toFixed' in value ? String(value) : JSON.stringify(value);
+    return 'toFixed' in value && typeof value.toFixed === 'function'
+      ? String((value.toFixed as () => unknown)())
+      : JSON.stringify(value);
   }
   return String(value);
 }
