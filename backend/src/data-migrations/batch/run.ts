@@ -1,0 +1,185 @@
+import type { PrismaClient } from '../../generated/client.ts';
+import { describeError } from '../refusal.ts';
+import type { Session } from '../session.ts';
+import type { Failure, Position, Positions } from './cursor.ts';
+import { Health } from './health.ts';
+import type { BatchOptions, BatchResult, BatchRow, RowChanges } from './options.ts';
+import { isPassing, LARGEST_IN_MEMORY, LARGEST_ON_SERVER, nextSize, RETRIES } from './pace.ts';
+import type { Chunk, Source } from './source.ts';
+import { updateRange } from './update-range.ts';
+import { writeChanges, type Change } from './write-changes.ts';
+
+const DEFAULT_SIZE = 1000;
+const DEFAULT_TARGET_MS = 500;
+// A batch that waits for a lock keeps others waiting behind it.
+const LIMITS = `SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '60s'`;
+
+/** What one batch works with; it owns none of it. */
+export interface RunParts {
+  readonly options: BatchOptions;
+  readonly session: Session;
+  /** On the same session. */
+  readonly prisma: PrismaClient;
+  readonly source: Source;
+  readonly positions: Positions;
+  readonly signal: AbortSignal;
+  readonly log: (message: string) => void;
+  readonly progress: (done: number, total?: number) => void;
+}
+
+/** Goes through the rows from where the batch was left, one transaction after the other. */
+export class BatchRun {
+  readonly #parts: RunParts;
+
+  constructor(parts: RunParts) {
+    this.#parts = parts;
+  }
+
+  async finish(): Promise<BatchResult> {
+    const { signal, log, progress } = this.#parts;
+    const health = new Health(this.#parts.session.client, log);
+    const first = await this.#parts.session.transaction(async () => await this.#parts.positions.take());
+    if (first.finished) return { done: first.done, failed: first.failed, wasFinished: true };
+    if (first.cursor !== undefined)
+      log(`goes on after ${first.cursor.join(', ')}: ${first.done} rows were done`);
+    const left = await this.#parts.source.estimate(first.cursor);
+    const total = left === undefined ? undefined : left + first.done + first.failed;
+    let size = this.#parts.options.size ?? DEFAULT_SIZE;
+    let retries = 0;
+    const largest = this.#parts.options.set === undefined ? LARGEST_IN_MEMORY : LARGEST_ON_SERVER;
+    for (;;) {
+      signal.throwIfAborted();
+      await health.hold(signal);
+      const startedAt = performance.now();
+      try {
+        const position = await this.#parts.session.transaction(async () => await this.#step(size));
+        retries = 0;
+        const { done, failed, finished } = position;
+        progress(done + failed, finished ? done + failed : total);
+        if (finished) return { done, failed, wasFinished: false };
+        size = nextSize(
+          size,
+          performance.now() - startedAt,
+          this.#parts.options.targetMs ?? DEFAULT_TARGET_MS,
+          largest,
+        );
+      } catch (error) {
+        if (!isPassing(error) || (retries += 1) > RETRIES) throw error;
+        size = Math.max(1, Math.floor(size / 2));
+        log(`${describeError(error)}; again with ${size} rows`);
+        await new Promise((resolve) => setTimeout(resolve, 100 * 2 ** Math.min(retries, 6)));
+      }
+    }
+  }
+
+  /** One batch, within a transaction: the rows, and how far they reach. */
+  async #step(size: number): Promise<Position> {
+    await this.#parts.session.client.query(LIMITS);
+    const position = await this.#parts.positions.take();
+    if (this.#parts.options.set !== undefined)
+      return await this.#stepBySql(position, size, this.#parts.options.set);
+    const chunk = await this.#parts.source.read(position.cursor, size);
+    const failures: Failure[] = [];
+    await this.#work(chunk, failures);
+    const next: Position = {
+      cursor: chunk.keys.at(-1) ?? position.cursor,
+      done: position.done + chunk.rows.length - failures.length,
+      failed: position.failed + failures.length,
+      // Not when there were fewer than asked for: some may have come in the meantime.
+      finished: chunk.rows.length === 0,
+    };
+    this.#refuseTooMany(next.failed, failures);
+    await this.#parts.positions.save(next, failures);
+    return next;
+  }
+
+  async #stepBySql(position: Position, size: number, set: string): Promise<Position> {
+    const where = typeof this.#parts.options.where === 'string' ? this.#parts.options.where : undefined;
+    const { count, last } = await updateRange(this.#parts.session.client, this.#parts.source.target, {
+      set,
+      where,
+      after: position.cursor,
+      size,
+    });
+    const next = {
+      ...position,
+      cursor: last ?? position.cursor,
+      done: position.done + count,
+      finished: last === undefined,
+    };
+    await this.#parts.positions.save(next, []);
+    return next;
+  }
+
+  /** Does the rows together; where they fail and some may, half by half, until the ones are found that do. */
+  async #work(chunk: Chunk, failures: Failure[]): Promise<void> {
+    if (chunk.rows.length === 0) return;
+    if ((this.#parts.options.maxFailures ?? 0) === 0) {
+      await this.#apply(chunk);
+      return;
+    }
+    try {
+      await this.#parts.session.transaction(async () => await this.#apply(chunk));
+    } catch (error) {
+      if (isPassing(error)) throw error;
+      if (chunk.rows.length === 1) {
+        failures.push({ key: chunk.keys[0] ?? [], reason: describeError(error) });
+        return;
+      }
+      const middle = Math.ceil(chunk.rows.length / 2);
+      await this.#work({ rows: chunk.rows.slice(0, middle), keys: chunk.keys.slice(0, middle) }, failures);
+      await this.#work({ rows: chunk.rows.slice(middle), keys: chunk.keys.slice(middle) }, failures);
+    }
+  }
+
+  async #apply(chunk: Chunk): Promise<void> {
+    const changes: Change[] = [];
+    const add = (values: RowChanges | undefined | void, index: number): void => {
+      const key = chunk.keys[index];
+      if (values && key)
+        changes.push({
+          key,
+          values: Object.fromEntries(
+            Object.entries(values).map(([name, value]) => [this.#parts.source.columnOf(name), value]),
+          ),
+        });
+    };
+    const { rows, up } = this.#parts.options;
+    if (rows !== undefined) {
+      const all = (await rows(chunk.rows, this.#parts.prisma)) ?? [];
+      if (all.length > chunk.rows.length)
+        throw new Error(`batch: "rows" returned ${all.length} changes for ${chunk.rows.length} rows`);
+      all.forEach(add);
+    } else if (up !== undefined) {
+      for (const [index, row] of chunk.rows.entries()) add(await this.#one(up, row, chunk, index), index);
+    }
+    await writeChanges(this.#parts.session.client, this.#parts.source.target, changes);
+  }
+
+  async #one(
+    up: NonNullable<BatchOptions['up']>,
+    row: BatchRow,
+    chunk: Chunk,
+    index: number,
+  ): Promise<RowChanges | void> {
+    try {
+      const result = up(row, this.#parts.prisma);
+      return result instanceof Promise ? await result : result;
+    } catch (error) {
+      if (isPassing(error)) throw error;
+      const key = this.#parts.source.target.key
+        .map((column, at) => `${column}=${chunk.keys[index]?.[at]}`)
+        .join(', ');
+      throw new Error(`row ${key}: ${describeError(error)}`, { cause: error });
+    }
+  }
+
+  #refuseTooMany(failed: number, failures: readonly Failure[]): void {
+    const most = this.#parts.options.maxFailures ?? 0;
+    if (failed <= most) return;
+    const [first] = failures;
+    throw new Error(
+      `batch: ${failed} rows failed, and ${most} may; the first of the last ones: ${first?.key.join(', ')}: ${first?.reason}`,
+    );
+  }
+}
