@@ -63,11 +63,7 @@ export async function collectRun(start: Start, reply: FastifyReply): Promise<Fas
  * Answers with the events as they come, one JSON object a line; the last one is the result. Empty lines keep the
  * connection alive. What is refused before anything ran has its own status; afterwards it can only be 200.
  */
-export async function streamRun(
-  start: Start,
-  reply: FastifyReply,
-  heartbeatMs = HEARTBEAT_MS,
-): Promise<FastifyReply> {
+export async function streamRun(start: Start, reply: FastifyReply): Promise<FastifyReply> {
   const body = new PassThrough();
   const { promise: opened, resolve: open } = Promise.withResolvers<number>();
   const write = (text: string): void => {
@@ -78,7 +74,7 @@ export async function streamRun(
   const heartbeat = setInterval(() => {
     open(200);
     write('\n');
-  }, heartbeatMs);
+  }, HEARTBEAT_MS);
   const relay = async (): Promise<void> => {
     const outcome = await start((event) => {
       write(`${JSON.stringify(event)}\n`);
