@@ -42,5 +42,8 @@ await test('an engine that ends without a result is told, and what it said on st
   engine.stop();
   const outcome = await running;
   assert(!outcome.ok);
-  assert.match(outcome.error, /^cannot say how the data migrations went: their process ended too soon \(SIGTERM\)/);
+  assert.match(
+    outcome.error,
+    /^cannot say how the data migrations went: their process ended too soon \(SIGTERM\)/,
+  );
 });

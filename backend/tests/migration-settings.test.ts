@@ -25,19 +25,25 @@ await test('a key of 24 characters is taken as it is', () => {
 
 const BAD_KEYS = [
   [KEY.slice(1), /^cannot start the backend: DEVELOPER_KEY has fewer than 24 characters\. Set one made by/],
-  [`${KEY} with spaces`, /^cannot start the backend: DEVELOPER_KEY holds characters that no header can carry/],
+  [
+    `${KEY} with spaces`,
+    /^cannot start the backend: DEVELOPER_KEY holds characters that no header can carry/,
+  ],
   [`${KEY}\n`, /no header can carry/],
   [`${KEY}ä`, /no header can carry/],
 ] as const;
 
 for (const [key, reason] of BAD_KEYS)
   await test(`refused, without repeating it: the key ${JSON.stringify(key)}`, () => {
-    assert.throws(() => parseMigrationSettings({ DEVELOPER_KEY: key }), (error: unknown) => {
-      assert(error instanceof EnvironmentError);
-      assert.match(error.message, reason);
-      assert(!error.message.includes(key.trim()));
-      return true;
-    });
+    assert.throws(
+      () => parseMigrationSettings({ DEVELOPER_KEY: key }),
+      (error: unknown) => {
+        assert(error instanceof EnvironmentError);
+        assert.match(error.message, reason);
+        assert(!error.message.includes(key.trim()));
+        return true;
+      },
+    );
   });
 
 await test('outside of production each switch works by itself', () => {
@@ -83,7 +89,10 @@ await test('in production both switches with a reason are enough', () => {
 });
 
 await test('in production an update that is under way is enough: as its child, or behind its gate', async () => {
-  assert.equal(parseMigrationSettings({ ...PRODUCTION, ...RUN, HOLDFAST_RUN: '/state/runs/1' }).atStart, 'run');
+  assert.equal(
+    parseMigrationSettings({ ...PRODUCTION, ...RUN, HOLDFAST_RUN: '/state/runs/1' }).atStart,
+    'run',
+  );
   const folder = await mkdtemp(path.join(tmpdir(), 'a gate '));
   try {
     const gateFile = path.join(folder, 'gate');

@@ -13,7 +13,12 @@ import { createFakeEngine, DONE, type FakeEngine } from './support/fake-engine.t
 const LOOK = [['--status']];
 const RUN = [['--status'], []];
 const POLL_MS = 5;
-const OFF: MigrationSettings = { developerKey: undefined, atStart: 'nothing', reason: undefined, gateFile: undefined };
+const OFF: MigrationSettings = {
+  developerKey: undefined,
+  atStart: 'nothing',
+  reason: undefined,
+  gateFile: undefined,
+};
 
 let folder = '';
 let log = '';
@@ -55,7 +60,10 @@ await test('told to look: what is pending stands in the log, and nothing runs', 
   const engine = engineWith(['001_a'], ['002_b']);
   await start({ atStart: 'look' }, engine);
   assert.deepEqual(engine.asked, LOOK);
-  assert.match(log, /"pending":\["001_a"\],"failed":\["002_b"\],"msg":"data migrations: 1 pending, 1 failed"/);
+  assert.match(
+    log,
+    /"pending":\["001_a"\],"failed":\["002_b"\],"msg":"data migrations: 1 pending, 1 failed"/,
+  );
   assert.match(log, /data migrations: a gap/);
 });
 
@@ -84,7 +92,9 @@ await test('a failure stands in the log, and does not reach the backend', async 
 });
 
 await test('a look that fails stands in the log, and nothing is run', async () => {
-  const engine = createFakeEngine(() => ({ outcome: { ok: false, exitCode: 2, error: 'cannot read the registry' } }));
+  const engine = createFakeEngine(() => ({
+    outcome: { ok: false, exitCode: 2, error: 'cannot read the registry' },
+  }));
   await start({ atStart: 'run' }, engine);
   assert.deepEqual(engine.asked, LOOK);
   assert.match(log, /"level":50.*cannot read the registry/);
