@@ -1,27 +1,21 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { createServer, type IncomingHttpHeaders, type RequestListener, type Server } from 'node:http';
+import type { RequestListener } from 'node:http';
 import { afterEach, beforeEach, mock, test } from 'node:test';
 import { parseArguments } from '../src/data-migrations/arguments.ts';
 import { Refusal } from '../src/data-migrations/refusal.ts';
 import { runRemotely } from '../src/data-migrations/remote.ts';
 import type { Event } from '../src/data-migrations/reporter.ts';
+import { json, lines, StubBackend } from './support/stub-backend.ts';
 
 const KEY = 'the right key, said by nobody'.replaceAll(' ', '-');
 const DONE = { type: 'result', ok: true, message: 'Data migrations: done.' };
 
-interface Asked {
-  readonly line: string;
-  readonly headers: IncomingHttpHeaders;
-}
-
-const servers: Server[] = [];
-let asked: Asked[] = [];
+let backend = new StubBackend();
 let events: Event[] = [];
 let stderr = '';
 let stdout = '';
 beforeEach(() => {
-  asked = [];
+  backend = new StubBackend();
   events = [];
   stderr = '';
   stdout = '';
@@ -30,38 +24,8 @@ beforeEach(() => {
 });
 afterEach(() => {
   mock.restoreAll();
-  for (const server of servers.splice(0)) {
-    server.closeAllConnections();
-    server.close();
-  }
+  backend.close();
 });
-
-/** The address of a healthy backend that answers everything else so. */
-async function serve(answer: RequestListener, health: () => number = () => 200): Promise<string> {
-  const server = createServer((request, response) => {
-    if (request.url === '/health') return void response.writeHead(health()).end('{}');
-    asked.push({ line: `${request.method} ${request.url}`, headers: request.headers });
-    return answer(request, response);
-  });
-  servers.push(server);
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  return `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`;
-}
-
-const json =
-  (status: number, body: unknown, headers: Record<string, string> = {}): RequestListener =>
-  (_request, response) =>
-    void response
-      .writeHead(status, { 'content-type': 'application/json', ...headers })
-      .end(JSON.stringify(body));
-const lines =
-  (status: number, ...all: unknown[]): RequestListener =>
-  (_request, response) =>
-    void response
-      .writeHead(status, { 'content-type': 'application/x-ndjson' })
-      .end(all.map((one) => (one === '' ? '\n' : `${JSON.stringify(one)}\n`)).join(''));
 
 async function run(url: string, args: readonly string[], key: string | null = KEY, signal?: AbortSignal) {
   const environment = key === null ? {} : { DEVELOPER_KEY: key };
@@ -91,14 +55,14 @@ const ASKED = [
 for (const [args, line] of ASKED)
   await test(`${JSON.stringify(args)} is ${line}, and its events are passed on`, async () => {
     const started = { type: 'run-started', pending: 1, applied: 0 };
-    const url = await serve(lines(200, started, '', DONE));
+    const url = await backend.serve(lines(200, started, '', DONE));
     await run(`${url}/`, args);
     assert.deepEqual(
-      asked.map((one) => one.line),
+      backend.asked.map((one) => one.line),
       [line],
     );
-    assert.equal(asked[0]?.headers['developer-key'], KEY);
-    assert.equal(asked[0]?.headers.accept, 'application/x-ndjson');
+    assert.equal(backend.asked[0]?.headers['developer-key'], KEY);
+    assert.equal(backend.asked[0]?.headers.accept, 'application/x-ndjson');
     assert.deepEqual(events, [started, DONE]);
     assert.equal(stderr, '');
   });
@@ -111,21 +75,21 @@ await test('--status looks as it does here', async () => {
     migrations: [{ id: '001_a', state: 'COMPLETED' }],
     warnings: [],
   };
-  const url = await serve(json(200, summary));
+  const url = await backend.serve(json(200, summary));
   await run(url, ['--status']);
   assert.equal(stdout, 'applied: 1\n  001_a\npending: 0\nfailed: 0');
   stdout = '';
   await run(url, ['--status', '--json']);
   assert.deepEqual(JSON.parse(stdout), summary);
   assert.deepEqual(
-    asked.map((one) => one.line),
+    backend.asked.map((one) => one.line),
     ['GET /migration/status', 'GET /migration/status'],
   );
 });
 
 await test('--list looks as it does here', async () => {
   const list = { migrations: [{ id: '001_a', state: 'PENDING', description: 'Moves it.' }] };
-  const url = await serve(json(200, list));
+  const url = await backend.serve(json(200, list));
   await run(url, ['--list']);
   assert.equal(stdout, '001_a [PENDING] Moves it.');
   stdout = '';
@@ -135,13 +99,13 @@ await test('--list looks as it does here', async () => {
 
 await test('the exit code is the one that the engine has there', async () => {
   const failed = { type: 'result', ok: false, exitCode: 4, error: 'another runner is at it' };
-  assert.equal(await refused(run(await serve(lines(409, failed)), [])), '4 another runner is at it');
+  assert.equal(await refused(run(await backend.serve(lines(409, failed)), [])), '4 another runner is at it');
   const answer = json(422, {
     ok: false,
     exitCode: 2,
     error: { code: 'x', message: 'cannot read the registry' },
   });
-  assert.equal(await refused(run(await serve(answer), ['--status'])), '2 cannot read the registry');
+  assert.equal(await refused(run(await backend.serve(answer), ['--status'])), '2 cannot read the registry');
 });
 
 const REFUSED: readonly (readonly [string, RequestListener, RegExp])[] = [
@@ -161,13 +125,13 @@ const REFUSED: readonly (readonly [string, RequestListener, RegExp])[] = [
 for (const [what, answer, reason] of REFUSED)
   for (const args of [[], ['--status']])
     await test(`refused: ${what}, asked for ${JSON.stringify(args)}`, async () => {
-      assert.match(await refused(run(await serve(answer), args)), reason);
+      assert.match(await refused(run(await backend.serve(answer), args)), reason);
       // Above all the key did not follow the redirect.
-      assert.equal(asked.length, 1);
+      assert.equal(backend.asked.length, 1);
     });
 
 await test('a connection that breaks in the middle: exit 1, and how to look', async () => {
-  const url = await serve((_request, response) => {
+  const url = await backend.serve((_request, response) => {
     response.writeHead(200, { 'content-type': 'application/x-ndjson' });
     response.write(`${JSON.stringify({ type: 'run-started', pending: 1, applied: 0 })}\n`, () =>
       response.destroy(),
@@ -181,19 +145,19 @@ await test('a connection that breaks in the middle: exit 1, and how to look', as
 });
 
 await test('an answer that ends without a result is a broken one', async () => {
-  const url = await serve(lines(200, { type: 'run-started', pending: 1, applied: 0 }));
+  const url = await backend.serve(lines(200, { type: 'run-started', pending: 1, applied: 0 }));
   assert.match(await refused(run(url, [])), /^1 cannot say how .*it ended without a result/);
 });
 
 await test('a backend that dies before it answers may have begun', async () => {
-  const url = await serve((request) => void request.socket.destroy());
+  const url = await backend.serve((request) => void request.socket.destroy());
   assert.match(await refused(run(url, [])), /^1 cannot say how the data migrations went/);
   assert.match(await refused(run(url, ['--status'])), /^2 cannot ask .*Is it still running\?/);
 });
 
 await test('interrupted: the exit code of the signal, and that the backend goes on', async () => {
   const controller = new AbortController();
-  const url = await serve((_request, response) => {
+  const url = await backend.serve((_request, response) => {
     response.writeHead(200, { 'content-type': 'application/x-ndjson' });
     response.write('\n', () => controller.abort(new Refusal(130, 'stopped by SIGINT')));
   });
@@ -206,7 +170,7 @@ await test('interrupted: the exit code of the signal, and that the backend goes 
 
 await test('waits until the backend is healthy, and says so once', async () => {
   let answers = 0;
-  const url = await serve(lines(200, DONE), () => {
+  const url = await backend.serve(lines(200, DONE), () => {
     answers += 1;
     return answers < 3 ? 503 : 200;
   });
@@ -217,8 +181,8 @@ await test('waits until the backend is healthy, and says so once', async () => {
 });
 
 await test('not healthy in time: exit 2, nothing was asked', async () => {
-  const url = await serve(lines(200, DONE));
-  servers[0]?.close();
+  const url = await backend.serve(lines(200, DONE));
+  backend.close();
   assert.match(
     await refused(run(url, ['--wait', '100ms'])),
     /^2 cannot ask \S+: it was not healthy within 0\.1 s \(.*ECONNREFUSED.*\)\. Nothing was run/,
@@ -226,7 +190,7 @@ await test('not healthy in time: exit 2, nothing was asked', async () => {
 });
 
 await test('refused before anything is sent: no key, a key that no header can carry, a password in the URL', async () => {
-  const url = await serve(lines(200, DONE));
+  const url = await backend.serve(lines(200, DONE));
   assert.match(await refused(run(url, [], null)), /^2 .*: no developer key was given\. Set DEVELOPER_KEY/);
   assert.match(await refused(run(url, [], '')), /no developer key was given/);
   const said = await refused(run(url, [], 'schlüssel\u2603'));
@@ -235,13 +199,13 @@ await test('refused before anything is sent: no key, a key that no header can ca
   const withPassword = await refused(run(url.replace('//', '//user:secret@'), []));
   assert.match(withPassword, /^2 .*: give --backend-url without a user name and password/);
   assert(!withPassword.includes('secret'));
-  assert.deepEqual(asked, []);
+  assert.deepEqual(backend.asked, []);
 });
 
 await test('a key by the flag is used, with a warning', async () => {
-  const url = await serve(lines(200, DONE));
+  const url = await backend.serve(lines(200, DONE));
   await run(url, ['--developer-key', 'by-the-flag'], KEY);
-  assert.equal(asked[0]?.headers['developer-key'], 'by-the-flag');
+  assert.equal(backend.asked[0]?.headers['developer-key'], 'by-the-flag');
   assert.match(stderr, /^warning: --developer-key is visible in the process list/);
 });
 

@@ -1,15 +1,11 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { request as httpRequest, type ClientRequest, type IncomingMessage } from 'node:http';
 import { afterEach, mock, test } from 'node:test';
-import { setTimeout } from 'node:timers/promises';
-import { fastify, type FastifyInstance } from 'fastify';
-import { answerErrors } from '../src/error-answers.ts';
+import type { FastifyInstance } from 'fastify';
 import type { PrismaClient } from '../src/generated/client.ts';
 import type { Outcome } from '../src/migration-engine.ts';
-import { addMigrationRoutes } from '../src/routes/migrations.ts';
 import { buildServer } from '../src/server.ts';
-import { createFakeEngine, DONE, type FakeEngine } from './support/fake-engine.ts';
+import { createFakeEngine, type FakeEngine } from './support/fake-engine.ts';
+import { GuardedServer } from './support/guarded-server.ts';
 
 const KEY = 'the right key, said by nobody';
 const headers = { 'developer-key': KEY };
@@ -20,31 +16,22 @@ const ROUTES = [
   ['POST', '/migration/run/001_a'],
 ] as const;
 
-let app: FastifyInstance;
-let log = '';
+let guarded: GuardedServer | undefined;
 afterEach(async () => {
-  app.server.closeAllConnections();
-  await app.close();
+  await guarded?.close();
   mock.timers.reset();
 });
 
-async function serve(engine: FakeEngine, isUpdating = false): Promise<void> {
-  log = '';
-  app = fastify({
-    logger: { level: 'trace', stream: { write: (line: string) => void (log += line) } },
-    ajv: { customOptions: { removeAdditional: false } },
-  });
-  answerErrors(app);
-  const parts = { key: KEY, engine, isUpdating: () => isUpdating };
-  app.register(async (guarded) => await addMigrationRoutes(guarded, parts), { prefix: '/migration' });
-  await app.ready();
+async function serve(engine: FakeEngine, isUpdating = false): Promise<FastifyInstance> {
+  guarded = await GuardedServer.start(KEY, engine, isUpdating);
+  return guarded.app;
 }
 
 const refusal = (exitCode: number, error: string): Outcome => ({ ok: false, exitCode, error });
 
 await test('without a key the routes are not there, like any other that is not', async () => {
   const build = { commit: 'unknown', release: 'unknown' };
-  app = buildServer({ prisma: {} as PrismaClient, build, logLevel: 'silent', migrations: undefined });
+  const app = buildServer({ prisma: {} as PrismaClient, build, logLevel: 'silent', migrations: undefined });
   for (const [method, url] of ROUTES) {
     const answer = await app.inject({ method, url, headers });
     const unknown = await app.inject({ method, url: '/unknown', headers });
@@ -56,7 +43,7 @@ await test('without a key the routes are not there, like any other that is not',
 await test('with a key they are there', async () => {
   const build = { commit: 'unknown', release: 'unknown' };
   const migrations = { key: KEY, engine: createFakeEngine(), isUpdating: () => false };
-  app = buildServer({ prisma: {} as PrismaClient, build, logLevel: 'silent', migrations });
+  const app = buildServer({ prisma: {} as PrismaClient, build, logLevel: 'silent', migrations });
   for (const [method, url] of ROUTES)
     assert.equal((await app.inject({ method, url, headers })).statusCode, 200, url);
 });
@@ -72,7 +59,7 @@ for (const [what, key] of [
 ] as const)
   await test(`401, and nothing is asked of the engine: ${what}`, async () => {
     const engine = createFakeEngine();
-    await serve(engine);
+    const app = await serve(engine);
     const given: Record<string, string> = key === undefined ? {} : { 'developer-key': key };
     for (const [method, url] of ROUTES) {
       const answer = await app.inject({ method, url, headers: given });
@@ -85,7 +72,7 @@ for (const [what, key] of [
 await test('after five wrong keys the address is answered 429 for a minute, with the right key too; others are not', async () => {
   mock.timers.enable({ apis: ['Date'], now: Date.now() });
   const engine = createFakeEngine();
-  await serve(engine);
+  const app = await serve(engine);
   const ask = async (given: Record<string, string>, remoteAddress = '192.0.2.1') =>
     await app.inject({ url: '/migration/status', headers: given, remoteAddress });
   for (let attempt = 1; attempt <= 5; attempt += 1)
@@ -104,7 +91,7 @@ await test('after five wrong keys the address is answered 429 for a minute, with
 });
 
 await test('requests with the right key, or without any, are not counted', async () => {
-  await serve(createFakeEngine());
+  const app = await serve(createFakeEngine());
   for (let attempt = 1; attempt <= 10; attempt += 1) {
     assert.equal((await app.inject({ url: '/migration/status', headers })).statusCode, 200);
     assert.equal((await app.inject({ url: '/migration/status' })).statusCode, 401);
@@ -113,13 +100,13 @@ await test('requests with the right key, or without any, are not counted', async
 
 await test('no key is ever in the log, not even a wrong one', async () => {
   const outcome = refusal(1, 'cannot apply data migration 001_a: no');
-  await serve(createFakeEngine(() => ({ outcome })));
+  const app = await serve(createFakeEngine(() => ({ outcome })));
   await app.inject({ method: 'POST', url: '/migration/run', headers });
   await app.inject({ method: 'POST', url: '/migration/run', headers: { 'developer-key': 'nearly right' } });
-  assert.match(log, /cannot apply data migration 001_a: no/);
-  assert.match(log, /"statusCode":401/);
-  assert(!log.includes(KEY));
-  assert(!log.includes('nearly right'));
+  assert.match(guarded?.log ?? '', /cannot apply data migration 001_a: no/);
+  assert.match(guarded?.log ?? '', /"statusCode":401/);
+  assert(!guarded?.log.includes(KEY));
+  assert(!guarded?.log.includes('nearly right'));
 });
 
 const ASKED = [
@@ -134,7 +121,7 @@ const ASKED = [
 for (const [url, args] of ASKED)
   await test(`POST ${url} asks for ${JSON.stringify(args)}`, async () => {
     const engine = createFakeEngine();
-    await serve(engine);
+    const app = await serve(engine);
     assert.equal((await app.inject({ method: 'POST', url, headers })).statusCode, 200);
     assert.deepEqual(engine.asked, [args]);
   });
@@ -149,7 +136,7 @@ for (const url of [
 ])
   await test(`400 instead of a run: POST ${url}`, async () => {
     const engine = createFakeEngine();
-    await serve(engine);
+    const app = await serve(engine);
     const answer = await app.inject({ method: 'POST', url: `/migration${url}`, headers });
     assert.equal(answer.statusCode, 400);
     assert.deepEqual(engine.asked, []);
@@ -165,7 +152,9 @@ const OUTCOMES = [
 
 for (const [outcome, status, code] of OUTCOMES)
   await test(`exit ${outcome.ok ? 0 : outcome.exitCode} is ${status} ${code}, as JSON and as events`, async () => {
-    await serve(createFakeEngine(() => ({ events: [{ type: 'warning', message: 'w' }], outcome })));
+    const app = await serve(
+      createFakeEngine(() => ({ events: [{ type: 'warning', message: 'w' }], outcome })),
+    );
     const { ok: _ok, ...failed } = outcome as Extract<Outcome, { ok: false }>;
 
     const asked = await app.inject({ url: '/migration/status', headers });
@@ -188,9 +177,9 @@ await test('the answer holds the events without the progress, and counts the lin
   const line = { type: 'migration-log', id: '001_a', message: 'm' };
   const events = [
     { type: 'migration-progress', id: '001_a', done: 1 },
-    ...Array<typeof line>(1_002).fill(line),
+    ...Array.from({ length: 1_002 }, () => line),
   ];
-  await serve(createFakeEngine(() => ({ events })));
+  const app = await serve(createFakeEngine(() => ({ events })));
   const answer = (await app.inject({ method: 'POST', url: '/migration/run', headers })).json();
   assert.deepEqual([answer.ok, answer.exitCode, answer.message], [true, 0, 'Data migrations: done.']);
   assert.equal(answer.events.length, 1_001);
@@ -200,77 +189,10 @@ await test('the answer holds the events without the progress, and counts the lin
 
 await test('503 while an update may still be rolled back; looking is allowed', async () => {
   const engine = createFakeEngine();
-  await serve(engine, true);
+  const app = await serve(engine, true);
   const refused = await app.inject({ method: 'POST', url: '/migration/run', headers });
   assert.equal(refused.statusCode, 503);
   assert.equal(refused.json().error.code, 'updating');
   assert.equal((await app.inject({ url: '/migration/list', headers })).statusCode, 200);
   assert.deepEqual(engine.asked, [['--list']]);
-});
-
-/** The answer of a server that really listens, as it begins. */
-async function begin(): Promise<{ request: ClientRequest; response: IncomingMessage }> {
-  const address = await app.listen({ port: 0, host: '127.0.0.1' });
-  const accept = 'application/x-ndjson';
-  const request = httpRequest(`${address}/migration/run`, {
-    method: 'POST',
-    headers: { ...headers, accept },
-  });
-  const [response] = (await once(request.end(), 'response')) as [IncomingMessage];
-  response.on('error', () => {});
-  return { request, response };
-}
-
-await test('events arrive while the run goes on, and a client that hangs up does not end it', async () => {
-  const { promise: until, resolve: finish } = Promise.withResolvers<void>();
-  const engine = createFakeEngine(() => ({ events: [{ type: 'run-started', pending: 1 }], until }));
-  await serve(engine);
-  const { request, response } = await begin();
-  const [first] = (await once(response, 'data')) as [Buffer];
-  assert.equal(response.statusCode, 200);
-  assert.deepEqual(JSON.parse(first.toString()), { type: 'run-started', pending: 1 });
-  assert.equal(engine.finished, 0);
-
-  request.destroy();
-  await setTimeout(50);
-  finish();
-  await setTimeout(50);
-  assert.equal(engine.finished, 1);
-  assert.match(log, /Data migrations: done\./);
-});
-
-await test('a client that does not read is dropped, and the run goes on', async () => {
-  const engine = createFakeEngine();
-  let told = 0;
-  engine.run = async (_args, onEvent = () => {}) => {
-    for (told = 0; told < 64; told += 1) {
-      onEvent({ type: 'migration-log', id: '001_a', message: 'm'.repeat(1024 * 1024) });
-      await setTimeout(1);
-    }
-    return DONE;
-  };
-  await serve(engine);
-  const { request, response } = await begin();
-  while (told < 64) await setTimeout(5);
-  let text = '';
-  response.on('data', (chunk: Buffer) => void (text += chunk.toString()));
-  await new Promise((resolve) => response.once('close', resolve));
-  request.destroy();
-  assert(text.length < 32 * 1024 * 1024, `${text.length} characters came`);
-  assert(!text.includes('"result"'));
-});
-
-await test('empty lines keep a connection alive on which nothing happens', async () => {
-  mock.timers.enable({ apis: ['setInterval'] });
-  const { promise: until, resolve: finish } = Promise.withResolvers<void>();
-  await serve(createFakeEngine(() => ({ until, outcome: refusal(1, 'late') })));
-  const accept = 'application/x-ndjson';
-  const answer = app.inject({ method: 'POST', url: '/migration/run', headers: { ...headers, accept } });
-  await setTimeout(50);
-  mock.timers.tick(15_000);
-  mock.timers.tick(15_000);
-  finish();
-  const { statusCode, body } = await answer;
-  assert.equal(statusCode, 200);
-  assert.equal(body, `\n\n${JSON.stringify({ type: 'result', ...refusal(1, 'late') })}\n`);
 });

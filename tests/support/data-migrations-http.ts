@@ -4,6 +4,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
+import { Client } from 'pg';
 import { freePort, waitUntil, type PostgresServer } from '../fixtures/schema-engine/postgres-server.ts';
 
 const source = join(import.meta.dirname, '..', '..', 'backend');
@@ -52,8 +53,10 @@ export class BuiltBackend {
     rmSync(join(this.migrations, 'registry.json'), { force: true });
   }
 
-  put(name: string, text: string): void {
-    writeFileSync(join(this.migrations, name), text);
+  /** Writes a data migration with the body of its `up(prisma, { log })`. */
+  put(up: string, { id = '002_test', says = '' } = {}): void {
+    const text = `export const migration = { id: '${says || id}', description: 'A test.', async up(prisma, { log }) { ${up} } };\n`;
+    writeFileSync(join(this.migrations, `${id}.ts`), text);
   }
 
   /** Starts the built code; it may still be about to refuse. */
@@ -90,6 +93,20 @@ export class BuiltBackend {
   }
 }
 
+/** A migration waits here until the test lets go. */
+export const WAIT = 'await prisma.$executeRaw`SELECT pg_advisory_lock_shared(42)`;';
+
+/** Lets migrations wait until `letGo`, or the end. */
+export async function holdMigrations(url: string) {
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  await client.query('SELECT pg_advisory_lock(42)');
+  return {
+    letGo: async () => await client.query('SELECT pg_advisory_unlock_all()'),
+    end: async () => await client.end(),
+  };
+}
+
 /** A backend's process, with all that it says. */
 export class RunningBackend {
   readonly child: ChildProcess;
@@ -106,12 +123,10 @@ export class RunningBackend {
   }
 
   async untilItAnswers(): Promise<void> {
-    await waitUntil(`the backend answers (${this.output})`, async () =>
-      fetch(`${this.url}/health`).then(
-        ({ status }) => status === 200,
-        () => false,
-      ),
-    );
+    await waitUntil(`the backend answers (${this.output})`, async () => {
+      const answer = await fetch(`${this.url}/health`).catch(() => undefined);
+      return answer?.status === 200;
+    });
   }
 
   async untilItSays(text: string): Promise<void> {
