@@ -67,7 +67,6 @@ export async function streamRun(start: Start, reply: FastifyReply): Promise<Fast
   const body = new PassThrough();
   const { promise: opened, resolve: open } = Promise.withResolvers<number>();
   const write = (text: string): void => {
-    if (body.destroyed) return;
     body.write(text);
     if (body.writableLength > UNREAD_BYTES) body.destroy();
   };

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { afterEach, mock, test } from 'node:test';
-import type { FastifyInstance } from 'fastify';
 import type { PrismaClient } from '../src/generated/client.ts';
 import type { Outcome } from '../src/migration-engine.ts';
 import { buildServer } from '../src/server.ts';
@@ -22,7 +21,7 @@ afterEach(async () => {
   mock.timers.reset();
 });
 
-async function serve(engine: FakeEngine, isUpdating = false): Promise<FastifyInstance> {
+async function serve(engine: FakeEngine, isUpdating = false): Promise<GuardedServer['app']> {
   guarded = await GuardedServer.start(KEY, engine, isUpdating);
   return guarded.app;
 }

@@ -4,11 +4,11 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
-import { fastify, type FastifyBaseLogger } from 'fastify';
 import type { Outcome } from '../src/migration-engine.ts';
 import type { MigrationSettings } from '../src/migration-settings.ts';
 import { migrateAtStart } from '../src/startup-migrations.ts';
 import { createFakeEngine, DONE, type FakeEngine } from './support/fake-engine.ts';
+import { createLog } from './support/guarded-server.ts';
 
 const LOOK = [['--status']];
 const RUN = [['--status'], []];
@@ -22,11 +22,11 @@ const OFF: MigrationSettings = {
 
 let folder = '';
 let log = '';
-let logger: FastifyBaseLogger;
+let logger: ReturnType<typeof createLog>;
 beforeEach(async () => {
   folder = await mkdtemp(path.join(tmpdir(), 'a gate '));
   log = '';
-  logger = fastify({ logger: { stream: { write: (line: string) => void (log += line) } } }).log;
+  logger = createLog((line) => void (log += line));
 });
 afterEach(async () => {
   await rm(folder, { recursive: true });

@@ -1,4 +1,4 @@
-import { fastify, type FastifyInstance } from 'fastify';
+import { fastify, type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import { answerErrors } from '../../src/error-answers.ts';
 import type { MigrationEngine } from '../../src/migration-engine.ts';
 import { addMigrationRoutes } from '../../src/routes/migrations.ts';
@@ -30,4 +30,9 @@ export class GuardedServer {
     this.app.server.closeAllConnections();
     await this.app.close();
   }
+}
+
+/** A log of the backend's kind, line by line. */
+export function createLog(write: (line: string) => void): FastifyBaseLogger {
+  return fastify({ logger: { stream: { write } } }).log;
 }
