@@ -2,25 +2,37 @@ import type { FastifyInstance } from 'fastify';
 import { readBuildInfo } from './build-info.ts';
 import { openDatabase, type Database } from './database.ts';
 import { EnvironmentError, parseEnvironment } from './environment.ts';
+import { createEngine } from './migration-engine.ts';
+import { isGateClosed, parseMigrationSettings } from './migration-settings.ts';
 import { buildServer } from './server.ts';
+import { migrateAtStart } from './startup-migrations.ts';
 
 /** Requests in flight get this long; with the disconnecting after it, the end comes within ten seconds. */
 const DRAIN_MS = 8_000;
 
 /**
- * Starts the API. There is no background work here: a worker that is added must not run while the file exists that
- * HOLDFAST_GATE_FILE names, because until the update is committed everything written may still be rolled back. Refusing outside requests in that
- * time is the updater's part.
+ * Starts the API. Its only background work is the data migrations of AUTO_MIGRATE, which wait as any worker must that
+ * is added: while the file exists that HOLDFAST_GATE_FILE names, everything written may still be rolled back. Refusing
+ * outside requests in that time is the updater's part.
  */
 async function start(): Promise<void> {
   const environment = parseEnvironment(process.env);
+  const settings = parseMigrationSettings(process.env);
   const database = openDatabase(environment.databaseUrl, (error) =>
     app.log.warn({ err: error }, 'a database session was lost'),
   );
+  const engine = createEngine(environment.databaseUrl, (line) => app.log.warn(`data migrations: ${line}`));
+  const { developerKey: key, gateFile } = settings;
   const app = buildServer({
     prisma: database.prisma,
     build: await readBuildInfo(),
     logLevel: environment.logLevel,
+    migrations: key === undefined ? undefined : { key, engine, isUpdating: () => isGateClosed(gateFile) },
+  });
+  const stopping = new AbortController();
+  app.addHook('preClose', async () => {
+    stopping.abort();
+    engine.stop();
   });
   stopOnSignal(app, database);
   try {
@@ -32,6 +44,7 @@ async function start(): Promise<void> {
       { cause: error },
     );
   }
+  await migrateAtStart(settings, engine, app.log, stopping.signal);
 }
 
 /**

@@ -5,19 +5,22 @@ import type { PrismaClient } from './generated/client.ts';
 import { addDepartmentRoutes } from './routes/departments.ts';
 import { addHealthRoutes } from './routes/health.ts';
 import { addMachineRoutes } from './routes/machines.ts';
+import { addMigrationRoutes, type MigrationParts } from './routes/migrations.ts';
 
 /** What the server needs; it owns none of it. */
 export interface ServerParts {
   readonly prisma: PrismaClient;
   readonly build: BuildInfo;
   readonly logLevel: string;
+  /** Undefined: there are no migration routes. */
+  readonly migrations: MigrationParts | undefined;
 }
 
 /**
  * Builds the API without listening. Bodies are taken at their word: a number in quotes is refused, not converted, and
  * an unknown property is an error, not dropped in silence.
  */
-export function buildServer({ prisma, build, logLevel }: ServerParts): FastifyInstance {
+export function buildServer({ prisma, build, logLevel, migrations }: ServerParts): FastifyInstance {
   const app = fastify({
     logger: { level: logLevel },
     bodyLimit: 64 * 1024,
@@ -32,5 +35,7 @@ export function buildServer({ prisma, build, logLevel }: ServerParts): FastifyIn
     },
     { prefix: '/api' },
   );
+  if (migrations)
+    app.register(async (guarded) => await addMigrationRoutes(guarded, migrations), { prefix: '/migration' });
   return app;
 }

@@ -19,6 +19,10 @@ export interface Request {
   /** A running backend that is to do it, instead of this process. */
   readonly backendUrl: string | undefined;
   readonly developerKey: string | undefined;
+  /** The key came by the flag, and stands in the process list. */
+  readonly isKeyVisible: boolean;
+  /** So long may that backend take to be healthy. */
+  readonly healthTimeoutMs: number;
   readonly limits: Limits;
 }
 
@@ -44,6 +48,7 @@ Without a command: runs every data migration that is not applied yet, in order.
                         --status, --list, --only); waits until it is healthy
   --developer-key KEY   for that; better as DEVELOPER_KEY in the environment,
                         since a flag is visible in the process list
+  --wait 60s            so long may it take to be healthy
 
 ID is the file's name without its ending, or its number.
 
@@ -68,10 +73,13 @@ const OPTIONS = {
   directory: { type: 'string' },
   'backend-url': { type: 'string' },
   'developer-key': { type: 'string' },
+  wait: { type: 'string' },
 } as const;
 
 const COMMANDS = ['help', 'status', 'list', 'dry-run', 'new', 'retry', 'rerun', 'skip', 'down'] as const;
 const REMOTE = new Set(['run', 'dry-run', 'status', 'list']);
+/** The backend's own affair. */
+const LOCAL = ['directory', 'timeout', 'memory'] as const;
 
 type Values = ReturnType<typeof parse>;
 
@@ -93,6 +101,9 @@ export function parseArguments(argv: readonly string[], variables: NodeJS.Proces
   const backendUrl = readBackendUrl(values);
   if (backendUrl !== undefined && !REMOTE.has(command))
     throw badUsage(`--${command} is done where the migrations are, not through --backend-url`);
+  const local = LOCAL.find((name) => backendUrl !== undefined && values[name] !== undefined);
+  if (local !== undefined)
+    throw badUsage(`--${local} is set where the migrations are, not through --backend-url`);
   const timeout = values.timeout ?? variables['DATA_MIGRATION_TIMEOUT'];
   const memory = values.memory ?? variables['DATA_MIGRATION_MEMORY_MB'];
   return {
@@ -102,6 +113,8 @@ export function parseArguments(argv: readonly string[], variables: NodeJS.Proces
     directory: values.directory,
     backendUrl,
     developerKey: values['developer-key'] ?? variables['DEVELOPER_KEY'],
+    isKeyVisible: values['developer-key'] !== undefined,
+    healthTimeoutMs: parseDuration(values.wait ?? '60s', '--wait'),
     limits: {
       timeoutMs: timeout ? parseDuration(timeout, '--timeout') : undefined,
       memoryMb: memory ? parseMegabytes(memory, '--memory') : undefined,

@@ -14,7 +14,7 @@ import type { Report } from './reporter.ts';
 import { reconcile } from './reconcile.ts';
 import { runMigrations, takeBack, type Checked, type RunParts } from './runner.ts';
 import { isDone, transition, type Action, type State } from './states.ts';
-import { formatSummary, summarize, type Summary } from './status.ts';
+import { formatList, formatSummary, summarize, type Summary } from './status.ts';
 import { readRows, type Row } from './store.ts';
 import { runMigrationFile } from './worker-process.ts';
 
@@ -72,7 +72,7 @@ export async function listMigrations(request: Request): Promise<void> {
     })),
   );
   if (request.json) console.log(JSON.stringify({ migrations: listed }));
-  else for (const one of listed) console.log(`${one.id} [${one.state}] ${one.description}`.trimEnd());
+  else if (listed.length > 0) console.log(formatList(listed));
 }
 
 /** Writes a new migration from the template, with the next number. */

@@ -93,3 +93,17 @@ export function formatSummary({ applied, pending, failed, migrations, warnings }
     ...warnings.map((warning) => `warning: ${warning}`),
   ].join('\n');
 }
+
+/** A migration in the list of all. */
+export interface Listed {
+  readonly id: string;
+  readonly state: State;
+  readonly description: string;
+}
+
+/** The list for people. */
+export function formatList(migrations: readonly Listed[]): string {
+  return migrations
+    .map(({ id, state, description }) => `${id} [${state}] ${description}`.trimEnd())
+    .join('\n');
+}
