@@ -168,7 +168,8 @@ function start(args: readonly string[], limits: Limits, env: Readonly<Record<str
   const memory = limits.memoryMb === undefined ? [] : [`--max-old-space-size=${limits.memoryMb}`];
   return spawn(process.execPath, [...FLAGS, ...memory, ...args], {
     cwd: PACKAGE,
-    env: { ...process.env, ...env },
+    // The key is for those who ask over HTTP; a migration has no use for it.
+    env: { ...process.env, DEVELOPER_KEY: undefined, ...env },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
 }
