@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander';
 import type { Program } from './appliance/appliance.ts';
 import { registerBackup } from './commands/backup.ts';
 import { registerConfig } from './commands/config.ts';
+import { registerData } from './commands/data.ts';
 import { registerDemo } from './commands/demo.ts';
 import { registerDoctor } from './commands/doctor.ts';
 import { registerHelp } from './commands/help.ts';
@@ -82,6 +83,7 @@ async function main(argv: readonly string[]): Promise<number> {
   registerSetup(command, act);
   registerServices(command, act);
   registerRecover(command, act);
+  registerData(command, act);
   registerConfig(command, act);
   registerHelp(command, act);
   command.commandsGroup('Developing:');

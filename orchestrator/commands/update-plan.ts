@@ -1,6 +1,10 @@
 import { runningServices } from '../appliance/services.ts';
 import { formatBytes, plural } from '../lib/units.ts';
-import { pendingDataMigrations } from '../pipeline/data-pending.ts';
+import {
+  dataMigrationFiles,
+  pendingDataMigrations,
+  readDataMigrationStates,
+} from '../pipeline/data-pending.ts';
 import { describeOpenRun } from '../pipeline/run-lock.ts';
 import { findDestination } from '../pipeline/target.ts';
 import { migrationNames, migrationsFolder, pendingMigrations } from '../schema-migrations/pending.ts';
@@ -27,9 +31,8 @@ export async function showPlan(session: Session, to: string | undefined): Promis
     dataFolder === undefined
       ? []
       : pendingDataMigrations(
-          directory,
-          target.config,
-          await filesAt(runtime, directory, target.commit, dataFolder),
+          dataMigrationFiles(await filesAt(runtime, directory, target.commit, dataFolder), dataFolder),
+          await readDataMigrationStates({ ...appliance, config: target.config }),
         );
   const space = await estimateSpace(appliance).catch(() => []);
   const stopping = runningServices(appliance, appliance.config);

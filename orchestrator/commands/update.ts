@@ -93,7 +93,7 @@ async function hasPendingWork(appliance: Appliance): Promise<boolean> {
   await appliance.database.ensureRunning();
   return (
     (await findPending(appliance, appliance.config)).length > 0 ||
-    pendingDataMigrationsInCheckout(appliance.directory, appliance.config).length > 0
+    (await pendingDataMigrationsInCheckout(appliance)).length > 0
   );
 }
 

@@ -58,7 +58,7 @@ async function verifyRegistry({ appliance, target, warn }: StepContext): Promise
   const { config, directory, runtime, state } = appliance;
   const path = registryPath(config);
   if (path === undefined) return;
-  const known = pendingDataMigrationsInCheckout(directory, config);
+  const known = await pendingDataMigrationsInCheckout(appliance);
   const problem =
     registryProblem(directory, config) ??
     (state.hadRegistry() && !existsSync(join(directory, path)) ? 'is missing' : undefined);

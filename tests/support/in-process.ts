@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { openAppliance, type Appliance, type Program } from '../../orchestrator/appliance/appliance.ts';
 import { registerBackup } from '../../orchestrator/commands/backup.ts';
+import { registerData } from '../../orchestrator/commands/data.ts';
 import { registerRecover } from '../../orchestrator/commands/recover.ts';
 import { registerRollback } from '../../orchestrator/commands/rollback.ts';
 import type { GlobalOptions, Session } from '../../orchestrator/commands/session.ts';
@@ -75,7 +76,10 @@ export async function runInProcess(
         exitCode = error instanceof HoldfastError ? error.exitCode : 1;
       }
     };
-  for (const register of [registerUpdate, registerRollback, registerRecover, registerSetup, registerBackup])
+  for (const register of [
+    ...[registerUpdate, registerRollback, registerRecover, registerSetup],
+    ...[registerBackup, registerData],
+  ])
     register(command, act);
   await command.parseAsync([...argv], { from: 'user' });
   return {
