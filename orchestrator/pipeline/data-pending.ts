@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { basename, dirname, join, normalize } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
 import type { Config } from '../config/schema.ts';
 import type { DataMigrationState, RecordedDataMigration } from '../database/engine.ts';
@@ -18,7 +18,7 @@ const fileName = /^(?<id>\d{3,}[_-][A-Za-z0-9]+(?:[_-][A-Za-z0-9]+)*)(?:\.migrat
 export function dataMigrationFiles(paths: readonly string[], folder: string): DataMigrationFile[] {
   const number = ({ id }: DataMigrationFile) => Number.parseInt(id, 10);
   return paths
-    .filter((path) => normalize(dirname(path)) === normalize(folder))
+    .filter((path) => resolve('/', dirname(path)) === resolve('/', folder))
     .flatMap((path) => {
       const id = fileName.exec(basename(path))?.groups?.['id'];
       return id === undefined ? [] : [{ id, path }];

@@ -170,6 +170,7 @@ function makeContext(
   let gate: Gate | undefined;
   return {
     appliance,
+    kind: request.kind,
     runId: run.id,
     runFolder: run.folder,
     journal: run.journal,

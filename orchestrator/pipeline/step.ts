@@ -4,7 +4,7 @@ import type { Config } from '../config/schema.ts';
 import type { SnapshotDraft } from '../snapshot/draft.ts';
 import type { VerifiedManifest } from '../snapshot/manifest.ts';
 import type { Journal } from './journal.ts';
-import type { StepName } from './journal-entries.ts';
+import type { RunKind, StepName } from './journal-entries.ts';
 
 /** A step of a run. There is no undo: there is one recovery, the snapshot, so that one path is exercised and tested. */
 export interface Step {
@@ -55,6 +55,7 @@ export interface Restoring {
 export interface StepContext {
   /** Inside the run, with the configuration that the appliance has now. */
   readonly appliance: Appliance;
+  readonly kind: RunKind;
   readonly runId: string;
   readonly runFolder: string;
   readonly journal: Journal;

@@ -4,6 +4,7 @@ import { verifyPortsAreFree, verifyPortsAreOurs } from '../appliance/services.ts
 import { Refusal } from '../lib/errors.ts';
 import { canRenameBetween } from '../lib/mounts.ts';
 import { whyUnmovable } from '../lib/unmovable.ts';
+import { verifyNothingBlocked } from '../pipeline/data-gate.ts';
 import { pendingDataMigrationsInCheckout } from '../pipeline/data-pending.ts';
 import type { Step, StepContext } from '../pipeline/step.ts';
 import { verifyNoFailedMigration } from '../schema-migrations/pending.ts';
@@ -42,6 +43,7 @@ export const preflight: Step = {
       await appliance.database.ensureRunning();
       // A rollback is what mends a failed migration, and a database that cannot be read.
       if (!context.restoring) verifyNoFailedMigration(await appliance.database.appliedMigrations());
+      if (context.kind === 'update') await verifyNothingBlocked(appliance, context.origin, target);
       note('the way back');
       if (!context.withoutSafety)
         await appliance.database.proveWayBack(join(context.runFolder, 'schema.dump'));
