@@ -1,9 +1,8 @@
 import { join } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
 import { exitCodes, HoldfastError, InterruptedError, Refusal } from '../lib/errors.ts';
-import { readDataMigrationStates } from '../pipeline/data-pending.ts';
 import { lastLines } from '../runtime/runtime.ts';
-import { dataMigrationsCommand } from '../steps/migrate-data.ts';
+import { dataMigrationsCommand, nextAfterDataFailure } from '../steps/migrate-data.ts';
 import type { Session } from './session.ts';
 
 export interface DataCall {
@@ -67,7 +66,10 @@ export async function callDataMigrations(
       throw error instanceof InterruptedError ? interrupted(error) : error;
     });
   const exitCode = exitCodeFor(ended.exitCode);
-  const next = exitCode === exitCodes.internal ? await nextAfterFailure(appliance) : undefined;
+  const next =
+    exitCode === exitCodes.internal
+      ? `mend the cause, then ${await nextAfterDataFailure(appliance)}`
+      : undefined;
   const result = {
     ...relay.told,
     ...call.more,
@@ -103,15 +105,6 @@ function parseObject(line: string): Record<string, unknown> | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** The command that helps after a data migration failed. */
-export async function nextAfterFailure(appliance: Appliance): Promise<string> {
-  const states = await readDataMigrationStates(appliance);
-  const failed = [...states].find(([, state]) => state === 'FAILED')?.[0];
-  return failed === undefined
-    ? 'mend the cause, then ./run.sh data run'
-    : `mend the cause, then ./run.sh data retry ${failed}`;
 }
 
 function interrupted({ message, exitCode }: InterruptedError): HoldfastError {

@@ -19,6 +19,8 @@ export interface Step {
   prepare?(context: StepContext): Promise<void>;
   /** The quick half, inside the downtime window. Absent: the step is all preparation. */
   apply?(context: StepContext): Promise<void>;
+  /** For a step after the commit: the command that goes on where it failed. */
+  next?(context: StepContext): Promise<string>;
   /** Why there is nothing to do, or false. */
   skip?(context: StepContext): Promise<string | false>;
 }

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
 import { baseEnvironment, readApplianceEnvironment } from '../config/environment.ts';
 import type { Config } from '../config/schema.ts';
+import { readDataMigrationStates } from '../pipeline/data-pending.ts';
 import type { Step, StepContext } from '../pipeline/step.ts';
 import type { Command } from '../runtime/runtime.ts';
 import { toolEnvironment } from './builds.ts';
@@ -16,6 +17,26 @@ export const migrateData: Step = {
   skip: async ({ target }) =>
     await Promise.resolve(target.config.prisma?.dataMigrations ? false : 'none configured'),
 };
+
+/** The same with the new version serving, which it goes on doing whatever comes of this. */
+export const migrateDataAfterCommit: Step = {
+  name: 'migrate-data',
+  title: 'Data migrations (the new version serves)',
+  async apply(context) {
+    const environment = (await context.appliance.database?.environment()) ?? {};
+    await runDataMigrations({ ...context, environment });
+  },
+  next: async ({ appliance, target }) => await nextAfterDataFailure({ ...appliance, config: target.config }),
+};
+
+/** The command that helps after a data migration failed. */
+export async function nextAfterDataFailure(
+  appliance: Pick<Appliance, 'directory' | 'config' | 'database'>,
+): Promise<string> {
+  const states = await readDataMigrationStates(appliance);
+  const failed = [...states].find(([, state]) => state === 'FAILED')?.[0];
+  return failed === undefined ? './run.sh data run' : `./run.sh data retry ${failed}`;
+}
 
 /** The data migrations belong to the backend: its own run.sh runs them, with the orchestrator or without. */
 export async function runDataMigrations(
