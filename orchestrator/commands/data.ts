@@ -17,7 +17,7 @@ export const registerData: Register = (program, act) => {
     .allowExcessArguments()
     .addHelpText(
       'after',
-      '\nAn update runs what is pending by itself. ID is the name of a file without its ending, or its number.\nExit: 0 as asked, 1 a migration failed, 3 refused, 4 another run, or another runner of data migrations, is at work.',
+      '\nAn update runs what is pending by itself. ID is the name of a file without its ending, or its number.\nExit: 0 as asked, 1 a migration failed, 2 bad usage, 3 refused, 4 another run, or another runner of data migrations, is at work.',
     )
     .action(
       act(async (session, _options, command: Command) => {
