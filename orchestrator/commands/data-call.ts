@@ -66,10 +66,9 @@ export async function callDataMigrations(
       throw error instanceof InterruptedError ? interrupted(error) : error;
     });
   const exitCode = exitCodeFor(ended.exitCode);
-  const next =
-    exitCode === exitCodes.internal
-      ? `mend the cause, then ${await nextAfterDataFailure(appliance)}`
-      : undefined;
+  const goOn = async () =>
+    call.args.includes('--dry-run') ? 'try it again' : await nextAfterDataFailure(appliance);
+  const next = exitCode === exitCodes.internal ? `mend the cause, then ${await goOn()}` : undefined;
   const result = {
     ...relay.told,
     ...call.more,

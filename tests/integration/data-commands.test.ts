@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { listSnapshots } from '../../orchestrator/snapshot/store.ts';
 import { waitingMark } from '../support/broken-releases.ts';
 import { Cli } from '../support/cli.ts';
 import { tidyUp, untilWaiting } from '../support/left-behind.ts';
@@ -29,6 +30,15 @@ function write(name: string, body: string): void {
   mine.push(path(`${name}.ts`));
 }
 const mine: string[] = [];
+
+/** As an operator types it, without --json and --yes. */
+function typed(...argv: string[]) {
+  const { program, directory } = ledger;
+  return spawnSync(program.node, [join(program.runner, 'main.mjs'), '--appliance', directory, ...argv], {
+    encoding: 'utf8',
+    env: { ...process.env, HOLDFAST_HOME: program.home },
+  });
+}
 
 beforeAll(async () => {
   ledger = await Ledger.install();
@@ -66,12 +76,7 @@ test('status and list say what the appliance says, and change nothing', async ()
 });
 
 test('for people its lines stand as they are, and nothing is added', () => {
-  const { program, directory } = ledger;
-  const { stdout, status } = spawnSync(
-    program.node,
-    [join(program.runner, 'main.mjs'), '--appliance', directory, 'data'],
-    { encoding: 'utf8', env: { ...process.env, HOLDFAST_HOME: program.home } },
-  );
+  const { stdout, status } = typed('data');
   expect({ stdout, status }).toEqual({ stdout: '001_open_accounts: done\n002_release: done\n', status: 0 });
 });
 
@@ -217,6 +222,11 @@ await client.query("update entries set note = note || ' taken back'");
   await ledger.succeed('data', 'run');
   const was = await ledger.capture();
   const before = ledger.open().state.runIds().length;
+  expect(typed('data', 'down', '003')).toMatchObject({
+    status: 2,
+    stdout: '',
+    stderr: expect.stringMatching(/cannot ask for your consent/),
+  });
 
   const down = await ledger.run('data', 'down', '003');
 
@@ -230,8 +240,14 @@ await client.query("update entries set note = note || ' taken back'");
   expect(differences(was, await ledger.capture())).toEqual([]);
   expect(await ledger.notes()).toContain('opening noted');
 
-  // The name of the first snapshot is taken.
-  expect(await ledger.run('data', 'down', '003_note')).toMatchObject({ exitCode: 0 });
+  // The name of the first snapshot is taken; and after the snapshot Ctrl-C stops it.
+  writeFileSync(path('down/003_note.ts'), waits.replaceAll('../../../', '../../../../'));
+  const cli = Cli.start(ledger, 'data', 'down', '003_note');
+  await untilWaiting(ledger, cli);
+  cli.signal('SIGTERM');
+  expect(await cli.ended).toMatchObject({ exitCode: 143 });
+  const names = listSnapshots(ledger.open().backupsDirectory).map(({ manifest }) => manifest?.name);
+  expect(names).toEqual(expect.arrayContaining(['before-down-003_note', 'before-down-003_note-2']));
 });
 
 test('an appliance without data migrations is told the lines to add', async () => {
@@ -250,5 +266,20 @@ test('an appliance without data migrations is told the lines to add', async () =
       '  deploy: node migrate.js\n',
       '  deploy: node migrate.js\n  dataMigrations: { dir: api/data-migrations }\n',
     );
+  }
+});
+
+test('before a setup it can be looked at, and nothing run', async () => {
+  const fresh = await Ledger.create();
+  try {
+    for (const args of [['run'], ['run', '--dry-run'], ['down', '001']])
+      expect(await fresh.run('data', ...args)).toMatchObject({ exitCode: 3, next: './run.sh setup' });
+    expect(await fresh.run('data', 'list')).toMatchObject({
+      exitCode: 0,
+      events: [{ type: 'say', message: '001_open_accounts: pending' }],
+    });
+    expect(existsSync(fresh.open().state.postgres)).toBe(false);
+  } finally {
+    await fresh.destroy();
   }
 });

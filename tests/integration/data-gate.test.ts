@@ -28,7 +28,7 @@ const contracts =
   (introducedIn = ''): Edit =>
   (folder) => {
     declared(introducedIn)(folder);
-    schemaMigration(folder, drop, 'alter table accounts add column contracted integer;');
+    schemaMigration(folder, drop, 'alter table accounts add column if not exists contracted integer;');
   };
 
 /** The engine's table, as its store makes it, with one row. */
@@ -123,11 +123,23 @@ test.each(['COMPLETED', 'NOT_NEEDED', 'SKIPPED'])(
   },
 );
 
+test('and where the schema migration was applied by hand', async () => {
+  await ledger.sandbox.publish(contracts(), { onto: installed });
+  await table('PENDING');
+  await ledger.sql(`insert into _prisma_migrations (id, checksum, migration_name, finished_at)
+    values ('by hand', '', '${drop}', now())`);
+  expect(await ledger.run('update')).toMatchObject({ exitCode: 0 });
+  await ledger.succeed('rollback');
+  await ledger.sql("delete from _prisma_migrations where id = 'by hand'");
+});
+
 test('and where the registry has it, without a table; and where the schema migration is applied already', async () => {
   const brings = await ledger.sandbox.publish(declared(), { onto: installed, tag: 'brings' });
   await ledger.succeed('update');
   const contracted = await ledger.sandbox.publish(contracts(), { onto: brings });
   await ledger.succeed('update');
+  // A command of the vendor's own may keep its books elsewhere.
+  await ledger.sql(`delete from _prisma_migrations where migration_name = '${drop}'`);
   await ledger.sandbox.publish(release(4), { onto: contracted });
   await table('PENDING');
   expect(await ledger.run('update')).toMatchObject({ exitCode: 0 });
