@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { tidyUp } from '../support/left-behind.ts';
 import { Ledger } from '../support/ledger.ts';
-import { dataMigration, release, schemaMigration, type Edit } from '../support/releases.ts';
+import { dataMigration, release, replaceIn, schemaMigration, type Edit } from '../support/releases.ts';
 import { differences } from '../support/state.ts';
 
 /* A schema migration that destroys what a data migration still reads waits for it: refused before anything is stopped. */
@@ -107,9 +107,21 @@ describe('an update whose schema migration needs a data migration first is refus
   });
 });
 
-test('but a backup of that appliance is not', async () => {
-  await ledger.sandbox.publish(contracts(), { onto: installed });
-  expect(await ledger.run('backup', 'create')).toMatchObject({ exitCode: 0 });
+test('but a backup is not, where the installed version itself has such a schema migration', async () => {
+  const { sandbox, directory } = ledger;
+  // What runs is still the former commit, and a backup would start that again.
+  await ledger.succeed('stop');
+  contracts()(directory);
+  replaceIn(directory, 'appliance.yaml', 'deploy: node migrate.js', 'deploy: holdfast');
+  await sandbox.git(directory, 'add', '--all', 'api', 'appliance.yaml');
+  await sandbox.git(directory, 'commit', '--quiet', '--message', 'by hand');
+  try {
+    expect(await ledger.run('update')).toMatchObject({ exitCode: 3, result: { failedStep: 'preflight' } });
+    expect(await ledger.run('backup', 'create')).toMatchObject({ exitCode: 0 });
+  } finally {
+    await sandbox.git(directory, 'reset', '--quiet', '--hard', installed);
+    await ledger.succeed('start');
+  }
 });
 
 test.each(['COMPLETED', 'NOT_NEEDED', 'SKIPPED'])(

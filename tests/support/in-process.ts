@@ -4,6 +4,7 @@ import { registerBackup } from '../../orchestrator/commands/backup.ts';
 import { registerData } from '../../orchestrator/commands/data.ts';
 import { registerRecover } from '../../orchestrator/commands/recover.ts';
 import { registerRollback } from '../../orchestrator/commands/rollback.ts';
+import { registerServices } from '../../orchestrator/commands/services.ts';
 import type { GlobalOptions, Session } from '../../orchestrator/commands/session.ts';
 import { registerSetup } from '../../orchestrator/commands/setup.ts';
 import { registerUpdate } from '../../orchestrator/commands/update.ts';
@@ -78,7 +79,7 @@ export async function runInProcess(
     };
   for (const register of [
     ...[registerUpdate, registerRollback, registerRecover, registerSetup],
-    ...[registerBackup, registerData],
+    ...[registerBackup, registerData, registerServices],
   ])
     register(command, act);
   await command.parseAsync([...argv], { from: 'user' });
