@@ -6,6 +6,7 @@ import type { Program } from './appliance/appliance.ts';
 import { registerBackup } from './commands/backup.ts';
 import { registerBench } from './commands/bench.ts';
 import { registerConfig } from './commands/config.ts';
+import { registerData } from './commands/data.ts';
 import { registerDemo } from './commands/demo.ts';
 import { registerDoctor } from './commands/doctor.ts';
 import { registerHelp } from './commands/help.ts';
@@ -83,6 +84,7 @@ async function main(argv: readonly string[]): Promise<number> {
   registerSetup(command, act);
   registerServices(command, act);
   registerRecover(command, act);
+  registerData(command, act);
   registerConfig(command, act);
   registerHelp(command, act);
   command.commandsGroup('Developing:');

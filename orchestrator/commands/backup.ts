@@ -13,7 +13,7 @@ import { listSnapshots } from '../snapshot/store.ts';
 import { exportOne, importOne } from './backup-archive.ts';
 import { listBackups } from './backup-list.ts';
 import { verify } from './backup-verify.ts';
-import { locked } from './locked.ts';
+import { locked, type Locked } from './locked.ts';
 import { runAndTell } from './run-and-tell.ts';
 import type { Session } from './session.ts';
 
@@ -117,19 +117,21 @@ async function create(session: Session, options: { name?: string; scheduled?: bo
         'choose another one',
       );
     }
-    const origin = await readOrigin(appliance);
-    const target = { commit: origin.commit, label: origin.label, config: appliance.config };
     const kind = options.scheduled ? 'scheduled' : 'manual';
-    return await runAndTell(session, {
-      appliance,
-      signals,
-      kind: 'backup',
-      steps: backupSteps,
-      origin,
-      target,
-      snapshot: { kind, name: options.name },
-    });
+    return await takeSnapshot(session, { appliance, signals }, { kind, name: options.name });
   });
+}
+
+/** Makes a snapshot under the lock and tells of it; gives the exit code. */
+export async function takeSnapshot(
+  session: Session,
+  { appliance, signals }: Pick<Locked, 'appliance' | 'signals'>,
+  snapshot: { readonly kind: 'manual' | 'scheduled'; readonly name: string | undefined },
+): Promise<number> {
+  const origin = await readOrigin(appliance);
+  const target = { commit: origin.commit, label: origin.label, config: appliance.config };
+  const steps = backupSteps;
+  return await runAndTell(session, { appliance, signals, kind: 'backup', steps, origin, target, snapshot });
 }
 
 async function pruneNow(

@@ -13,7 +13,10 @@ import {
 import type { Session } from './session.ts';
 
 /** What makes no sense before `setup`. */
-const needsSetup = new Set(['start', 'restart', 'backup', 'rollback']);
+const needsSetup = new Set([
+  ...['start', 'restart', 'backup', 'rollback'],
+  ...['data run', 'data retry', 'data rerun', 'data skip', 'data down'],
+]);
 
 export interface Locked {
   readonly appliance: Appliance;

@@ -2,7 +2,10 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
 import { exitCodes, HoldfastError, messageOf } from '../lib/errors.ts';
-import { formatDuration } from '../lib/units.ts';
+import { formatDuration, plural } from '../lib/units.ts';
+import { loadAppliance } from '../config/load.ts';
+import { pendingDataMigrationsInCheckout } from '../pipeline/data-pending.ts';
+import type { Listener } from '../pipeline/events.ts';
 import { recoverRun, type RecoveryReport } from '../pipeline/recovery.ts';
 import type { RunOutcome } from '../pipeline/journal-entries.ts';
 import { tellOthers } from '../pipeline/notify.ts';
@@ -71,7 +74,17 @@ async function recoverUnfinished(session: Session, appliance: Appliance, id: str
     );
   }
   session.ui.say(describeRecovery(run, report));
+  if (report.state === 'after') await tellPendingData(then, listener);
   return { run, report };
+}
+
+/** An update may have been killed in what comes after its commit. */
+async function tellPendingData(appliance: Appliance, listener: Listener): Promise<void> {
+  const { config } = loadAppliance(appliance.file, { lenient: true });
+  const pending = await pendingDataMigrationsInCheckout({ ...appliance, config });
+  if (pending.length === 0) return;
+  const message = `not run yet: ${plural(pending.length, 'data migration')} (${pending.join(', ')}). Next: ./run.sh data run`;
+  listener({ type: 'warning', message });
 }
 
 /** What the journal says of a run that was recovered. */

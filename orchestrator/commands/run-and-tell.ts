@@ -20,6 +20,7 @@ type Request = Pick<
   | 'signals'
   | 'kind'
   | 'steps'
+  | 'afterCommit'
   | 'origin'
   | 'target'
   | 'snapshot'

@@ -1,6 +1,11 @@
 import { runningServices } from '../appliance/services.ts';
 import { formatBytes, plural } from '../lib/units.ts';
-import { pendingDataMigrations } from '../pipeline/data-pending.ts';
+import { describeBlocked, findBlocked } from '../pipeline/data-gate.ts';
+import {
+  dataMigrationFiles,
+  pendingDataMigrations,
+  readDataMigrationStates,
+} from '../pipeline/data-pending.ts';
 import { describeOpenRun } from '../pipeline/run-lock.ts';
 import { findDestination } from '../pipeline/target.ts';
 import { migrationNames, migrationsFolder, pendingMigrations } from '../schema-migrations/pending.ts';
@@ -27,10 +32,11 @@ export async function showPlan(session: Session, to: string | undefined): Promis
     dataFolder === undefined
       ? []
       : pendingDataMigrations(
-          directory,
-          target.config,
-          await filesAt(runtime, directory, target.commit, dataFolder),
+          dataMigrationFiles(await filesAt(runtime, directory, target.commit, dataFolder), dataFolder),
+          await readDataMigrationStates({ ...appliance, config: target.config }),
         );
+  // Without the database all of them would seem to be pending.
+  const blocked = applied === undefined ? [] : await findBlocked(appliance, origin, target);
   const space = await estimateSpace(appliance).catch(() => []);
   const stopping = runningServices(appliance, appliance.config);
   const open = describeOpenRun(appliance);
@@ -44,6 +50,7 @@ export async function showPlan(session: Session, to: string | undefined): Promis
     `  data migrations:    ${list(data)}`,
     `  stopped meanwhile:  ${list(stopping)}`,
     `  room needed:        ${space.map(({ what, bytes }) => `${formatBytes(bytes)} for ${what}`).join(', ') || 'unknown'}`,
+    ...blocked.map((one) => `  An update would be refused: ${describeBlocked(one)}.`),
     ...(appliance.state.isInstalled()
       ? []
       : ['  This checkout was never set up; an update sets it up first.']),
@@ -66,6 +73,7 @@ export async function showPlan(session: Session, to: string | undefined): Promis
       commits: commits.count,
       schemaMigrations: schema,
       dataMigrations: data,
+      blocked,
       services: stopping,
       space: space.map(({ what, bytes }) => ({ what, bytes })),
       ...(open === undefined ? {} : { unfinished: open.run, active: open.active }),

@@ -4,7 +4,7 @@ import { exitCodes, HoldfastError } from '../lib/errors.ts';
 import type { Register } from '../main.ts';
 import { pendingDataMigrationsInCheckout } from '../pipeline/data-pending.ts';
 import { notifyAll } from '../pipeline/notify.ts';
-import { updateSteps } from '../pipeline/steps.ts';
+import { stepsOfUpdate } from '../pipeline/steps.ts';
 import { findDestination, type Destination } from '../pipeline/target.ts';
 import { findPending } from '../steps/migrate-schema.ts';
 import { locked, type Locked } from './locked.ts';
@@ -80,7 +80,7 @@ async function update(
     appliance,
     signals,
     kind: 'update',
-    steps: updateSteps,
+    ...stepsOfUpdate(target.config),
     origin,
     target,
     snapshot: { kind: 'update' },
@@ -93,7 +93,7 @@ async function hasPendingWork(appliance: Appliance): Promise<boolean> {
   await appliance.database.ensureRunning();
   return (
     (await findPending(appliance, appliance.config)).length > 0 ||
-    pendingDataMigrationsInCheckout(appliance.directory, appliance.config).length > 0
+    (await pendingDataMigrationsInCheckout(appliance)).length > 0
   );
 }
 

@@ -133,6 +133,14 @@ function crossCheck(config: Config): Problem[] {
     }
   }
   if (hasCycle(config)) problems.push({ path: 'services', message: '"after" goes round in a circle' });
+  const { when, onFailure } = config.prisma?.dataMigrations ?? {};
+  if (onFailure === 'warn' && when !== 'after-start') {
+    problems.push({
+      path: 'prisma.dataMigrations.onFailure',
+      message:
+        '"warn" needs when: after-start; inside the window a failure restores, because the new version must not start on data that is half migrated',
+    });
+  }
   if (config.prisma && config.database === 'none') {
     problems.push({
       path: 'database',

@@ -87,8 +87,22 @@ const build = z.strictObject({
 const dataMigrations = z.strictObject({
   dir: insidePath,
   loader: z.literal('auto', { error: 'only "auto" is supported yet' }).default('auto'),
-  when: z.literal('before-start', { error: '"after-start" is not supported yet' }).default('before-start'),
-  onFailure: z.literal('restore', { error: '"warn" is not supported yet' }).default('restore'),
+  when: z
+    .enum(['in-window', 'after-start', 'before-start'])
+    .transform((when) => (when === 'before-start' ? 'in-window' : when))
+    .prefault('in-window')
+    .meta({
+      description:
+        '"in-window": before the new version starts; "after-start": once it is healthy. "before-start" is the former name of "in-window".',
+    }),
+  onFailure: z
+    .enum(['fail', 'warn', 'restore'])
+    .transform((onFailure) => (onFailure === 'restore' ? 'fail' : onFailure))
+    .prefault('fail')
+    .meta({
+      description:
+        '"fail": the update fails, and everything is restored; "warn", with when: after-start only: they run after the commit, while the appliance serves, and a failure is a warning. "restore" is the former name of "fail".',
+    }),
   timeout: duration.default(3_600_000),
 });
 

@@ -97,6 +97,19 @@ export interface Database {
 
   /** The newest schema migration that is applied, failed ones too; empty where there is no migrations table. */
   appliedMigrations(): Promise<AppliedMigration[]>;
+
+  /** What the data-migration engine's own table says; undefined where there is none. */
+  dataMigrations(): Promise<RecordedDataMigration[] | undefined>;
+}
+
+/** What a data migration is on one appliance, in the words of the data-migration engine. */
+export type DataMigrationState = 'PENDING' | 'RUNNING' | 'COMPLETED' | 'NOT_NEEDED' | 'FAILED' | 'SKIPPED';
+
+export interface RecordedDataMigration {
+  readonly id: string;
+  readonly state: DataMigrationState;
+  /** Whether registry.json was seen to hold it, durably. */
+  readonly exported: boolean;
 }
 
 /** What `status` says of a database. */

@@ -4,9 +4,17 @@ import { HoldfastError, messageOf, NotRestoredError, Refusal } from '../lib/erro
 import type { Runtime } from '../runtime/runtime.ts';
 import { parseMajorVersion } from '../tools/postgres.ts';
 import { PostgresClient } from './client.ts';
-import type { AppliedMigration, Database, DatabaseFacts, DatabaseGlance, Replacement } from './engine.ts';
+import type {
+  AppliedMigration,
+  Database,
+  DatabaseFacts,
+  DatabaseGlance,
+  RecordedDataMigration,
+  Replacement,
+} from './engine.ts';
 import { compareContents, readFacts, readProperties } from './facts.ts';
 import { announcedName, announceFence, databaseExists, renameDatabase, windowName } from './fence.ts';
+import { readDataMigrations, readSchemaMigrations } from './recorded-migrations.ts';
 import { readRoles, verifyRolesExist } from './roles.ts';
 import type { PostgresServer } from './server.ts';
 import { endSessions } from './sessions.ts';
@@ -231,13 +239,11 @@ export class PostgresDatabase implements Database {
   }
 
   async appliedMigrations(): Promise<AppliedMigration[]> {
-    const live = await this.#live();
-    const there = await live.query<boolean>("select to_json(to_regclass('_prisma_migrations') is not null);");
-    if (!there) return [];
-    return await live.query<AppliedMigration[]>(
-      `select coalesce(json_agg(json_build_object('name', migration_name, 'finished', finished_at is not null,
-         'rolledBack', rolled_back_at is not null) order by started_at, migration_name), '[]') from _prisma_migrations;`,
-    );
+    return await readSchemaMigrations(await this.#live());
+  }
+
+  async dataMigrations(): Promise<RecordedDataMigration[] | undefined> {
+    return await readDataMigrations(await this.#live());
   }
 
   async #name(): Promise<string> {

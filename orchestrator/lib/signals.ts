@@ -6,6 +6,8 @@ export interface Signals {
   readonly abort: AbortController;
   /** From now on signals are noted and answered, not obeyed: the way back is being walked, or all is done. */
   shield(): void;
+  /** What comes now may be stopped again: nothing is in pieces, and nothing is walked back. */
+  unshield(): void;
   /** Gives the signals back. */
   release(): void;
 }
@@ -33,6 +35,9 @@ export function takeSignals(answer: (line: string) => void): Signals {
     abort,
     shield: () => {
       shielded = true;
+    },
+    unshield: () => {
+      shielded = false;
     },
     release: () => {
       process.off('SIGINT', interrupt).off('SIGTERM', terminate).off('SIGHUP', ignore);

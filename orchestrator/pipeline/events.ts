@@ -24,6 +24,8 @@ export type Event =
   | { readonly type: 'warning'; readonly message: string }
   | { readonly type: 'restore'; readonly phase: RestorePhase; readonly state: 'started' | 'finished' }
   | { readonly type: 'say'; readonly message: string }
+  /** What the appliance's own run.sh of its data migrations tells with --json, as it tells it. */
+  | { readonly type: 'data-migrations'; readonly event: Readonly<Record<string, unknown>> }
   | ResultEvent;
 
 /** The last line of `--json`. */

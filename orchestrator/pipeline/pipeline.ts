@@ -6,6 +6,7 @@ import type { Signals } from '../lib/signals.ts';
 import { SnapshotDraft } from '../snapshot/draft.ts';
 import { releaseReserves } from '../snapshot/reserve.ts';
 import type { SnapshotKind } from '../snapshot/manifest.ts';
+import { applyAfterCommit } from './after-commit.ts';
 import type { Driver, Listener } from './events.ts';
 import { phaseOf, type RunKind, type RunOutcome, type StepName } from './journal-entries.ts';
 import { openToAll, recoverRun, startAndVerify, type RecoveryReport } from './recovery.ts';
@@ -18,6 +19,8 @@ export interface RunRequest {
   readonly appliance: Appliance;
   readonly kind: RunKind;
   readonly steps: readonly Step[];
+  /** After the commit and with the appliance open to all: what fails of it is a warning. */
+  readonly afterCommit?: readonly Step[];
   readonly origin: Origin;
   readonly target: Target;
   readonly id: string;
@@ -154,6 +157,7 @@ export async function executeRun(request: RunRequest): Promise<RunResult> {
     return close(kind === 'rollback' ? 'rolled-back' : 'updated');
   }
   await tryAfterwards(warn, async () => await startWorkers(request.appliance, target));
+  await tryAfterwards(warn, async () => await applyAfterCommit(request, context, run, clock));
   await tryAfterwards(
     warn,
     async () => await request.cleanUp({ appliance: request.appliance, run, end: 'done' }),
@@ -170,6 +174,7 @@ function makeContext(
   let gate: Gate | undefined;
   return {
     appliance,
+    kind: request.kind,
     runId: run.id,
     runFolder: run.folder,
     journal: run.journal,

@@ -90,9 +90,20 @@ function tryToWrite(path: string, holder: Holder): void {
   }
 }
 
+const verbs: Readonly<Record<string, string>> = {
+  rollback: 'roll back',
+  backup: 'back up',
+  setup: 'set up',
+  'data run': 'run the data migrations',
+  'data retry': 'retry the data migration',
+  'data rerun': 'rerun the data migration',
+  'data skip': 'skip the data migration',
+  'data down': 'take the data migration back',
+};
+
 /** What a command does, as it stands after "cannot". */
 export function verbOf(command: string): string {
-  return { rollback: 'roll back', backup: 'back up', setup: 'set up' }[command] ?? command;
+  return verbs[command] ?? command;
 }
 
 /** Who holds the lock now. What a killed holder left behind does not count, not even if its pid was given to another. */

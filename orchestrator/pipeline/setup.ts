@@ -6,7 +6,7 @@ import { removeDurably, writeFileAtomic } from '../lib/atomic-file.ts';
 import { messageOf, Refusal } from '../lib/errors.ts';
 import { removeTree } from '../lib/remove-tree.ts';
 import { buildsOf, compile, install } from '../steps/builds.ts';
-import { runDataMigrations } from '../steps/migrate-data.ts';
+import { nextAfterDataFailure, runDataMigrations } from '../steps/migrate-data.ts';
 import { lateBuildsTitle } from '../steps/build-frontend.ts';
 import { deploy, findPending, schemaMigrationsTitle } from '../steps/migrate-schema.ts';
 import { ensurePrograms } from '../steps/programs.ts';
@@ -60,6 +60,19 @@ export async function setUp(
     }
     return made === 0 ? 'built already' : undefined;
   };
+  const { dataMigrations } = config.prisma ?? {};
+  const isLate = dataMigrations?.when === 'after-start';
+  const migrateData = task('migrate-data', 'Data migrations', async (note) => {
+    if (!dataMigrations) return 'none configured';
+    try {
+      await runDataMigrations({ ...base, note, environment: await environment() });
+    } catch (error) {
+      if (dataMigrations.onFailure !== 'warn' || options.signal.aborted) throw error;
+      const message = `${messageOf(error)}\nThe appliance is set up all the same. Next: ${await nextAfterDataFailure(appliance)}`;
+      options.listener({ type: 'warning', message });
+    }
+    return undefined;
+  });
   const tasks = [
     task('preflight', 'Check the appliance', async (note) => {
       await ensurePrograms(appliance.runtime, config, note);
@@ -91,17 +104,13 @@ export async function setUp(
       await deploy({ ...base, note, environment: await environment() });
       return undefined;
     }),
-    task('migrate-data', 'Data migrations', async (note) => {
-      const context = { ...base, note, environment: await environment() };
-      if (!config.prisma?.dataMigrations) return 'none configured';
-      await runDataMigrations(context);
-      return undefined;
-    }),
+    ...(isLate ? [] : [migrateData]),
     task('build-frontend', lateBuildsTitle(config), build('after-migrations')),
     task('restart-services', 'Start the services', async (note) => {
       await startAndVerify(appliance, config, origin, { note });
       return undefined;
     }),
+    ...(isLate ? [migrateData] : []),
   ];
   // Why it failed is told with what to do about it, by the caller.
   await options.driver.drive(tasks, { tellsWhy: false });

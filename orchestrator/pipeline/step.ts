@@ -4,7 +4,7 @@ import type { Config } from '../config/schema.ts';
 import type { SnapshotDraft } from '../snapshot/draft.ts';
 import type { VerifiedManifest } from '../snapshot/manifest.ts';
 import type { Journal } from './journal.ts';
-import type { StepName } from './journal-entries.ts';
+import type { RunKind, StepName } from './journal-entries.ts';
 
 /** A step of a run. There is no undo: there is one recovery, the snapshot, so that one path is exercised and tested. */
 export interface Step {
@@ -19,6 +19,8 @@ export interface Step {
   prepare?(context: StepContext): Promise<void>;
   /** The quick half, inside the downtime window. Absent: the step is all preparation. */
   apply?(context: StepContext): Promise<void>;
+  /** For a step after the commit: the command that goes on where it failed. */
+  next?(context: StepContext): Promise<string>;
   /** Why there is nothing to do, or false. */
   skip?(context: StepContext): Promise<string | false>;
 }
@@ -55,6 +57,7 @@ export interface Restoring {
 export interface StepContext {
   /** Inside the run, with the configuration that the appliance has now. */
   readonly appliance: Appliance;
+  readonly kind: RunKind;
   readonly runId: string;
   readonly runFolder: string;
   readonly journal: Journal;

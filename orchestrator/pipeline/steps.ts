@@ -5,7 +5,7 @@ import { buildBackend } from '../steps/build-backend.ts';
 import { buildFrontend } from '../steps/build-frontend.ts';
 import { commit } from '../steps/commit.ts';
 import { installBackend } from '../steps/install-backend.ts';
-import { migrateData } from '../steps/migrate-data.ts';
+import { migrateData, migrateDataAfterCommit } from '../steps/migrate-data.ts';
 import { migrateSchema } from '../steps/migrate-schema.ts';
 import { preflight } from '../steps/preflight.ts';
 import { pullCode } from '../steps/pull-code.ts';
@@ -13,6 +13,7 @@ import { restartServices } from '../steps/restart-services.ts';
 import { restoreSnapshotStep } from '../steps/restore-snapshot.ts';
 import { stopServices } from '../steps/stop-services.ts';
 import { verify } from '../steps/verify.ts';
+import type { Config } from '../config/schema.ts';
 import type { Step } from './step.ts';
 
 /** What an update does, in order. First every `prepare`, while the appliance serves; then every `apply`. */
@@ -32,6 +33,39 @@ export const updateSteps: readonly Step[] = [
   verify,
   commit,
 ];
+
+/** The same where the new version must be healthy first: the gate is closed still, and a failure restores. */
+const lateDataUpdateSteps: readonly Step[] = [
+  preflight,
+  stopServices,
+  backupDatabase,
+  backupFiles,
+  backupRegistry,
+  pullCode,
+  installBackend,
+  buildBackend,
+  migrateSchema,
+  buildFrontend,
+  restartServices,
+  verify,
+  migrateData,
+  commit,
+];
+
+/** The same where they must not keep anybody waiting: they come after the commit, and a failure is a warning. */
+const committedDataUpdateSteps: readonly Step[] = lateDataUpdateSteps.filter((step) => step !== migrateData);
+const afterCommit: readonly Step[] = [migrateDataAfterCommit];
+
+/** What an update to a version does, as its configuration says when its data is migrated. */
+export function stepsOfUpdate({ prisma }: Config): {
+  readonly steps: readonly Step[];
+  readonly afterCommit: readonly Step[];
+} {
+  const { when, onFailure } = prisma?.dataMigrations ?? {};
+  if (when !== 'after-start') return { steps: updateSteps, afterCommit: [] };
+  if (onFailure !== 'warn') return { steps: lateDataUpdateSteps, afterCommit: [] };
+  return { steps: committedDataUpdateSteps, afterCommit };
+}
 
 /** What a rollback does: the same way, with a snapshot in the place of the new code. */
 export const rollbackSteps: readonly Step[] = [

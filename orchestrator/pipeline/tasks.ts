@@ -110,6 +110,22 @@ async function runHalf(
   return undefined;
 }
 
+/** What comes after the commit, with the appliance serving. */
+export function afterCommitTasks(
+  { afterCommit = [], listener, signals, target }: RunRequest,
+  context: StepContext,
+  run: Run,
+  clock: Clock,
+): DriverTask[] {
+  return afterCommit.map((step) => ({
+    title: titleOf(step, 'apply', target.config),
+    run: async (show) =>
+      await runHalf(step, 'apply', async (within) => await step.apply?.(within), context, {
+        ...{ run, clock, listener, signals, show },
+      }),
+  }));
+}
+
 /** Everything that a run does, in order: every `prepare` while the appliance serves, then every `apply`. */
 export function tasksOf(request: RunRequest, context: StepContext, run: Run, clock: Clock): DriverTask[] {
   return [...prepareTasks(request, context, run, clock), ...applyTasks(request, context, run, clock)];

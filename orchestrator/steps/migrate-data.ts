@@ -1,6 +1,10 @@
 import { join } from 'node:path';
+import type { Appliance } from '../appliance/appliance.ts';
 import { baseEnvironment, readApplianceEnvironment } from '../config/environment.ts';
+import type { Config } from '../config/schema.ts';
+import { readDataMigrationStates } from '../pipeline/data-pending.ts';
 import type { Step, StepContext } from '../pipeline/step.ts';
+import type { Command } from '../runtime/runtime.ts';
 import { toolEnvironment } from './builds.ts';
 
 export const migrateData: Step = {
@@ -14,36 +18,65 @@ export const migrateData: Step = {
     await Promise.resolve(target.config.prisma?.dataMigrations ? false : 'none configured'),
 };
 
+/** The same with the new version serving, which it goes on doing whatever comes of this. */
+export const migrateDataAfterCommit: Step = {
+  name: 'migrate-data',
+  title: 'Data migrations (the new version serves)',
+  async apply(context) {
+    const environment = (await context.appliance.database?.environment()) ?? {};
+    await runDataMigrations({ ...context, environment });
+  },
+  next: async ({ appliance, target }) => await nextAfterDataFailure({ ...appliance, config: target.config }),
+};
+
+/** The command that helps after a data migration failed. */
+export async function nextAfterDataFailure(
+  appliance: Pick<Appliance, 'directory' | 'config' | 'database'>,
+): Promise<string> {
+  const states = await readDataMigrationStates(appliance);
+  const failed = [...states].find(([, state]) => state === 'FAILED')?.[0];
+  return failed === undefined ? './run.sh data run' : `./run.sh data retry ${failed}`;
+}
+
 /** The data migrations belong to the backend: its own run.sh runs them, with the orchestrator or without. */
 export async function runDataMigrations(
   context: Pick<StepContext, 'appliance' | 'target' | 'note' | 'output'> & {
     environment: Record<string, string>;
   },
 ): Promise<void> {
-  const { appliance, target, note, output } = context;
-  const migrations = target.config.prisma?.dataMigrations;
-  if (!migrations) return;
-  const folder = join(appliance.directory, migrations.dir);
-  await appliance.runtime.run(
-    {
-      file: 'bash',
-      args: [join(folder, 'run.sh')],
-      cwd: join(appliance.directory, target.config.prisma?.dir ?? '.'),
-      env: {
-        ...baseEnvironment(appliance.node),
-        ...toolEnvironment(appliance),
-        HOLDFAST_NODE: appliance.node,
-        ...readApplianceEnvironment(target.config, appliance.directory, appliance.secrets),
-        ...context.environment,
-      },
-      timeoutMs: migrations.timeout,
-      label: 'data migrations',
+  const { appliance, target, note, output, environment } = context;
+  if (!target.config.prisma?.dataMigrations) return;
+  await appliance.runtime.run(dataMigrationsCommand(appliance, target.config, { environment }), {
+    onLine: (line) => {
+      note(line);
+      output(line);
     },
-    {
-      onLine: (line) => {
-        note(line);
-        output(line);
-      },
+  });
+}
+
+/**
+ * A call of the run.sh that an appliance keeps beside its data migrations, with the appliance's own environment.
+ *
+ * @param call.args its flags; without any it runs what is pending
+ */
+export function dataMigrationsCommand(
+  appliance: Appliance,
+  config: Config,
+  call: { readonly args?: readonly string[]; readonly environment: Readonly<Record<string, string>> },
+): Command {
+  const { dir = '.', dataMigrations } = config.prisma ?? {};
+  return {
+    file: 'bash',
+    args: [join(appliance.directory, dataMigrations?.dir ?? dir, 'run.sh'), ...(call.args ?? [])],
+    cwd: join(appliance.directory, dir),
+    env: {
+      ...baseEnvironment(appliance.node),
+      ...toolEnvironment(appliance),
+      HOLDFAST_NODE: appliance.node,
+      ...readApplianceEnvironment(config, appliance.directory, appliance.secrets),
+      ...call.environment,
     },
-  );
+    ...(dataMigrations && { timeoutMs: dataMigrations.timeout }),
+    label: 'data migrations',
+  };
 }

@@ -1,10 +1,12 @@
 import { existsSync, lstatSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import type { Appliance } from '../appliance/appliance.ts';
 import { verifyPortsAreFree, verifyPortsAreOurs } from '../appliance/services.ts';
 import { Refusal } from '../lib/errors.ts';
 import { canRenameBetween } from '../lib/mounts.ts';
 import { whyUnmovable } from '../lib/unmovable.ts';
-import { pendingDataMigrationsInCheckout } from '../pipeline/data-pending.ts';
+import { verifyNothingBlocked } from '../pipeline/data-gate.ts';
+import { isDone, pendingDataMigrationsInCheckout } from '../pipeline/data-pending.ts';
 import type { Step, StepContext } from '../pipeline/step.ts';
 import { verifyNoFailedMigration } from '../schema-migrations/pending.ts';
 import { releaseReserves } from '../snapshot/reserve.ts';
@@ -42,6 +44,7 @@ export const preflight: Step = {
       await appliance.database.ensureRunning();
       // A rollback is what mends a failed migration, and a database that cannot be read.
       if (!context.restoring) verifyNoFailedMigration(await appliance.database.appliedMigrations());
+      if (context.kind === 'update') await verifyNothingBlocked(appliance, context.origin, target);
       note('the way back');
       if (!context.withoutSafety)
         await appliance.database.proveWayBack(join(context.runFolder, 'schema.dump'));
@@ -55,15 +58,14 @@ export const preflight: Step = {
 
 /** A registry that is lost or damaged would let every data migration run again, on rows that it has changed long ago. */
 async function verifyRegistry({ appliance, target, warn }: StepContext): Promise<void> {
-  const { config, directory, runtime, state } = appliance;
+  const { config, directory, runtime } = appliance;
   const path = registryPath(config);
   if (path === undefined) return;
-  const known = pendingDataMigrationsInCheckout(directory, config);
   const problem =
-    registryProblem(directory, config) ??
-    (state.hadRegistry() && !existsSync(join(directory, path)) ? 'is missing' : undefined);
+    registryProblem(directory, config) ?? ((await isLost(appliance, path)) ? 'is missing' : undefined);
   if (problem !== undefined) {
-    const lost = known.length === 0 ? '' : `; ${known.length} data migrations would run again`;
+    const { length } = await pendingDataMigrationsInCheckout({ ...appliance, database: undefined });
+    const lost = length === 0 ? '' : `; ${length} data migrations would run again`;
     throw new Refusal(
       `cannot go on: the registry of data migrations ${path} ${problem}${lost}`,
       `bring it back from the newest snapshot that has it: cp ${join(appliance.backupsDirectory, 'ID/registry.json')} ${join(directory, path)}; where none was ever applied: {"migrations":[]}`,
@@ -74,6 +76,17 @@ async function verifyRegistry({ appliance, target, warn }: StepContext): Promise
     warn(
       `git tracks the registry of data migrations ${path}: it is left as it is here, whatever a release brings. The vendor should take it out: git rm --cached ${path}`,
     );
+}
+
+/**
+ * True where the registry was there and is gone, and the database does not remember either what was applied: from its
+ * table the data-migration engine makes the file anew.
+ */
+async function isLost({ directory, state, database }: Appliance, path: string): Promise<boolean> {
+  if (!state.hadRegistry() || existsSync(join(directory, path))) return false;
+  await database?.ensureRunning();
+  const rows = (await database?.dataMigrations()) ?? [];
+  return !rows.some((row) => isDone(row.state));
 }
 
 /** Renames do not cross mounts: state, checkout and products must share one. */

@@ -114,6 +114,9 @@ export const showFile = (directory: string, commit: string, path: string) =>
   git(directory, ['show', `${commit}:${path}`]);
 export const listTree = (directory: string, commit: string, path: string) =>
   git(directory, ['ls-tree', '-r', '-z', '--name-only', commit, '--', path]);
+/** Paths under a folder of a commit whose text holds this, each after the commit and a colon. */
+export const grepTree = (directory: string, commit: string, text: string, path: string) =>
+  git(directory, ['grep', '--null', '-l', '--fixed-strings', '-e', text, commit, '--', path]);
 
 /** Tracked changes only, machine-readable; untracked files belong to the operator. */
 export const statusOfTracked = (directory: string) =>

@@ -50,6 +50,7 @@ export function logListener(runFolder: string, secrets: Secrets): Listener {
       case 'run':
       case 'restore':
       case 'result':
+      case 'data-migrations':
         return log.info(event);
     }
   };

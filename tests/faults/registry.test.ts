@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { waitingMark } from '../support/broken-releases.ts';
 import { Cli } from '../support/cli.ts';
 import { tally } from '../support/fault-tally.ts';
@@ -134,6 +134,50 @@ describe('a registry that would let migrations run again is refused, exit 3 and 
       renameSync(kept, path());
     }
     tally(context, 'unchanged');
+  });
+});
+
+describe('a registry that is missing, where the database has the table of the engine,', () => {
+  const without = `${registry}.kept`;
+  /** Of a vendor whose engine keeps such a table: it makes the file anew. */
+  const rebuilds: Edit = (folder) => {
+    release(4)(folder);
+    writeFileSync(
+      join(folder, 'api/data-migrations/run.sh'),
+      'cp "$(dirname "$0")/registry.json.kept" "$(dirname "$0")/registry.json"\n',
+    );
+  };
+  const table = async (state: string) =>
+    await ledger.sql(`create schema holdfast;
+      create table holdfast.data_migrations (id text primary key, state text not null, exported_at timestamptz);
+      insert into holdfast.data_migrations values ('001_open_accounts', '${state}', now()), ('002_release', '${state}', now());`);
+
+  beforeEach(async () => {
+    renameSync(path(), join(ledger.directory, without));
+    await ledger.sandbox.publish(rebuilds, { onto: installed });
+  });
+  afterEach(async () => {
+    renameSync(join(ledger.directory, without), path());
+    await ledger.sql('drop schema if exists holdfast cascade');
+  });
+
+  test('is refused where the table does not know of any that was applied', async (context) => {
+    await table('PENDING');
+    const was = await ledger.capture();
+    expect(await ledger.run('update')).toMatchObject({
+      exitCode: 3,
+      error: expect.stringMatching(/is missing; 2 data migrations would run again/),
+    });
+    expect(differences(was, await ledger.capture())).toEqual([]);
+    tally(context, 'unchanged');
+  });
+
+  test('is made anew by the engine', async (context) => {
+    await table('COMPLETED');
+    expect(await ledger.run('update')).toMatchObject({ exitCode: 0, result: { outcome: 'updated' } });
+    expect(recorded()).toContain('002_release');
+    await ledger.succeed('rollback');
+    tally(context, 'completed');
   });
 });
 

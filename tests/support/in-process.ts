@@ -1,8 +1,10 @@
 import { Command } from 'commander';
 import { openAppliance, type Appliance, type Program } from '../../orchestrator/appliance/appliance.ts';
 import { registerBackup } from '../../orchestrator/commands/backup.ts';
+import { registerData } from '../../orchestrator/commands/data.ts';
 import { registerRecover } from '../../orchestrator/commands/recover.ts';
 import { registerRollback } from '../../orchestrator/commands/rollback.ts';
+import { registerServices } from '../../orchestrator/commands/services.ts';
 import type { GlobalOptions, Session } from '../../orchestrator/commands/session.ts';
 import { registerSetup } from '../../orchestrator/commands/setup.ts';
 import { registerUpdate } from '../../orchestrator/commands/update.ts';
@@ -75,7 +77,10 @@ export async function runInProcess(
         exitCode = error instanceof HoldfastError ? error.exitCode : 1;
       }
     };
-  for (const register of [registerUpdate, registerRollback, registerRecover, registerSetup, registerBackup])
+  for (const register of [
+    ...[registerUpdate, registerRollback, registerRecover, registerSetup],
+    ...[registerBackup, registerData, registerServices],
+  ])
     register(command, act);
   await command.parseAsync([...argv], { from: 'user' });
   return {

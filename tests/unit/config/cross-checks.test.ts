@@ -1,8 +1,31 @@
 import { describe, expect, test } from 'vitest';
-import { least } from '../support/an-appliance.ts';
+import { configOf, least } from '../support/an-appliance.ts';
 import { problemsOf, withService } from '../support/problems.ts';
 
 describe('what no single key can tell', () => {
+  const dataMigrations = (more: Record<string, unknown>) => ({
+    database: { embedded: true },
+    prisma: { dataMigrations: { dir: 'd', ...more } },
+  });
+
+  test.each([{ onFailure: 'warn' }, { when: 'in-window', onFailure: 'warn' }])(
+    'data migrations inside the window cannot warn: %j',
+    (more) => {
+      expect(problemsOf({ ...least, ...dataMigrations(more) })).toEqual([
+        expect.stringMatching(/^prisma\.dataMigrations\.onFailure: "warn" needs when: after-start; /),
+      ]);
+    },
+  );
+
+  test.each([
+    [{}, 'in-window', 'fail'],
+    [{ when: 'before-start', onFailure: 'restore' }, 'in-window', 'fail'],
+    [{ when: 'after-start' }, 'after-start', 'fail'],
+    [{ when: 'after-start', onFailure: 'warn' }, 'after-start', 'warn'],
+  ])('when data is migrated, former names too: %j', (more, when, onFailure) => {
+    expect(configOf(dataMigrations(more)).prisma?.dataMigrations).toMatchObject({ when, onFailure });
+  });
+
   test('a port belongs to one service', () => {
     const services = {
       a: { start: 'x', port: 80 },

@@ -149,11 +149,6 @@ describe('what is not there yet is refused by name', () => {
       { database: { url: 'DATABASE_URL', shared: true } },
       'database.shared: a shared database is not supported yet; found true',
     ],
-    [
-      'data migrations after the start',
-      { database: { embedded: true }, prisma: { dataMigrations: { dir: 'd', when: 'after-start' } } },
-      'prisma.dataMigrations.when: "after-start" is not supported yet; found "after-start"',
-    ],
   ])('%s', (_what, more, problem) => {
     expect(problemsOf({ ...least, ...more })).toEqual([problem]);
   });

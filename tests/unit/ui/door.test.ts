@@ -17,6 +17,7 @@ test('advice names the appliance that the caller named; what is not advice stays
   expect(spell('Next: ./run.sh update   ./run.sh backup create')).toBe(
     'Next: ./run.sh --appliance $1 update   ./run.sh --appliance $1 backup create',
   );
+  expect(spell('Next: ./run.sh data retry 003_x')).toBe('Next: ./run.sh --appliance $1 data retry 003_x');
   for (const text of [
     'start: ./run.sh serve',
     'a/./run.sh update',

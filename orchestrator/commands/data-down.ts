@@ -1,0 +1,89 @@
+import { untilAborted, type Appliance } from '../appliance/appliance.ts';
+import { exitCodes, Refusal } from '../lib/errors.ts';
+import { dataMigrationFilesInCheckout, readDataMigrationStates } from '../pipeline/data-pending.ts';
+import type { ResultEvent } from '../pipeline/events.ts';
+import { listSnapshots } from '../snapshot/store.ts';
+import { takeSnapshot } from './backup.ts';
+import { callDataMigrations, verifyConfigured } from './data-call.ts';
+import type { Locked } from './locked.ts';
+import type { Session } from './session.ts';
+
+/** Takes a data migration back by its own down(), behind a snapshot that a rollback brings back. Gives the exit code. */
+export async function takeBack(
+  session: Session,
+  { appliance, signals }: Locked,
+  word: string,
+): Promise<number> {
+  const { ui } = session;
+  verifyConfigured(appliance);
+  await appliance.database?.ensureRunning();
+  const id = await findApplied(appliance, word);
+  const question = `Take ${id} back? The services stop for a moment, for a snapshot`;
+  if (!(await ui.confirm(`${question}.`))) {
+    ui.result({ type: 'result', ok: true, exitCode: 0, outcome: 'declined' }, 'Nothing was changed.');
+    return exitCodes.ok;
+  }
+  const name = snapshotName(appliance, id);
+  const made = await takeSnapshotQuietly(session, { appliance, signals }, name);
+  if (made.event.exitCode !== exitCodes.ok) {
+    ui.result(made.event, made.text);
+    return made.event.exitCode;
+  }
+  const snapshot = String(made.event['snapshot']);
+  const back = `./run.sh rollback ${snapshot}`;
+  ui.say(`Snapshot ${snapshot} (${name}) holds everything as it was.`);
+  // The snapshot had them shielded to its end.
+  signals.unshield();
+  const environment = (await appliance.database?.environment()) ?? {};
+  return await callDataMigrations(session, untilAborted(appliance, signals.abort.signal), {
+    ...{ command: 'down', args: ['--down', id], environment },
+    more: { id, snapshot, back },
+    lastWord: `  ${ui.paint.bold('Back:')} ${back}`,
+  });
+}
+
+/**
+ * The id that a word means, of a data migration that was applied here.
+ *
+ * @throws Refusal before anything is stopped for a snapshot
+ */
+async function findApplied(appliance: Appliance, word: string): Promise<string> {
+  const ids = dataMigrationFilesInCheckout(appliance.directory, appliance.config).map(({ id }) => id);
+  const found = ids.includes(word)
+    ? [word]
+    : ids.filter((id) => /^\d+$/.test(word) && Number.parseInt(id, 10) === Number(word));
+  const [id, other] = found;
+  const cannot = 'cannot take the data migration back';
+  if (id === undefined) throw new Refusal(`${cannot}: there is no "${word}"`, './run.sh data list');
+  if (other !== undefined)
+    throw new Refusal(`${cannot}: ${found.join(' and ')} share the number`, 'name one of them whole');
+  const state = (await readDataMigrationStates(appliance)).get(id) ?? 'PENDING';
+  if (state !== 'COMPLETED' && state !== 'FAILED')
+    throw new Refusal(`${cannot}: ${id} is ${state}, so there is nothing to take back`);
+  return id;
+}
+
+/** A name that no snapshot has yet, as each may have one name only. */
+function snapshotName({ backupsDirectory }: Appliance, id: string): string {
+  const taken = new Set(listSnapshots(backupsDirectory).map(({ manifest }) => manifest?.name));
+  const base = `before-down-${id}`.slice(0, 60);
+  for (let number = 1; ; number += 1) {
+    const name = number === 1 ? base : `${base}-${number}`;
+    if (!taken.has(name)) return name;
+  }
+}
+
+/** The snapshot is not the last word here: its result is kept for the one who goes on. */
+async function takeSnapshotQuietly(
+  session: Session,
+  locked: Pick<Locked, 'appliance' | 'signals'>,
+  name: string,
+): Promise<{ event: ResultEvent; text: string }> {
+  let told: { event: ResultEvent; text: string } | undefined;
+  const result = (event: ResultEvent, text: string) => {
+    told = { event, text };
+  };
+  const quiet = { ...session, ui: { ...session.ui, result } };
+  const exitCode = await takeSnapshot(quiet, locked, { kind: 'scheduled', name });
+  return told ?? { event: { type: 'result', ok: exitCode === 0, exitCode }, text: '' };
+}
