@@ -102,12 +102,40 @@ function othersWithEnvironment(): { pid: number; variables: string[] }[] {
   });
 }
 
+/** A process that is being executed has no environment for microseconds: so often it is looked at again. */
+const looks = 50;
+
+/** What it was started with; one empty string where it has nothing left, or nothing yet; undefined where we may not look. */
 function readEnvironment(pid: number): string[] | undefined {
   try {
-    // Bytes as they are: a value need not be UTF-8.
-    return readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
+    for (let look = 1; ; look += 1) {
+      // Bytes as they are: a value need not be UTF-8.
+      const text = readFileSync(`/proc/${pid}/environ`, 'utf8');
+      if (text !== '' || look === looks || !hasProgram(pid)) return mendNames(text.split('\0'));
+    }
   } catch {
     return undefined;
+  }
+}
+
+/** A bash that starts takes its own environment apart in place: for an instant `NAME=VALUE` is `NAME`, then `VALUE`. */
+function mendNames(variables: readonly string[]): string[] {
+  const mended: string[] = [];
+  for (const variable of variables) {
+    const last = mended.at(-1);
+    if (last !== undefined && /^\w+$/.test(last)) mended[mended.length - 1] = `${last}=${variable}`;
+    else mended.push(variable);
+  }
+  return mended;
+}
+
+/** False for threads of the kernel, and for those on their way out. */
+function hasProgram(pid: number): boolean {
+  try {
+    readlinkSync(`/proc/${pid}/exe`);
+    return true;
+  } catch {
+    return false;
   }
 }
 
