@@ -47,7 +47,9 @@ function isZombie(pid: number, stat: { readonly state: string }): boolean {
   }
 }
 
-function readStat(pid: number): { state: string; startTicks: string; group: number } | undefined {
+function readStat(
+  pid: number,
+): { state: string; startTicks: string; parent: number; group: number } | undefined {
   let text: string;
   try {
     text = readFileSync(`/proc/${pid}/stat`, 'utf8');
@@ -56,7 +58,12 @@ function readStat(pid: number): { state: string; startTicks: string; group: numb
   }
   // The command name stands in parentheses and may itself hold spaces and parentheses.
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-  return { state: fields[0] ?? '', group: Number(fields[2]), startTicks: fields[19] ?? '' };
+  return {
+    state: fields[0] ?? '',
+    parent: Number(fields[1]),
+    group: Number(fields[2]),
+    startTicks: fields[19] ?? '',
+  };
 }
 
 /**
@@ -170,6 +177,26 @@ export function commandName(pid: number): string {
   } catch {
     return 'gone meanwhile';
   }
+}
+
+/** How a process calls itself, or how it was called. */
+export function processTitle(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
+  } catch {
+    return '';
+  }
+}
+
+/** Live children of a process. */
+export function findChildren(parent: number): number[] {
+  return readdirSync('/proc')
+    .map(Number)
+    .filter((pid) => {
+      if (!Number.isInteger(pid)) return false;
+      const stat = readStat(pid);
+      return stat?.parent === parent && !isZombie(pid, stat);
+    });
 }
 
 /** Live members of a process group. */
