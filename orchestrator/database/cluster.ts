@@ -87,6 +87,11 @@ export function removeStaleLocks(folder: string): void {
   }
 }
 
+/** The process id of the server that runs in the cluster, by its own word. */
+export function readPostmasterPid(folder: string): number {
+  return Number.parseInt(readFileSync(join(folder, 'cluster', 'data', 'postmaster.pid'), 'utf8'), 10);
+}
+
 /** Everybody with a password; in a window only over the socket; in a restore nobody but the administrator. */
 export type Access = 'open' | 'fenced' | 'secluded';
 

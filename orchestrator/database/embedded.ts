@@ -11,6 +11,7 @@ import {
   initialiseCluster,
   isInitialised,
   readCredentials,
+  readPostmasterPid,
   removeStaleLocks,
   writeAccessFile,
   type Access,
@@ -19,6 +20,8 @@ import {
 import { formatConnection, quoteIdentifier, quoteLiteral, type Connection } from './connection.ts';
 import type { DatabaseGlance } from './engine.ts';
 import type { PostgresServer } from './server.ts';
+import { endSessionsOverTcp } from './sessions.ts';
+import { endNewcomers } from './newcomers.ts';
 import { reachableSocketFolder, removeSocketLink } from './socket-folder.ts';
 
 const stopPolicy = { signal: 'SIGINT', timeoutMs: 60_000, kill: 'process' } as const;
@@ -167,11 +170,9 @@ export class EmbeddedServer implements PostgresServer {
       { timeoutMs: 10_000 },
     );
     if (!done) throw new Error(`the database server did not take its new access file (${access})`);
-    if (access === 'fenced') {
-      await client.execute(
-        'select pg_terminate_backend(pid) from pg_stat_activity where client_addr is not null and pid <> pg_backend_pid();',
-      );
-    }
+    if (access === 'open') return;
+    await endNewcomers(readPostmasterPid(this.#folder));
+    if (access === 'fenced') await endSessionsOverTcp(client);
   }
 
   /** True if the access file keeps it out; a database that is closed, full or gone is another matter. */

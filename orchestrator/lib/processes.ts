@@ -47,7 +47,9 @@ function isZombie(pid: number, stat: { readonly state: string }): boolean {
   }
 }
 
-function readStat(pid: number): { state: string; startTicks: string; group: number } | undefined {
+function readStat(
+  pid: number,
+): { state: string; startTicks: string; parent: number; group: number } | undefined {
   let text: string;
   try {
     text = readFileSync(`/proc/${pid}/stat`, 'utf8');
@@ -56,7 +58,12 @@ function readStat(pid: number): { state: string; startTicks: string; group: numb
   }
   // The command name stands in parentheses and may itself hold spaces and parentheses.
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-  return { state: fields[0] ?? '', group: Number(fields[2]), startTicks: fields[19] ?? '' };
+  return {
+    state: fields[0] ?? '',
+    parent: Number(fields[1]),
+    group: Number(fields[2]),
+    startTicks: fields[19] ?? '',
+  };
 }
 
 /**
@@ -102,12 +109,40 @@ function othersWithEnvironment(): { pid: number; variables: string[] }[] {
   });
 }
 
+/** A process that is being executed has no environment for microseconds: so often it is looked at again. */
+const looks = 50;
+
+/** What it was started with; one empty string where it has nothing left, or nothing yet; undefined where we may not look. */
 function readEnvironment(pid: number): string[] | undefined {
   try {
-    // Bytes as they are: a value need not be UTF-8.
-    return readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
+    for (let look = 1; ; look += 1) {
+      // Bytes as they are: a value need not be UTF-8.
+      const text = readFileSync(`/proc/${pid}/environ`, 'utf8');
+      if (text !== '' || look === looks || !hasProgram(pid)) return mendNames(text.split('\0'));
+    }
   } catch {
     return undefined;
+  }
+}
+
+/** A bash that starts takes its own environment apart in place: for an instant `NAME=VALUE` is `NAME`, then `VALUE`. */
+function mendNames(variables: readonly string[]): string[] {
+  const mended: string[] = [];
+  for (const variable of variables) {
+    const last = mended.at(-1);
+    if (last !== undefined && /^\w+$/.test(last)) mended[mended.length - 1] = `${last}=${variable}`;
+    else mended.push(variable);
+  }
+  return mended;
+}
+
+/** False for threads of the kernel, and for those on their way out. */
+function hasProgram(pid: number): boolean {
+  try {
+    readlinkSync(`/proc/${pid}/exe`);
+    return true;
+  } catch {
+    return false;
   }
 }
 
@@ -142,6 +177,26 @@ export function commandName(pid: number): string {
   } catch {
     return 'gone meanwhile';
   }
+}
+
+/** How a process calls itself, or how it was called. */
+export function processTitle(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
+  } catch {
+    return '';
+  }
+}
+
+/** Live children of a process. */
+export function findChildren(parent: number): number[] {
+  return readdirSync('/proc')
+    .map(Number)
+    .filter((pid) => {
+      if (!Number.isInteger(pid)) return false;
+      const stat = readStat(pid);
+      return stat?.parent === parent && !isZombie(pid, stat);
+    });
 }
 
 /** Live members of a process group. */

@@ -87,12 +87,16 @@ async function verifyRights(appliance: Appliance, root: Root, entries: readonly 
         `cannot go on: ${shown} belongs to ${entry.uid}:${entry.gid}, and this user could not bring it back as such`,
         fix,
       );
-    if (entry.type === 'file' && !isReadable(path))
+    if (entry.type === 'file' && isClosed(path))
       throw new Refusal(`cannot go on: ${shown} is closed to this user, and cannot be backed up`, fix);
   }
-  const { stdout } = await appliance.runtime.run(
+  const { stdout, stderr, exitCode } = await appliance.runtime.run(
     listAttributes({ root: root.path, entries: nameList(entries) }),
+    { allowFailure: true },
   );
+  const complaints = stderr.split('\n').filter((line) => line !== '' && !aboutVanished.test(line));
+  if (exitCode !== 0 && complaints.length > 0)
+    throw new Error(`tar could not look at ${root.path}: ${complaints.slice(0, 3).join('; ')}`);
   for (const [path, names] of parseAttributes(stdout)) {
     const given = names.find((attribute) => attribute === 'security.capability');
     if (given !== undefined)
@@ -103,11 +107,15 @@ async function verifyRights(appliance: Appliance, root: Root, entries: readonly 
   }
 }
 
-function isReadable(path: Buffer): boolean {
+/** What tar says of a file that came and went while it looked: a log that was rotated is no reason to refuse anything. */
+const aboutVanished =
+  /: No such file or directory$|: File removed before we read it$|^tar: Exiting with failure/;
+
+function isClosed(path: Buffer): boolean {
   try {
     closeSync(openSync(path, 'r'));
-    return true;
-  } catch {
     return false;
+  } catch (error) {
+    return hasCode(error, 'EACCES', 'EPERM');
   }
 }

@@ -1,10 +1,12 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { badDataMigration, good } from '../support/broken-releases.ts';
+import { badDataMigration, good, waitsInInstallation } from '../support/broken-releases.ts';
 import { Cli } from '../support/cli.ts';
 import { openSession } from '../support/database-server.ts';
 import { tally } from '../support/fault-tally.ts';
-import { tidyUp } from '../support/left-behind.ts';
+import { tidyUp, untilWaiting } from '../support/left-behind.ts';
 import { Ledger } from '../support/ledger.ts';
 import { release, schemaMigration, type Edit } from '../support/releases.ts';
 import { differences } from '../support/state.ts';
@@ -52,6 +54,35 @@ test('an idle transaction with locks and a session of the administrator are ende
   expect(differences(was, await ledger.capture())).toEqual([]);
   for (const session of [admin, idle])
     await expect(session.query('commit')).rejects.toThrow(/not queryable|terminat/);
+  tally(context, 'restored');
+});
+
+test('who connected before the fence, and says only behind it who he is, is not let in by the old rules', async (context) => {
+  await ledger.sandbox.publish(waitsInInstallation, { onto: installed });
+  const was = await ledger.capture();
+  const url = new URL((await ledger.open().database?.environment())?.['DATABASE_URL'] ?? '');
+  const early = connect(Number(url.port), '127.0.0.1');
+  await once(early, 'connect');
+  const gone = once(early, 'close').then(() => 'gone');
+  // The client would connect it; it is connected already.
+  early.connect = () => {
+    setImmediate(() => early.emit('connect'));
+    return early;
+  };
+  const client = new Client({ connectionString: url.href, stream: () => early });
+  client.on('error', () => {});
+  const cli = Cli.start(ledger, 'update');
+  await untilWaiting(ledger, cli);
+
+  const letIn = client.connect().then(
+    () => 'let in',
+    () => 'refused',
+  );
+  expect(await Promise.race([gone, letIn])).toBe('gone');
+
+  await cli.kill();
+  expect(await Cli.run(ledger, 'recover')).toMatchObject({ exitCode: 10 });
+  expect(differences(was, await ledger.capture())).toEqual([]);
   tally(context, 'restored');
 });
 

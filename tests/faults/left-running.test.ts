@@ -42,6 +42,8 @@ function living(run: string): string[] {
 
 async function recovered(run: string): Promise<unknown> {
   const end = await Cli.run(ledger, 'recover');
+  // What it said is what helps, where it did not end well.
+  expect(end).toMatchObject({ exitCode: 10 });
   expect(await leftOf(ledger, run)).toEqual([]);
   return end;
 }

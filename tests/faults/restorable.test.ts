@@ -1,10 +1,11 @@
-import { chmodSync, chownSync, linkSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, linkSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { execaSync } from 'execa';
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { Appliance } from '../../orchestrator/appliance/appliance.ts';
 import { backupFiles } from '../../orchestrator/snapshot/files.ts';
 import { verifyRestorable } from '../../orchestrator/snapshot/restorable.ts';
+import { FaultPlan } from '../support/faults.ts';
 import { needs } from '../support/needs.ts';
 import { applianceIn } from '../unit/support/an-appliance.ts';
 import { temporaryFolder } from '../unit/support/temporary-folder.ts';
@@ -78,8 +79,15 @@ test('a file with names in two trees is told: a restore of one makes a copy', as
 describe('an ordinary user is refused', () => {
   const nobody = 65_534;
   /** Looks at the tree as somebody who is not root and owns it. */
-  const asNobody = async (prepare: (at: (path: string) => string) => void) => {
-    const { appliance, at } = box();
+  const asNobody = async (
+    prepare: (at: (path: string) => string) => void,
+    meanwhile?: (at: (path: string) => string) => void,
+  ) => {
+    const { appliance: plain, at } = box();
+    const faults = new FaultPlan();
+    if (meanwhile)
+      faults.plan({ operation: /^tar --create/, when: 'before', does: () => meanwhile(at), fails: false });
+    const appliance = { ...plain, runtime: faults.wrap(plain.runtime) };
     mkdirSync(at('data'));
     writeFileSync(at('data/x'), 'x');
     execaSync('chown', ['-R', `${nobody}:${nobody}`, join(appliance.directory, '..')]);
@@ -101,6 +109,11 @@ describe('an ordinary user is refused', () => {
 
   test('nothing, where all is his', async () => {
     expect(await asNobody(() => {})).toBe('not refused');
+  });
+
+  test('nothing, where a file of his is rotated away while it is looked at', async () => {
+    const rotate = (at: (path: string) => string) => renameSync(at('data/x'), at('data/x.1'));
+    expect(await asNobody(() => {}, rotate)).toBe('not refused');
   });
 
   test.each<[string, (at: (path: string) => string) => void, RegExp]>([

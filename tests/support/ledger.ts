@@ -196,6 +196,8 @@ export class Ledger {
   /** Runs SQL as the administrator of the database. */
   async sql(text: string): Promise<Record<string, unknown>[]> {
     const client = new Client({ connectionString: await this.#adminUrl() });
+    // A server that dies under it is told by the query.
+    client.on('error', () => {});
     await client.connect();
     try {
       return (await client.query<Record<string, unknown>>(text)).rows;
