@@ -1,3 +1,4 @@
+import { Client } from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { DataMigrations, ended } from '../support/data-migrations.ts';
 import { Random } from '../support/random.ts';
@@ -280,4 +281,57 @@ test('interrupted by Ctrl-C: exit 130, and the next run goes on where it was', a
     }),
   );
   expect(await tallied()).toEqual({ 1: 20_000 });
+});
+
+/** Another program on the same database. */
+async function openSession(): Promise<Client> {
+  const client = new Client({ connectionString: appliance.url });
+  await client.connect();
+  return client;
+}
+
+test('a batch that runs into a lock is tried again with half the rows, and that is told', async () => {
+  await fill(2000);
+  const other = await openSession();
+  await other.query('BEGIN');
+  await other.query('UPDATE users SET name = name WHERE id = 900');
+  appliance.migration('001_add', batch(`table: 'users', size: 1000, set: 'n = n + 1'`));
+  const end = ended(appliance.start(['--json']));
+  // A batch waits five seconds for a lock.
+  await new Promise((resolve) => setTimeout(resolve, 8000));
+  await other.query('COMMIT');
+  await other.end();
+  const { exitCode, events } = await end;
+  expect(events).toContainEqual(
+    expect.objectContaining({
+      type: 'migration-log',
+      message: expect.stringMatching(/lock timeout; again with 500 rows/),
+    }),
+  );
+  expect(exitCode).toBe(0);
+  expect(await tallied()).toEqual({ 1: 2000 });
+});
+
+test('while other sessions wait for locks the batches are held back, and that is told', async () => {
+  await fill(2000);
+  await appliance.sql('CREATE TABLE other (i int)');
+  const [holder, waiter] = [await openSession(), await openSession()];
+  await holder.query('BEGIN');
+  await holder.query('LOCK TABLE other');
+  const waiting = waiter.query('SELECT * FROM other');
+  appliance.migration('001_add', batch(`table: 'users', set: 'n = n + 1'`));
+  const child = appliance.start(['--json']);
+  const end = ended(child);
+  await new Promise((resolve) => {
+    child.stdout?.on('data', (chunk: Buffer) => chunk.includes('held back') && resolve(undefined));
+  });
+  expect(await tallied()).toEqual({ 0: 2000 });
+  await holder.query('COMMIT');
+  await waiting;
+  const { exitCode, events } = await end;
+  const said = events.filter(({ type }) => type === 'migration-log').map(({ message }) => message);
+  expect(said).toEqual(['held back: 1 session waits for a lock', 'going on']);
+  expect(exitCode).toBe(0);
+  expect(await tallied()).toEqual({ 1: 2000 });
+  await Promise.all([holder.end(), waiter.end()]);
 });

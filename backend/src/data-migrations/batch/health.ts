@@ -28,7 +28,7 @@ SELECT
 export class Health {
   readonly #client: Client;
   readonly #log: (message: string) => void;
-  #lookedAt = 0;
+  #lookedAt = Number.NEGATIVE_INFINITY;
 
   constructor(client: Client, log: (message: string) => void) {
     this.#client = client;
