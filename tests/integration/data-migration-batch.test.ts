@@ -1,3 +1,4 @@
+import type { ChildProcess } from 'node:child_process';
 import { Client } from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { DataMigrations, ended } from '../support/data-migrations.ts';
@@ -54,14 +55,24 @@ test.for(Object.entries(ways))('%s: every row once', async ([, body]) => {
   expect(await tallied()).toEqual({ 1: 3500 });
 });
 
+/** Resolves as soon as a line of its output holds this, or it has ended. */
+async function untilItSays(child: ChildProcess, text: string): Promise<void> {
+  await new Promise<void>((resolve) => {
+    child.stdout?.on('data', (chunk: Buffer) => {
+      if (chunk.includes(text)) resolve();
+    });
+    child.once('close', () => resolve());
+  });
+}
+
 test('killed at random instants, again and again: every row exactly once', { timeout: 900_000 }, async () => {
-  const rows = Number(process.env['HOLDFAST_BATCH_ROWS'] ?? 60_000);
+  const rows = Number(process.env['HOLDFAST_BATCH_ROWS'] ?? 100_000);
   const kills = Number(process.env['HOLDFAST_BATCH_KILLS'] ?? 12);
   const random = new Random(Number(process.env['HOLDFAST_BATCH_SEED'] ?? 1));
   await fill(rows);
   appliance.migration(
     '001_add',
-    batch(`table: 'users', size: 100, targetMs: 5, up: async ({ n }) => ({ n: n + 1 })`),
+    batch(`table: 'users', size: 200, targetMs: 20, up: async ({ n }) => ({ n: n + 1 })`),
   );
   let killed = 0;
   let resumed = 0;
@@ -69,12 +80,14 @@ test('killed at random instants, again and again: every row exactly once', { tim
     const child = appliance.start(['--json']);
     const end = ended(child);
     if (killed < kills) {
-      // Somewhere after it began to work, which takes about a second: the rows are what is to be interrupted.
-      await new Promise((resolve) => setTimeout(resolve, 700 + random.next() * 900));
-      // The engine alone, its worker alone, or all at once.
+      // Every fourth at any instant since its start, the others while it is at the rows.
+      const atRows = killed % 4 !== 0;
+      if (atRows) await untilItSays(child, 'migration-progress');
+      await new Promise((resolve) => setTimeout(resolve, random.next() * (atRows ? 150 : 1000)));
+      // The engine alone, or its worker with it.
       const engine = child.pid ?? 0;
-      if (killed % 3 === 0) process.kill(-engine, 'SIGKILL');
-      else process.kill(engine, 'SIGKILL');
+      const isOver = child.exitCode !== null || child.signalCode !== null;
+      if (!isOver) process.kill(killed % 3 === 0 ? -engine : engine, 'SIGKILL');
     }
     const { exitCode, events } = await end;
     if (events.some(({ type, resumes }) => type === 'migration-started' && resumes === true)) resumed += 1;
@@ -84,7 +97,7 @@ test('killed at random instants, again and again: every row exactly once', { tim
   }
   expect(await tallied()).toEqual({ 1: rows });
   // A quick machine is through before the last of them.
-  expect(killed).toBeGreaterThanOrEqual(Math.ceil(kills / 3));
+  expect(killed).toBeGreaterThanOrEqual(Math.ceil(kills / 2));
   expect(resumed).toBeGreaterThan(0);
   expect(appliance.registry()).toEqual(['001_add success']);
   expect(
@@ -322,9 +335,7 @@ test('while other sessions wait for locks the batches are held back, and that is
   appliance.migration('001_add', batch(`table: 'users', set: 'n = n + 1'`));
   const child = appliance.start(['--json']);
   const end = ended(child);
-  await new Promise((resolve) => {
-    child.stdout?.on('data', (chunk: Buffer) => chunk.includes('held back') && resolve(undefined));
-  });
+  await untilItSays(child, 'held back');
   expect(await tallied()).toEqual({ 0: 2000 });
   await holder.query('COMMIT');
   await waiting;
