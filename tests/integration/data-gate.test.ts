@@ -111,6 +111,8 @@ test('but a backup is not, where the installed version itself has such a schema 
   const { sandbox, directory } = ledger;
   // What runs is still the former commit, and a backup would start that again.
   await ledger.succeed('stop');
+  // Nothing newer is published, whatever the tests before this one did.
+  await sandbox.git(sandbox.vendor, 'push', '--quiet', '--force', 'origin', `${installed}:main`);
   contracts()(directory);
   replaceIn(directory, 'appliance.yaml', 'deploy: node migrate.js', 'deploy: holdfast');
   await sandbox.git(directory, 'add', '--all', 'api', 'appliance.yaml');
