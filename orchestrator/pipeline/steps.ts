@@ -34,26 +34,13 @@ export const updateSteps: readonly Step[] = [
   commit,
 ];
 
-/** The same where the new version must be healthy first: the gate is closed still, and a failure restores. */
-const lateDataUpdateSteps: readonly Step[] = [
-  preflight,
-  stopServices,
-  backupDatabase,
-  backupFiles,
-  backupRegistry,
-  pullCode,
-  installBackend,
-  buildBackend,
-  migrateSchema,
-  buildFrontend,
-  restartServices,
-  verify,
-  migrateData,
-  commit,
-];
-
 /** The same where they must not keep anybody waiting: they come after the commit, and a failure is a warning. */
-const committedDataUpdateSteps: readonly Step[] = lateDataUpdateSteps.filter((step) => step !== migrateData);
+const committedDataUpdateSteps: readonly Step[] = updateSteps.filter((step) => step !== migrateData);
+
+/** The same where the new version must be healthy first: the gate is closed still, and a failure restores. */
+const lateDataUpdateSteps: readonly Step[] = committedDataUpdateSteps.flatMap((step) =>
+  step === commit ? [migrateData, commit] : [step],
+);
 const afterCommit: readonly Step[] = [migrateDataAfterCommit];
 
 /** What an update to a version does, as its configuration says when its data is migrated. */

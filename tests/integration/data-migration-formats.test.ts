@@ -69,7 +69,7 @@ if (direction !== 'up' && direction !== 'down') { console.log('Usage: 001_direct
   'a class with constructor injection and a context': [
     '001-class.migration.ts',
     `import type { PrismaClient } from '../../src/generated/client.ts';
-const Injectable = () => (target: unknown) => target as any;
+const Injectable = () => (target: unknown) => target;
 interface Context { prisma: PrismaClient; logger: { log(text: string): void }; dryRun: boolean }
 enum Kind { One = 1 }
 @Injectable()

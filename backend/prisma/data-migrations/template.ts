@@ -18,7 +18,7 @@ export const migration: DataMigration = {
     await batch({
       model: 'Machine',
       where: { location: '' },
-      up: ({ name }) => ({ location: `with ${name}` }),
+      up: ({ name }: { name: string }) => ({ location: `with ${name}` }),
     });
   },
 

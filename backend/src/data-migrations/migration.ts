@@ -1,5 +1,5 @@
 import type { PrismaClient } from '../generated/client.ts';
-import type { BatchOptions, BatchResult } from './batch/options.ts';
+import type { BatchOptions, BatchResult, BatchRow } from './batch/options.ts';
 
 /** What a migration may use besides the database. Every part is optional to use; `up(prisma)` alone is complete. */
 export interface MigrationContext {
@@ -17,7 +17,7 @@ export interface MigrationContext {
    * Works through a table in the order of its key, a batch a transaction, and remembers in the same transaction how far
    * it came: killed at any instant, no row is done twice and none is left out.
    */
-  readonly batch: (options: BatchOptions) => Promise<BatchResult>;
+  readonly batch: <Row extends object = BatchRow>(options: BatchOptions<Row>) => Promise<BatchResult>;
 }
 
 /** What `up` or `down` may return, or nothing. `success: false` is a failure, however politely it was returned. */

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Pool } from 'pg';
 import { createBatch } from './batch/batch.ts';
+import type { BatchOptions } from './batch/options.ts';
 import { tryOut } from './dry-run.ts';
 import { describeExport, findMigration, type Runnable } from './exported.ts';
 import type { MigrationContext, VerificationReport } from './migration.ts';
@@ -97,7 +98,8 @@ async function runMigration(job: Job, exported: unknown, pool: Pool, dry?: Sessi
     signal: abort.signal,
     log,
     progress,
-    batch: batch.run,
+    // What its rows are only the migration itself knows.
+    batch: async (options) => await batch.run(options as unknown as BatchOptions),
   };
   try {
     const migration = findMigration(exported, job.id, prisma, context);

@@ -1,7 +1,7 @@
 import type { PrismaClient } from '../../generated/client.ts';
 
 /** A row as the callback gets it: of a table by its columns, of a model by its fields. */
-export type BatchRow = Record<string, any>; // eslint-disable-line -- the vendor knows its columns
+export type BatchRow = Record<string, unknown>;
 
 /** New values for some columns (or fields) of a row. */
 export type RowChanges = Readonly<Record<string, unknown>>;
@@ -9,8 +9,12 @@ export type RowChanges = Readonly<Record<string, unknown>>;
 /** A Prisma client inside the transaction of the batch: what is written with it is committed with the cursor. */
 export type BatchClient = PrismaClient;
 
-/** Where the rows are, and what is done with them: one of `set`, `rows` and `up`. */
-export interface BatchOptions {
+/**
+ * Where the rows are, and what is done with them: one of `set`, `rows` and `up`.
+ *
+ * `Row` is what the callback says of its rows: it knows its columns, and nobody else here does.
+ */
+export interface BatchOptions<Row extends object = BatchRow> {
   /** A table, by its name in the database. Either this or `model`. */
   readonly table?: string;
   /** A model of the Prisma schema: rows and changes go by its fields, `where` is Prisma's. */
@@ -31,11 +35,11 @@ export interface BatchOptions {
   readonly set?: string;
   /** A whole batch at once: returns the changes of each row in the order of the rows, undefined for none. */
   readonly rows?: (
-    rows: readonly BatchRow[],
+    rows: readonly Row[],
     tx: BatchClient,
   ) => Promise<readonly (RowChanges | undefined)[] | void> | readonly (RowChanges | undefined)[] | void;
   /** Row by row: returns what changes in it, or does it with `tx`. */
-  readonly up?: (row: BatchRow, tx: BatchClient) => Promise<RowChanges | void> | RowChanges | void;
+  readonly up?: (row: Row, tx: BatchClient) => Promise<RowChanges | void> | RowChanges | void;
   /** So many rows may fail (0 by default): they are left as they were, and kept with their reason. */
   readonly maxFailures?: number;
 }
