@@ -1,7 +1,5 @@
-import type { ChildProcess } from 'node:child_process';
-import { Client } from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { DataMigrations, ended } from '../support/data-migrations.ts';
+import { batch, DataMigrations, ended, untilItSays } from '../support/data-migrations.ts';
 import { Random } from '../support/random.ts';
 
 /* `context.batch`: every row once, whatever happens in between. */
@@ -20,19 +18,6 @@ afterAll(async () => {
   await appliance?.stop();
 });
 
-const fill = async (rows: number) =>
-  await appliance.sql(`INSERT INTO users (name) SELECT 'user ' || i FROM generate_series(1, ${rows}) i`);
-
-/** How many rows there are for each value of n. */
-const tallied = async () =>
-  Object.fromEntries(
-    (await appliance.sql('SELECT n, count(*)::int AS rows FROM users GROUP BY n ORDER BY n')).map(
-      ({ n, rows }) => [n, rows],
-    ),
-  );
-
-const batch = (options: string) => `  async up(prisma, { batch }) { return await batch({ ${options} }); },`;
-
 const ways: Readonly<Record<string, string>> = {
   'one UPDATE for each batch': batch(`table: 'users', set: 'n = n + 1'`),
   'changes of a whole batch': batch(`table: 'users', rows: (rows) => rows.map(({ n }) => ({ n: n + 1 }))`),
@@ -43,7 +28,7 @@ const ways: Readonly<Record<string, string>> = {
 };
 
 test.for(Object.entries(ways))('%s: every row once', async ([, body]) => {
-  await fill(3500);
+  await appliance.fill(3500);
   appliance.migration('001_add', body);
   const { exitCode, events } = await appliance.run('--json');
   expect(events.at(-1)).toMatchObject({ ok: true });
@@ -52,24 +37,14 @@ test.for(Object.entries(ways))('%s: every row once', async ([, body]) => {
   expect(events).toContainEqual(
     expect.objectContaining({ type: 'migration-progress', done: 3500, total: 3500 }),
   );
-  expect(await tallied()).toEqual({ 1: 3500 });
+  expect(await appliance.tallied()).toEqual({ 1: 3500 });
 });
-
-/** Resolves as soon as a line of its output holds this, or it has ended. */
-async function untilItSays(child: ChildProcess, text: string): Promise<void> {
-  await new Promise<void>((resolve) => {
-    child.stdout?.on('data', (chunk: Buffer) => {
-      if (chunk.includes(text)) resolve();
-    });
-    child.once('close', () => resolve());
-  });
-}
 
 test('killed at random instants, again and again: every row exactly once', { timeout: 900_000 }, async () => {
   const rows = Number(process.env['HOLDFAST_BATCH_ROWS'] ?? 100_000);
   const kills = Number(process.env['HOLDFAST_BATCH_KILLS'] ?? 12);
   const random = new Random(Number(process.env['HOLDFAST_BATCH_SEED'] ?? 1));
-  await fill(rows);
+  await appliance.fill(rows);
   appliance.migration(
     '001_add',
     batch(`table: 'users', size: 200, targetMs: 20, up: async ({ n }) => ({ n: n + 1 })`),
@@ -93,9 +68,9 @@ test('killed at random instants, again and again: every row exactly once', { tim
     if (events.some(({ type, resumes }) => type === 'migration-started' && resumes === true)) resumed += 1;
     if (exitCode === 0) break;
     killed += 1;
-    expect(Object.keys(await tallied()).every((n) => n === '0' || n === '1')).toBe(true);
+    expect(Object.keys(await appliance.tallied()).every((n) => n === '0' || n === '1')).toBe(true);
   }
-  expect(await tallied()).toEqual({ 1: rows });
+  expect(await appliance.tallied()).toEqual({ 1: rows });
   // A quick machine is through before the last of them.
   expect(killed).toBeGreaterThanOrEqual(Math.ceil(kills / 2));
   expect(resumed).toBeGreaterThan(0);
@@ -159,19 +134,19 @@ describe('keys', () => {
     ['of a model that is not there', `model: 'Nix', up: () => {}`, /there is no model "Nix" \(there are /],
     ['with two things to do', `table: 'users', set: 'n = 1', up: () => {}`, /one of "set", "rows" and "up"/],
   ] as const)('a key that %s fails with the mend', async ([, options, message]) => {
-    await fill(1);
+    await appliance.fill(1);
     appliance.migration('001_bad', batch(options));
     const { exitCode, stderr } = await appliance.run();
     expect(stderr).toMatch(message);
     expect(exitCode).toBe(1);
-    expect(await tallied()).toEqual({ 0: 1 });
+    expect(await appliance.tallied()).toEqual({ 0: 1 });
   });
 });
 
 test('an empty table, and one that grows meanwhile', async () => {
   appliance.migration('001_empty', batch(`table: 'users', set: 'n = n + 1'`));
   expect(await appliance.run()).toMatchObject({ exitCode: 0 });
-  await fill(500);
+  await appliance.fill(500);
   appliance.migration(
     '002_grows',
     `  async up(prisma, { batch }) {
@@ -183,7 +158,7 @@ test('an empty table, and one that grows meanwhile', async () => {
   },`,
   );
   expect(await appliance.run()).toMatchObject({ exitCode: 0 });
-  expect(await tallied()).toEqual({ 1: 2000 });
+  expect(await appliance.tallied()).toEqual({ 1: 2000 });
 });
 
 test('a model of Prisma, by its fields', async () => {
@@ -216,21 +191,21 @@ describe('rows that fail', () => {
     }`);
 
   test('none may by default: the row is named, and the batch taken back', async () => {
-    await fill(1500);
+    await appliance.fill(1500);
     appliance.migration('001_choosy', choosy(''));
     const { exitCode, stderr } = await appliance.run();
     expect(stderr).toContain('row id=500: no name for 500');
     expect(exitCode).toBe(1);
-    expect(await tallied()).toEqual({ 0: 1100, 1: 400 });
+    expect(await appliance.tallied()).toEqual({ 0: 1100, 1: 400 });
     expect(appliance.registry()).toEqual(['001_choosy failed']);
   });
 
   test('as many as may are left out, and kept with their reason', async () => {
-    await fill(1500);
+    await appliance.fill(1500);
     appliance.migration('001_choosy', choosy('maxFailures: 3,'));
     const { exitCode } = await appliance.run();
     expect(exitCode).toBe(0);
-    expect(await tallied()).toEqual({ 0: 3, 1: 1497 });
+    expect(await appliance.tallied()).toEqual({ 0: 3, 1: 1497 });
     expect(
       await appliance.sql('SELECT key, reason FROM holdfast.data_migration_failures ORDER BY reason'),
     ).toEqual([1000, 1500, 500].map((id) => ({ key: [`${id}`], reason: `row id=${id}: no name for ${id}` })));
@@ -240,7 +215,7 @@ describe('rows that fail', () => {
   });
 
   test('one more is too many', async () => {
-    await fill(1500);
+    await appliance.fill(1500);
     appliance.migration('001_choosy', choosy('maxFailures: 2,'));
     const { exitCode, stderr } = await appliance.run();
     expect(exitCode).toBe(1);
@@ -248,101 +223,17 @@ describe('rows that fail', () => {
   });
 
   test('those that the database refuses are found among the others', async () => {
-    await fill(1000);
+    await appliance.fill(1000);
     await appliance.sql('ALTER TABLE users ADD CHECK (n < 1 OR id NOT IN (3, 700))');
     appliance.migration(
       '001_refused',
       batch(`table: 'users', maxFailures: 2, rows: (rows) => rows.map(() => ({ n: 1 }))`),
     );
     expect(await appliance.run()).toMatchObject({ exitCode: 0 });
-    expect(await tallied()).toEqual({ 0: 2, 1: 998 });
+    expect(await appliance.tallied()).toEqual({ 0: 2, 1: 998 });
     expect(await appliance.sql('SELECT key FROM holdfast.data_migration_failures ORDER BY key')).toEqual([
       { key: ['3'] },
       { key: ['700'] },
     ]);
   });
-});
-
-test('interrupted by Ctrl-C: exit 130, and the next run goes on where it was', async () => {
-  await fill(20_000);
-  appliance.migration(
-    '001_add',
-    batch(`table: 'users', size: 50, targetMs: 10, up: async ({ n }) => ({ n: n + 1 })`),
-  );
-  const child = appliance.start(['--json']);
-  const end = ended(child);
-  child.stdout?.on('data', (chunk: Buffer) => {
-    if (chunk.includes('migration-progress')) process.kill(-(child.pid ?? 0), 'SIGINT');
-  });
-  const { exitCode, events } = await end;
-  expect(exitCode).toBe(130);
-  expect(events.at(-1)).toMatchObject({
-    ok: false,
-    error: expect.stringContaining('The next run goes on with it'),
-  });
-  const { 1: done = 0 } = await tallied();
-  expect(done).toBeGreaterThan(0);
-  expect(done).toBeLessThan(20_000);
-  const status = JSON.parse((await appliance.run('--status', '--json')).stdout) as { pending: string[] };
-  expect(status.pending).toEqual(['001_add']);
-
-  const again = await appliance.run('--json');
-  expect(again.events).toContainEqual(
-    expect.objectContaining({
-      type: 'migration-log',
-      message: expect.stringMatching(new RegExp(`^goes on after .*: ${done} rows were done$`)),
-    }),
-  );
-  expect(await tallied()).toEqual({ 1: 20_000 });
-});
-
-/** Another program on the same database. */
-async function openSession(): Promise<Client> {
-  const client = new Client({ connectionString: appliance.url });
-  await client.connect();
-  return client;
-}
-
-test('a batch that runs into a lock is tried again with half the rows, and that is told', async () => {
-  await fill(2000);
-  const other = await openSession();
-  await other.query('BEGIN');
-  await other.query('UPDATE users SET name = name WHERE id = 900');
-  appliance.migration('001_add', batch(`table: 'users', size: 1000, set: 'n = n + 1'`));
-  const end = ended(appliance.start(['--json']));
-  // A batch waits five seconds for a lock.
-  await new Promise((resolve) => setTimeout(resolve, 8000));
-  await other.query('COMMIT');
-  await other.end();
-  const { exitCode, events } = await end;
-  expect(events).toContainEqual(
-    expect.objectContaining({
-      type: 'migration-log',
-      message: expect.stringMatching(/lock timeout; again with 500 rows/),
-    }),
-  );
-  expect(exitCode).toBe(0);
-  expect(await tallied()).toEqual({ 1: 2000 });
-});
-
-test('while other sessions wait for locks the batches are held back, and that is told', async () => {
-  await fill(2000);
-  await appliance.sql('CREATE TABLE other (i int)');
-  const [holder, waiter] = [await openSession(), await openSession()];
-  await holder.query('BEGIN');
-  await holder.query('LOCK TABLE other');
-  const waiting = waiter.query('SELECT * FROM other');
-  appliance.migration('001_add', batch(`table: 'users', set: 'n = n + 1'`));
-  const child = appliance.start(['--json']);
-  const end = ended(child);
-  await untilItSays(child, 'held back');
-  expect(await tallied()).toEqual({ 0: 2000 });
-  await holder.query('COMMIT');
-  await waiting;
-  const { exitCode, events } = await end;
-  const said = events.filter(({ type }) => type === 'migration-log').map(({ message }) => message);
-  expect(said).toEqual(['held back: 1 session waits for a lock', 'going on']);
-  expect(exitCode).toBe(0);
-  expect(await tallied()).toEqual({ 1: 2000 });
-  await Promise.all([holder.end(), waiter.end()]);
 });

@@ -27,6 +27,13 @@ const parts = [
 ];
 const ours = ['run.sh', 'template.ts', 'README.md'];
 
+/** Not idempotent: what ran twice is seen. */
+export const addOne = `  async up(prisma) { await prisma.$executeRaw\`UPDATE users SET n = n + 1\`; },`;
+
+/** A migration whose `up` is one batch with these options. */
+export const batch = (options: string) =>
+  `  async up(prisma, { batch }) { return await batch({ ${options} }); },`;
+
 export interface EngineEnd {
   readonly exitCode: number | null;
   readonly stdout: string;
@@ -105,6 +112,22 @@ export class DataMigrations {
     return await this.server.query(this.database, text);
   }
 
+  /** `n` of each user, in the order of their keys. */
+  async numbers(): Promise<unknown[]> {
+    return (await this.sql('SELECT n FROM users ORDER BY id')).map(({ n }) => n);
+  }
+
+  /** Adds as many users. */
+  async fill(rows: number): Promise<void> {
+    await this.sql(`INSERT INTO users (name) SELECT 'user ' || i FROM generate_series(1, ${rows}) i`);
+  }
+
+  /** How many users there are for each value of n. */
+  async tallied(): Promise<Record<string, unknown>> {
+    const rows = await this.sql('SELECT n, count(*)::int AS rows FROM users GROUP BY n ORDER BY n');
+    return Object.fromEntries(rows.map(({ n, rows: count }) => [n, count]));
+  }
+
   write(name: string, text: string): string {
     const file = join(this.folder, name);
     writeFileSync(file, text);
@@ -154,4 +177,14 @@ export async function ended(child: ChildProcess): Promise<EngineEnd> {
     .filter((line) => line.startsWith('{'))
     .map((line) => JSON.parse(line) as Record<string, unknown>);
   return { exitCode, stdout, stderr, events };
+}
+
+/** Resolves as soon as a line of its output holds this, or it has ended. */
+export async function untilItSays(child: ChildProcess, text: string): Promise<void> {
+  await new Promise<void>((resolve) => {
+    child.stdout?.on('data', (chunk: Buffer) => {
+      if (chunk.includes(text)) resolve();
+    });
+    child.once('close', () => resolve());
+  });
 }
