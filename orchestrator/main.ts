@@ -11,6 +11,7 @@ import { registerDemo } from './commands/demo.ts';
 import { registerDoctor } from './commands/doctor.ts';
 import { registerHelp } from './commands/help.ts';
 import { registerLogs } from './commands/logs.ts';
+import { registerMigrate } from './commands/migrate.ts';
 import { registerRecover } from './commands/recover.ts';
 import { registerRollback } from './commands/rollback.ts';
 import { registerServices } from './commands/services.ts';
@@ -84,6 +85,7 @@ async function main(argv: readonly string[]): Promise<number> {
   registerSetup(command, act);
   registerServices(command, act);
   registerRecover(command, act);
+  registerMigrate(command, act);
   registerData(command, act);
   registerConfig(command, act);
   registerHelp(command, act);

@@ -114,6 +114,9 @@ const prisma = z.strictObject({
   migrations: insidePath
     .optional()
     .meta({ description: 'Folder of the schema migrations; by default prisma/migrations under "dir".' }),
+  requireDown: z.boolean('must be true or false').default(false).meta({
+    description: 'Every schema migration must bring a down.sql: migrate lint warns of those without.',
+  }),
   timeout: duration.default(3_600_000),
   dataMigrations: dataMigrations.optional(),
 });

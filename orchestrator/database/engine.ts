@@ -98,6 +98,9 @@ export interface Database {
   /** The newest schema migration that is applied, failed ones too; empty where there is no migrations table. */
   appliedMigrations(): Promise<AppliedMigration[]>;
 
+  /** What `migrate status` and `migrate lint` ask beside it. Looks only. */
+  inspectSchema(): Promise<SchemaInspection>;
+
   /** What the data-migration engine's own table says; undefined where there is none. */
   dataMigrations(): Promise<RecordedDataMigration[] | undefined>;
 }
@@ -125,10 +128,32 @@ export interface DatabaseGlance {
   readonly host?: string;
 }
 
+/** A row of `_prisma_migrations`; a migration that was rolled back and applied again has several. */
 export interface AppliedMigration {
   readonly name: string;
   readonly finished: boolean;
   readonly rolledBack: boolean;
+  /** SHA-256 of the file as it was applied. */
+  readonly checksum: string;
+  /** When it began, as ISO 8601. */
+  readonly startedAt: string;
+  /** What the database said when it failed. */
+  readonly log: string | null;
+}
+
+/** What is in a database, as far as schema migrations go. */
+export interface SchemaInspection {
+  /** Whether Prisma's own table is there. */
+  readonly hasMigrationsTable: boolean;
+  /** User tables, with an estimate of their rows, exact for small ones. */
+  readonly tables: readonly {
+    readonly schema: string;
+    readonly name: string;
+    readonly rows: number;
+    readonly bytes: number;
+  }[];
+  /** Who holds the lock that Prisma takes while it migrates, for people. */
+  readonly lockHolders: readonly string[];
 }
 
 /** Who is who in a swap, by OID: names say nothing after a crash. */

@@ -11,10 +11,11 @@ import type {
   DatabaseGlance,
   RecordedDataMigration,
   Replacement,
+  SchemaInspection,
 } from './engine.ts';
 import { compareContents, readFacts, readProperties } from './facts.ts';
 import { announcedName, announceFence, databaseExists, renameDatabase, windowName } from './fence.ts';
-import { readDataMigrations, readSchemaMigrations } from './recorded-migrations.ts';
+import { inspectSchema, readDataMigrations, readSchemaMigrations } from './recorded-migrations.ts';
 import { readRoles, verifyRolesExist } from './roles.ts';
 import type { PostgresServer } from './server.ts';
 import { endSessions } from './sessions.ts';
@@ -240,6 +241,10 @@ export class PostgresDatabase implements Database {
 
   async appliedMigrations(): Promise<AppliedMigration[]> {
     return await readSchemaMigrations(await this.#live());
+  }
+
+  async inspectSchema(): Promise<SchemaInspection> {
+    return await inspectSchema(await this.#live());
   }
 
   async dataMigrations(): Promise<RecordedDataMigration[] | undefined> {

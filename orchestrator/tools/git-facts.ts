@@ -150,6 +150,29 @@ export async function fileAt(
   return result.exitCode === 0 ? result.stdout : undefined;
 }
 
+/** Files of a commit as text, by path, with one process for all. What is not there is left out. */
+export async function textsAt(
+  runtime: Runtime,
+  directory: string,
+  commit: string,
+  paths: readonly string[],
+): Promise<ReadonlyMap<string, string>> {
+  const asked = paths.filter((path) => !path.includes('\n'));
+  const { stdout } = await runtime.run(git.showFiles(directory, commit, asked));
+  const bytes = Buffer.from(stdout, 'latin1');
+  const texts = new Map<string, string>();
+  let at = 0;
+  for (const path of asked) {
+    const end = bytes.indexOf(10, at);
+    const size = / blob (\d+)$/.exec(bytes.toString('latin1', at, end))?.[1];
+    at = end + 1;
+    if (size === undefined) continue;
+    texts.set(path, bytes.toString('utf8', at, at + Number(size)));
+    at += Number(size) + 1;
+  }
+  return texts;
+}
+
 /** Paths under a folder of a commit. */
 export async function filesAt(
   runtime: Runtime,

@@ -112,6 +112,12 @@ export const subjects = (directory: string, range: string, limit: number) =>
   git(directory, ['log', '--format=%h %s', `--max-count=${limit}`, range]);
 export const showFile = (directory: string, commit: string, path: string) =>
   git(directory, ['show', `${commit}:${path}`]);
+/** Many of them at once: a header line, the bytes and a newline each. Paths hold no newline. */
+export const showFiles = (directory: string, commit: string, paths: readonly string[]) =>
+  git(directory, ['cat-file', '--batch'], {
+    input: paths.map((path) => `${commit}:${path}\n`).join(''),
+    encoding: 'latin1',
+  });
 export const listTree = (directory: string, commit: string, path: string) =>
   git(directory, ['ls-tree', '-r', '-z', '--name-only', commit, '--', path]);
 /** Paths under a folder of a commit whose text holds this, each after the commit and a colon. */
