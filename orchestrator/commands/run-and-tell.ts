@@ -26,6 +26,7 @@ type Request = Pick<
   | 'snapshot'
   | 'restoring'
   | 'withoutSafety'
+  | 'allowDestructive'
 >;
 
 /** Runs a run, tells its outcome to the operator, the log and whoever wants to be notified, and gives the exit code. */

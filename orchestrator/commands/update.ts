@@ -8,6 +8,7 @@ import { stepsOfUpdate } from '../pipeline/steps.ts';
 import { findDestination, type Destination } from '../pipeline/target.ts';
 import { findPending } from '../steps/migrate-schema.ts';
 import { locked, type Locked } from './locked.ts';
+import { consentToLoss, tellRelease } from './consent.ts';
 import { exitCodeAfter } from './recovering.ts';
 import { runAndTell } from './run-and-tell.ts';
 import { setUpOrTell } from './setup.ts';
@@ -17,6 +18,7 @@ import { showPlan } from './update-plan.ts';
 interface UpdateOptions {
   readonly to?: string;
   readonly dryRun?: boolean;
+  readonly allowDestructive?: boolean;
 }
 
 export const registerUpdate: Register = (program, act) => {
@@ -24,6 +26,7 @@ export const registerUpdate: Register = (program, act) => {
     .command('update')
     .description('update the appliance as a whole, or leave it exactly as it was')
     .option('--to <ref>', 'a branch, tag or commit, instead of the one that appliance.yaml follows')
+    .option('--allow-destructive', 'apply schema migrations that take data away')
     .option('--dry-run', 'show what would happen; nothing is stopped or changed')
     .addHelpText(
       'after',
@@ -76,13 +79,15 @@ async function update(
     destination.relation === 'newer'
       ? destination.target
       : { commit: origin.commit, label: origin.label, config: appliance.config };
+  await tellRelease(session, appliance, origin, target);
+  const allowDestructive =
+    options.allowDestructive === true || (await consentToLoss(session, appliance, origin, target));
   return await runAndTell(session, {
     appliance,
     signals,
     kind: 'update',
     ...stepsOfUpdate(target.config),
-    origin,
-    target,
+    ...{ origin, target, allowDestructive },
     snapshot: { kind: 'update' },
   });
 }

@@ -177,7 +177,14 @@ export const applianceSchema = z.strictObject({
   requires: z
     .strictObject({
       commands: z.array(z.string()).default([]),
-      fromVersion: z.literal('none', { error: 'a required version is not supported yet' }).default('none'),
+      fromVersion: z
+        .union([z.literal('none'), z.string().regex(/^v?\d+(\.\d+){0,2}$/)], {
+          error: 'must be "none" or a version such as 2.4.0',
+        })
+        .default('none')
+        .meta({
+          description: 'An update to this version is refused on an appliance that is older than that.',
+        }),
     })
     .prefault({}),
   sources: z

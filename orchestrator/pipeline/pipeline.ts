@@ -28,6 +28,7 @@ export interface RunRequest {
   readonly snapshot: { readonly kind: SnapshotKind; readonly name?: string | undefined };
   readonly restoring?: Restoring;
   readonly withoutSafety?: boolean;
+  readonly allowDestructive?: boolean;
   readonly driver: Driver;
   readonly listener: Listener;
   readonly signals: Signals;
@@ -188,6 +189,7 @@ function makeContext(
     }),
     ...(request.restoring ? { restoring: request.restoring } : {}),
     withoutSafety: request.withoutSafety === true,
+    allowDestructive: request.allowDestructive === true,
     gate: () => (gate ??= closeGate(appliance, run.id)),
     signal: request.signals.abort.signal,
     note: () => {},

@@ -68,6 +68,8 @@ export interface StepContext {
   readonly restoring?: Restoring;
   /** For a rollback over a database that cannot be read: it is set aside, but not backed up. */
   readonly withoutSafety: boolean;
+  /** Schema migrations may take data away. */
+  readonly allowDestructive: boolean;
   readonly gate: () => Gate;
   readonly signal: AbortSignal;
   /** What the step is doing, for the terminal. */

@@ -6,6 +6,8 @@ import { Refusal } from '../lib/errors.ts';
 import { canRenameBetween } from '../lib/mounts.ts';
 import { whyUnmovable } from '../lib/unmovable.ts';
 import { verifyNothingBlocked } from '../pipeline/data-gate.ts';
+import { verifyFromVersion } from '../pipeline/release-gate.ts';
+import { lintTarget, verifyApplicationVersion, verifyNoUnwantedLoss } from '../pipeline/schema-gate.ts';
 import { isDone, pendingDataMigrationsInCheckout } from '../pipeline/data-pending.ts';
 import type { Step, StepContext } from '../pipeline/step.ts';
 import { verifyNoFailedMigration } from '../schema-migrations/pending.ts';
@@ -44,7 +46,7 @@ export const preflight: Step = {
       await appliance.database.ensureRunning();
       // A rollback is what mends a failed migration, and a database that cannot be read.
       if (!context.restoring) verifyNoFailedMigration(await appliance.database.appliedMigrations());
-      if (context.kind === 'update') await verifyNothingBlocked(appliance, context.origin, target);
+      if (context.kind === 'update') await verifyRelease(context);
       note('the way back');
       if (!context.withoutSafety)
         await appliance.database.proveWayBack(join(context.runFolder, 'schema.dump'));
@@ -55,6 +57,20 @@ export const preflight: Step = {
     await verifySpace(appliance);
   },
 };
+
+/** Whether the version may come here at all, and what its schema migrations would do. */
+async function verifyRelease(context: StepContext): Promise<void> {
+  const { appliance, origin, target, allowDestructive, note, output } = context;
+  await verifyFromVersion(appliance, origin, target);
+  await verifyNothingBlocked(appliance, origin, target);
+  note('the schema migrations');
+  const linted = await lintTarget(appliance, origin, target);
+  await verifyApplicationVersion(appliance, linted, target);
+  if (!allowDestructive) verifyNoUnwantedLoss(linted, target.label, 'update');
+  for (const { migration, findings } of linted)
+    for (const { severity, line, message, rule } of findings)
+      output(`${migration.name}:${line}: ${severity}: ${message} [${rule}]`);
+}
 
 /** A registry that is lost or damaged would let every data migration run again, on rows that it has changed long ago. */
 async function verifyRegistry({ appliance, target, warn }: StepContext): Promise<void> {

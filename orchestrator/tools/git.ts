@@ -99,6 +99,22 @@ export const listTags = (directory: string, pattern: string) =>
   ]);
 export const describeCommit = (directory: string, commit: string) =>
   git(directory, ['describe', '--tags', '--exact-match', commit]);
+/** Each tag that a commit contains, with its object and, of an annotated one, the commit. */
+export const mergedTags = (directory: string, commit: string) =>
+  git(directory, [
+    'for-each-ref',
+    `--merged=${commit}`,
+    '--format=%(refname) %(objectname) %(*objectname)',
+    ...['refs/holdfast/remote/tags/', 'refs/tags/'],
+  ]);
+/** What an annotated tag says, below its first line too; nothing of any other. */
+export const tagMessage = (directory: string, tag: string) =>
+  git(directory, [
+    'for-each-ref',
+    '--count=1',
+    '--format=%(if:equals=tag)%(objecttype)%(then)%(contents)%(end)',
+    ...[`refs/holdfast/remote/tags/${tag}`, `refs/tags/${tag}`],
+  ]);
 export const remoteTagsAt = (directory: string, commit: string) =>
   git(directory, [
     'for-each-ref',
