@@ -61,6 +61,7 @@ export async function runInProcess(
       lastWord = text;
     },
     confirm: async () => await Promise.resolve(true),
+    ask: async () => await Promise.resolve(undefined),
     paint,
   };
   const command = new Command().exitOverride().option('--appliance <path>').option('--json').option('--yes');
