@@ -13,6 +13,7 @@ import { registerHelp } from './commands/help.ts';
 import { registerLogs } from './commands/logs.ts';
 import { registerMigrate } from './commands/migrate.ts';
 import { registerRecover } from './commands/recover.ts';
+import { registerRehearse } from './commands/rehearse.ts';
 import { registerRollback } from './commands/rollback.ts';
 import { registerServices } from './commands/services.ts';
 import { registerSetup } from './commands/setup.ts';
@@ -85,6 +86,7 @@ async function main(argv: readonly string[]): Promise<number> {
   registerSetup(command, act);
   registerServices(command, act);
   registerRecover(command, act);
+  registerRehearse(command, act);
   registerMigrate(command, act);
   registerData(command, act);
   registerConfig(command, act);

@@ -10,6 +10,7 @@ import { findPending } from '../steps/migrate-schema.ts';
 import { locked, type Locked } from './locked.ts';
 import { consentToLoss, tellRelease } from './consent.ts';
 import { exitCodeAfter } from './recovering.ts';
+import { rehearseAndTell, verifyRehearsed } from './rehearse.ts';
 import { runAndTell } from './run-and-tell.ts';
 import { setUpOrTell } from './setup.ts';
 import type { Session } from './session.ts';
@@ -19,6 +20,7 @@ interface UpdateOptions {
   readonly to?: string;
   readonly dryRun?: boolean;
   readonly allowDestructive?: boolean;
+  readonly rehearse?: boolean;
 }
 
 export const registerUpdate: Register = (program, act) => {
@@ -27,6 +29,7 @@ export const registerUpdate: Register = (program, act) => {
     .description('update the appliance as a whole, or leave it exactly as it was')
     .option('--to <ref>', 'a branch, tag or commit, instead of the one that appliance.yaml follows')
     .option('--allow-destructive', 'apply schema migrations that take data away')
+    .option('--rehearse', 'try the migrations on a copy of the database first, while the appliance serves')
     .option('--dry-run', 'show what would happen; nothing is stopped or changed')
     .addHelpText(
       'after',
@@ -82,6 +85,11 @@ async function update(
   await tellRelease(session, appliance, origin, target);
   const allowDestructive =
     options.allowDestructive === true || (await consentToLoss(session, appliance, origin, target));
+  if (options.rehearse === true)
+    verifyRehearsed(
+      await rehearseAndTell(session, appliance, target, { signal: signals.abort.signal }),
+      target,
+    );
   return await runAndTell(session, {
     appliance,
     signals,

@@ -1,3 +1,5 @@
+import type { ScratchDatabase } from './scratch.ts';
+
 /**
  * A database behind which one engine stands. Commands and steps know this interface, never the engine: SQLite will
  * be the second one.
@@ -85,6 +87,18 @@ export interface Database {
    * @throws Error with PostgreSQL's words if the dump cannot be restored
    */
   tryDump(file: string, facts: DatabaseFacts): Promise<string[]>;
+
+  /**
+   * Makes a database to try things on, beside the live one, which is not touched; drops it when the work is over.
+   * Killed, it leaves one that the next call or `dropSetAside` drops.
+   *
+   * @param filled from a dump, with the properties of what it was made of; empty where absent
+   * @throws Error with PostgreSQL's words if the dump cannot be restored
+   */
+  withScratch<T>(
+    work: (scratch: ScratchDatabase) => Promise<T>,
+    filled?: { readonly file: string; readonly facts: DatabaseFacts },
+  ): Promise<T>;
 
   /**
    * Drops what restores set aside and what they left half-made, except for these runs. An unknown database that was

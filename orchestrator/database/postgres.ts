@@ -4,6 +4,7 @@ import { HoldfastError, messageOf, NotRestoredError, Refusal } from '../lib/erro
 import type { Runtime } from '../runtime/runtime.ts';
 import { parseMajorVersion } from '../tools/postgres.ts';
 import { PostgresClient } from './client.ts';
+import { quoteIdentifier } from './connection.ts';
 import type {
   AppliedMigration,
   Database,
@@ -17,6 +18,7 @@ import { compareContents, readFacts, readProperties } from './facts.ts';
 import { announcedName, announceFence, databaseExists, renameDatabase, windowName } from './fence.ts';
 import { inspectSchema, readDataMigrations, readSchemaMigrations } from './recorded-migrations.ts';
 import { readRoles, verifyRolesExist } from './roles.ts';
+import { scratchDatabase, type ScratchDatabase } from './scratch.ts';
 import type { PostgresServer } from './server.ts';
 import { endSessions } from './sessions.ts';
 import {
@@ -225,6 +227,30 @@ export class PostgresDatabase implements Database {
       return await this.#fill(client, file, facts, replacementName(scratch));
     } finally {
       await dropDatabase(client, replacementName(scratch));
+    }
+  }
+
+  async withScratch<T>(
+    work: (scratch: ScratchDatabase) => Promise<T>,
+    filled?: { file: string; facts: DatabaseFacts },
+  ): Promise<T> {
+    const client = await this.#maintenance();
+    const mark = markOf(await this.#name(), 'scratch');
+    const name = replacementName(mark);
+    try {
+      const facts = filled?.facts ?? (await this.describeProperties());
+      await createReplacement(client, facts, mark);
+      // Programs come as the service's user, who owns the live one.
+      await client.execute(
+        `alter database ${quoteIdentifier(name)} owner to ${quoteIdentifier(facts.owner)};`,
+      );
+      if (filled) await client.restore(filled.file, name);
+      await client.execute('analyze;', { database: name, timeoutMs: 600_000 });
+      const connection = { ...(await this.#server.admin()), database: name };
+      const inside = new PostgresClient(this.#runtime, await this.#server.bin(), connection);
+      return await work(scratchDatabase(inside, connection, await this.#server.variables('service', name)));
+    } finally {
+      await dropDatabase(client, name);
     }
   }
 

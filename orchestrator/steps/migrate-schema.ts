@@ -1,10 +1,9 @@
-import { existsSync, globSync } from 'node:fs';
+import { globSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
 import { toArgv } from '../appliance/services.ts';
 import { baseEnvironment, readApplianceEnvironment } from '../config/environment.ts';
 import type { Argv, Config } from '../config/schema.ts';
-import { hidePassword } from '../database/connection.ts';
 import { plural } from '../lib/units.ts';
 import type { Step, StepContext } from '../pipeline/step.ts';
 import {
@@ -13,7 +12,7 @@ import {
   pendingMigrations,
   verifyAllApplied,
 } from '../schema-migrations/pending.ts';
-import { toolEnvironment } from './builds.ts';
+import { prismaCli, toolEnvironment } from '../schema-migrations/prisma-cli.ts';
 
 export const migrateSchema: Step = {
   name: 'migrate-schema',
@@ -71,12 +70,12 @@ export async function deploy(
     ...context.environment,
   };
   const cwd = join(appliance.directory, prisma.dir);
-  const run = async (command: Argv, more: Readonly<Record<string, string>> = {}) => {
+  const run = async (command: Argv) => {
     const [file = '', ...args] = toArgv(command);
     const label = [file, ...args].join(' ');
     note(label);
     await appliance.runtime.run(
-      { file, args, cwd, env: { ...env, ...more }, timeoutMs: prisma.timeout, label },
+      { file, args, cwd, env, timeoutMs: prisma.timeout, label },
       { onLine: output },
     );
   };
@@ -85,10 +84,9 @@ export async function deploy(
   if (prisma.deploy !== 'holdfast') {
     await run(prisma.deploy);
   } else if (pending.length > 0) {
-    const program = join(cwd, 'node_modules', '.bin', 'prisma');
-    // Prisma hands its URL to the engine as an argument.
-    const command = [existsSync(program) ? program : 'prisma', 'migrate', 'deploy'];
-    await run(command, hidePassword(context.environment));
+    const command = prismaCli(appliance, target.config, ['migrate', 'deploy'], context.environment);
+    note(command.label ?? '');
+    await appliance.runtime.run(command, { onLine: output });
     if (appliance.database)
       verifyAllApplied(
         namesInCheckout(appliance, target.config),
