@@ -2,8 +2,8 @@ import type { Appliance } from '../appliance/appliance.ts';
 import { Refusal } from '../lib/errors.ts';
 import { plural } from '../lib/units.ts';
 import { readReleaseNotes } from '../pipeline/release-gate.ts';
-import { lintTarget } from '../pipeline/schema-gate.ts';
 import type { Origin, Target } from '../pipeline/step.ts';
+import type { Linted } from '../schema-migrations/lint/lint.ts';
 import { judge } from '../schema-migrations/lint/verdict.ts';
 import { describeFinding } from './migrate-lint.ts';
 import type { Session } from './session.ts';
@@ -21,20 +21,13 @@ export async function tellRelease(
 }
 
 /**
- * Asks somebody at a terminal before schema migrations take data away, or break what vendors say that they break.
+ * Asks somebody at a terminal before schema migrations take data away, and says what vendors say that they break.
  * Where nobody is, the checks before the run decide.
  *
  * @returns whether what takes data away was agreed to
  * @throws Refusal if it was not, at a terminal
  */
-export async function consentToLoss(
-  { ui }: Session,
-  appliance: Appliance,
-  origin: Origin,
-  target: Target,
-): Promise<boolean> {
-  await appliance.database?.ensureRunning();
-  const linted = await lintTarget(appliance, origin, target);
+export async function consentToLoss({ ui }: Session, linted: readonly Linted[]): Promise<boolean> {
   const breaking = linted.flatMap(({ directives }) => directives.breaking);
   for (const line of breaking) ui.say(`${ui.paint.yellow('! BREAKING:')} ${line}`);
   const { destructive } = judge(linted);
@@ -48,7 +41,7 @@ export async function consentToLoss(
   if (answer === undefined) return false;
   if (answer === word) return true;
   throw new Refusal(
-    'not updated: the answer was another one. Nothing was changed',
-    `./run.sh migrate lint --to ${target.label}`,
+    'the answer was another one. Nothing was changed',
+    './run.sh migrate lint shows what it was about',
   );
 }

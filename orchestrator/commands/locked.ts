@@ -16,7 +16,7 @@ import type { Session } from './session.ts';
 /** What makes no sense before `setup`. */
 const needsSetup = new Set([
   ...['start', 'restart', 'backup', 'rollback'],
-  'rehearse',
+  ...['rehearse', 'migrate deploy', 'migrate down', 'migrate resolve'],
   ...['data run', 'data retry', 'data rerun', 'data skip', 'data down'],
 ]);
 

@@ -2,14 +2,19 @@ import { Option, type Command } from 'commander';
 import { UsageError } from '../lib/errors.ts';
 import type { Register } from '../main.ts';
 import { formats } from '../schema-migrations/lint/formats.ts';
+import { deployMigrations, type DeployOptions } from './migrate-deploy.ts';
+import { revertMigrations } from './migrate-down.ts';
 import { showLint, type LintCommandOptions } from './migrate-lint.ts';
+import { resolveMigration, type ResolveOptions } from './migrate-resolve.ts';
 import { showPendingSql } from './migrate-show.ts';
 import { showMigrationStatus } from './migrate-status.ts';
 
 export const registerMigrate: Register = (program, act) => {
   const migrate = program
     .command('migrate')
-    .description('the schema migrations of the appliance: look at them, check them')
+    .description(
+      'the schema migrations of the appliance: look at them, check them, apply them, take them back',
+    )
     .helpCommand(false)
     .allowExcessArguments()
     .addHelpText(
@@ -44,6 +49,27 @@ export const registerMigrate: Register = (program, act) => {
           await showPendingSql(session, name, options.to),
       ),
     );
+  migrate
+    .command('deploy')
+    .option('--to <name>', 'up to this migration, and no further')
+    .option('--allow-destructive', 'apply migrations that take data away')
+    .description(
+      'apply what is pending, after a snapshot that is restored if it fails; the services stop for it',
+    )
+    .action(act(async (session, options: DeployOptions) => await deployMigrations(session, options)));
+  migrate
+    .command('down')
+    .option('--to <name>', 'all that came after this migration, instead of the newest one')
+    .description(
+      'take migrations back by their down.sql, after a snapshot; see also rollback, which takes data along',
+    )
+    .action(act(async (session, options: { to?: string }) => await revertMigrations(session, options)));
+  migrate
+    .command('resolve')
+    .option('--applied <name>', 'record it as applied')
+    .option('--rolled-back <name>', 'record a failed one as rolled back')
+    .description('change the record of a migration, after a snapshot; the schema stays as it is')
+    .action(act(async (session, options: ResolveOptions) => await resolveMigration(session, options)));
   migrate
     .command('lint')
     .option('--to <ref>', 'of a branch, tag or commit, instead of what lies here')

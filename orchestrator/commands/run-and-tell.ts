@@ -27,6 +27,7 @@ type Request = Pick<
   | 'restoring'
   | 'withoutSafety'
   | 'allowDestructive'
+  | 'migrating'
 >;
 
 /** Runs a run, tells its outcome to the operator, the log and whoever wants to be notified, and gives the exit code. */

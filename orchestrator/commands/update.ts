@@ -4,8 +4,10 @@ import { exitCodes, HoldfastError } from '../lib/errors.ts';
 import type { Register } from '../main.ts';
 import { pendingDataMigrationsInCheckout } from '../pipeline/data-pending.ts';
 import { notifyAll } from '../pipeline/notify.ts';
+import { lintTarget } from '../pipeline/schema-gate.ts';
 import { stepsOfUpdate } from '../pipeline/steps.ts';
 import { findDestination, type Destination } from '../pipeline/target.ts';
+import type { Linted } from '../schema-migrations/lint/lint.ts';
 import { findPending } from '../steps/migrate-schema.ts';
 import { locked, type Locked } from './locked.ts';
 import { consentToLoss, tellRelease } from './consent.ts';
@@ -84,7 +86,8 @@ async function update(
       : { commit: origin.commit, label: origin.label, config: appliance.config };
   await tellRelease(session, appliance, origin, target);
   const allowDestructive =
-    options.allowDestructive === true || (await consentToLoss(session, appliance, origin, target));
+    options.allowDestructive === true ||
+    (await consentToLoss(session, await lintNow(appliance, origin, target)));
   if (options.rehearse === true)
     verifyRehearsed(
       await rehearseAndTell(session, appliance, target, { signal: signals.abort.signal }),
@@ -98,6 +101,16 @@ async function update(
     ...{ origin, target, allowDestructive },
     snapshot: { kind: 'update' },
   });
+}
+
+/** The migrations of a target against the database as it is now. */
+async function lintNow(
+  appliance: Appliance,
+  origin: Destination['origin'],
+  target: Destination['target'],
+): Promise<Linted[]> {
+  await appliance.database?.ensureRunning();
+  return await lintTarget(appliance, origin, target);
 }
 
 /** The code is current, but a migration of it was never applied: then there is something to do. */

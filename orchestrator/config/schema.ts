@@ -144,9 +144,9 @@ const notification = z
     url: webhook.optional(),
     command: argv.optional(),
     on: z
-      .array(z.enum(['updated', 'restored', 'rolled-back', 'not-restored', 'refused', 'backup']))
+      .array(z.enum(['updated', 'migrated', 'restored', 'rolled-back', 'not-restored', 'refused', 'backup']))
       .min(1)
-      .default(['updated', 'restored', 'rolled-back', 'not-restored']),
+      .default(['updated', 'migrated', 'restored', 'rolled-back', 'not-restored']),
     timeout: duration.default(10_000),
   })
   .refine((entry) => (entry.url === undefined) !== (entry.command === undefined), {

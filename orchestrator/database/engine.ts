@@ -115,6 +115,17 @@ export interface Database {
   /** What `migrate status` and `migrate lint` ask beside it. Looks only. */
   inspectSchema(): Promise<SchemaInspection>;
 
+  /**
+   * Inside a window: takes schema migrations back, as the service's user, with Prisma's record of them, all in one
+   * transaction.
+   *
+   * @throws CommandError with PostgreSQL's words; then nothing was changed
+   */
+  revertMigrations(
+    migrations: readonly { readonly name: string; readonly sql: string }[],
+    runId: string,
+  ): Promise<void>;
+
   /** What the data-migration engine's own table says; undefined where there is none. */
   dataMigrations(): Promise<RecordedDataMigration[] | undefined>;
 }

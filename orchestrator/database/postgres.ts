@@ -16,7 +16,7 @@ import type {
 } from './engine.ts';
 import { compareContents, readFacts, readProperties } from './facts.ts';
 import { announcedName, announceFence, databaseExists, renameDatabase, windowName } from './fence.ts';
-import { inspectSchema, readDataMigrations, readSchemaMigrations } from './recorded-migrations.ts';
+import { inspectSchema, readDataMigrations, readSchemaMigrations, revertSql } from './recorded-migrations.ts';
 import { readRoles, verifyRolesExist } from './roles.ts';
 import { scratchDatabase, type ScratchDatabase } from './scratch.ts';
 import type { PostgresServer } from './server.ts';
@@ -271,6 +271,17 @@ export class PostgresDatabase implements Database {
 
   async inspectSchema(): Promise<SchemaInspection> {
     return await inspectSchema(await this.#live());
+  }
+
+  async revertMigrations(migrations: readonly { name: string; sql: string }[], runId: string): Promise<void> {
+    const connection = { ...(await this.#server.window()), database: await this.#liveName() };
+    const client = new PostgresClient(
+      this.#runtime,
+      await this.#server.bin(),
+      connection,
+      `holdfast:${runId}`,
+    );
+    await client.execute(revertSql(migrations), { single: true, timeoutMs: 3_600_000 });
   }
 
   async dataMigrations(): Promise<RecordedDataMigration[] | undefined> {

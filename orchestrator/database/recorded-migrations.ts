@@ -1,5 +1,5 @@
 import type { PostgresClient } from './client.ts';
-import { quoteIdentifier } from './connection.ts';
+import { quoteIdentifier, quoteLiteral } from './connection.ts';
 import type { AppliedMigration, RecordedDataMigration, SchemaInspection } from './engine.ts';
 
 /** Schema migrations as Prisma recorded them; empty where it has no table. */
@@ -10,6 +10,16 @@ export async function readSchemaMigrations(client: PostgresClient): Promise<Appl
        'rolledBack', rolled_back_at is not null, 'checksum', checksum, 'startedAt', started_at, 'log', nullif(logs, ''))
        order by started_at, migration_name), '[]') from _prisma_migrations;`,
   );
+}
+
+/** What takes migrations back, in this order, and Prisma's record of each with it. */
+export function revertSql(migrations: readonly { readonly name: string; readonly sql: string }[]): string {
+  return migrations
+    .map(
+      ({ name, sql }) =>
+        `${sql}\n;\ndelete from _prisma_migrations where migration_name = ${quoteLiteral(name)};\n`,
+    )
+    .join('');
 }
 
 /** Data migrations as the data-migration engine recorded them; undefined where it has no table. */

@@ -4,6 +4,7 @@ import { lintMigrations, readMigrations, readRecorded } from '../schema-migratio
 import type { Linted } from '../schema-migrations/lint/lint.ts';
 import { judge } from '../schema-migrations/lint/verdict.ts';
 import { isAtLeast, versionAt } from '../tools/versions.ts';
+import { pendingMigrations } from '../schema-migrations/pending.ts';
 import { pendingInTarget } from './pending-in-target.ts';
 import type { Origin, Target } from './step.ts';
 
@@ -21,19 +22,38 @@ export async function lintTarget(
   return linted.filter(({ migration }) => pending.has(migration.name));
 }
 
+/** The same for what lies in the checkout, which `migrate deploy` applies. */
+export async function lintCheckout(appliance: Appliance, to?: string): Promise<Linted[]> {
+  const migrations = await readMigrations(appliance, appliance.config);
+  const recorded = await readRecorded(appliance);
+  const pending = pendingMigrations(
+    migrations.map(({ name }) => name),
+    recorded?.applied ?? [],
+  ).filter((name) => to === undefined || name <= to);
+  const names = new Set(pending);
+  const linted = await lintMigrations(appliance.config, migrations, { names, recorded });
+  return linted.filter(({ migration }) => names.has(migration.name));
+}
+
 /**
  * What takes data away does so only where somebody said so: the vendor in the file, or the operator now.
  *
+ * @param doing as in "cannot ...": "update to v3"
+ * @param commands what shows it, and what does it all the same
  * @throws Refusal that names the first
  */
-export function verifyNoUnwantedLoss(linted: readonly Linted[], label: string, doing: string): void {
+export function verifyNoUnwantedLoss(
+  linted: readonly Linted[],
+  doing: string,
+  commands: { readonly look: string; readonly allow: string },
+): void {
   const { destructive } = judge(linted);
   const [first] = destructive;
   if (!first) return;
   const others = destructive.length === 1 ? '' : ` (and ${destructive.length - 1} more such)`;
   throw new Refusal(
-    `cannot ${doing} to ${label}: its schema migration ${first.migration} ${first.message}${others}, and what is in there is lost`,
-    `look at it: ./run.sh migrate lint --to ${label}; if it is meant so: ./run.sh ${doing} --allow-destructive`,
+    `cannot ${doing}: the schema migration ${first.migration} ${first.message}${others}, and what is in there is lost`,
+    `look at it: ${commands.look}; if it is meant so: ${commands.allow}`,
   );
 }
 
@@ -50,7 +70,7 @@ export async function verifyApplicationVersion(
     const wanted = directives.requiresVersion ?? '';
     if (version !== undefined && isAtLeast(version, wanted)) continue;
     throw new Refusal(
-      `cannot update to ${target.label}: its schema migration ${migration.name} requires application version ${wanted} or newer, and ${target.label} is ${version ?? 'of no version that could be told'}`,
+      `cannot go to ${target.label}: the schema migration ${migration.name} requires application version ${wanted} or newer, and ${target.label} is ${version ?? 'of no version that could be told'}`,
       'ask the vendor for a release that has both',
     );
   }

@@ -6,6 +6,7 @@ import { baseEnvironment, readApplianceEnvironment } from '../config/environment
 import type { Argv, Config } from '../config/schema.ts';
 import { plural } from '../lib/units.ts';
 import type { Step, StepContext } from '../pipeline/step.ts';
+import { migrateTo } from '../schema-migrations/engine/migrations-up-to.ts';
 import {
   migrationNames,
   migrationsFolder,
@@ -21,7 +22,7 @@ export const migrateSchema: Step = {
   async apply(context) {
     const { appliance, runId } = context;
     const environment = (await appliance.database?.windowEnvironment(runId)) ?? {};
-    await deploy({ ...context, environment });
+    await deploy({ ...context, environment, to: context.migrating?.to });
   },
   skip: async ({ appliance, target }) => {
     const { prisma } = target.config;
@@ -58,9 +59,11 @@ export async function findPending(appliance: Appliance, config: Config): Promise
 export async function deploy(
   context: Pick<StepContext, 'appliance' | 'target' | 'note' | 'output'> & {
     environment: Record<string, string>;
+    /** The last migration to apply; all where absent. Prisma's own deploy only. */
+    to?: string | undefined;
   },
 ): Promise<void> {
-  const { appliance, target, note, output } = context;
+  const { appliance, target, note, output, to } = context;
   const { prisma } = target.config;
   if (!prisma || prisma.deploy === 'none') return;
   const env = {
@@ -79,17 +82,21 @@ export async function deploy(
       { onLine: output },
     );
   };
-  const pending = await findPending(appliance, target.config);
+  const wanted = (names: readonly string[]) => names.filter((name) => to === undefined || name <= to);
+  const pending = wanted(await findPending(appliance, target.config));
   for (const command of prisma.before) await run(command);
   if (prisma.deploy !== 'holdfast') {
     await run(prisma.deploy);
   } else if (pending.length > 0) {
-    const command = prismaCli(appliance, target.config, ['migrate', 'deploy'], context.environment);
+    const command = prismaCli(appliance, target.config, ['migrate', 'deploy'], {
+      ...context.environment,
+      ...(to === undefined ? {} : { [migrateTo]: to }),
+    });
     note(command.label ?? '');
     await appliance.runtime.run(command, { onLine: output });
     if (appliance.database)
       verifyAllApplied(
-        namesInCheckout(appliance, target.config),
+        wanted(namesInCheckout(appliance, target.config)),
         await appliance.database.appliedMigrations(),
       );
   }

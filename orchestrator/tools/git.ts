@@ -128,6 +128,9 @@ export const subjects = (directory: string, range: string, limit: number) =>
   git(directory, ['log', '--format=%h %s', `--max-count=${limit}`, range]);
 export const showFile = (directory: string, commit: string, path: string) =>
   git(directory, ['show', `${commit}:${path}`]);
+/** The newest commit of any reference that added or changed a file. */
+export const newestWith = (directory: string, path: string) =>
+  git(directory, ['log', '--all', '--diff-filter=AM', '--max-count=1', '--format=%H', '--', path]);
 /** Many of them at once: a header line, the bytes and a newline each. Paths hold no newline. */
 export const showFiles = (directory: string, commit: string, paths: readonly string[]) =>
   git(directory, ['cat-file', '--batch'], {

@@ -44,7 +44,12 @@ export function makeUi(options: UiOptions): Ui {
   };
 }
 
-const runTitles = { update: 'Updating', rollback: 'Rolling back', backup: 'Backing up' } as const;
+const runTitles = {
+  update: 'Updating',
+  rollback: 'Rolling back',
+  backup: 'Backing up',
+  migrate: 'Migrating',
+} as const;
 
 /** What a listener shows beside the tasks: warnings, and the way back. Why a task failed is the driver's to tell. */
 function tell(event: Event, aside: (text: string) => void, paint: Paint): void {
