@@ -49,6 +49,8 @@ export const registerServices: Register = (program, act) => {
       act(
         async (session) =>
           await locked(session, 'restart', async (state) => {
+            await state.appliance.database?.ensureRunning();
+            await verifySchemaFits(state.appliance);
             await stop(session, state, false);
             return await start(session, state, false);
           }),

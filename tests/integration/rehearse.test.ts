@@ -18,7 +18,7 @@ beforeAll(async () => {
   ledger = await Ledger.install();
   installed = await ledger.sandbox.publish(release(2), { tag: 'v2' });
   await ledger.succeed('update');
-  await ledger.post('coffee', -3);
+  await ledger.post('tea', -3);
   was = await ledger.capture();
   pids = ledger.pids();
 });
@@ -37,10 +37,10 @@ afterAll(async () => {
 
 const scratches = async () => await ledger.sql(`select datname from pg_database where datname like 'hf\\_%'`);
 
-/** No two entries with one note: true of an empty ledger, and not of this one. */
+/** No two entries of one amount: true of an empty ledger, and not of this one. */
 const unique: Edit = (folder) => {
   release(3)(folder);
-  schemaMigration(folder, '0004_unique', 'create unique index entries_note on entries (note);');
+  schemaMigration(folder, '0004_unique', 'create unique index entries_amount on entries (amount);');
 };
 
 describe('a migration that fails on the real rows only', () => {
@@ -48,7 +48,7 @@ describe('a migration that fails on the real rows only', () => {
     await ledger.sandbox.publish(unique, { onto: installed, tag: 'v3' });
     const outcome = await ledger.run('rehearse');
     expect(outcome).toMatchObject({ exitCode: 3, result: { ok: false, to: 'v3' } });
-    expect(outcome.text).toMatch(/could not create unique index "entries_note"/);
+    expect(outcome.text).toMatch(/could not create unique index "entries_amount"/);
     expect(outcome.text).toMatch(/v3 would not come through.* Nothing was stopped or changed/);
   });
 
@@ -64,7 +64,7 @@ describe('a migration that fails on the real rows only', () => {
   test('keeps update --rehearse from beginning', async () => {
     expect(await ledger.run('update', '--rehearse')).toMatchObject({
       exitCode: 3,
-      error: expect.stringMatching(/^cannot update to v3: .* failed in the rehearsal: .*entries_note/s),
+      error: expect.stringMatching(/^cannot update to v3: .* failed in the rehearsal: .*entries_amount/s),
     });
     expect(ledger.open().state.unfinishedRun()).toBeUndefined();
   });
