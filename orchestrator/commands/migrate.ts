@@ -4,9 +4,11 @@ import type { Register } from '../main.ts';
 import { formats } from '../schema-migrations/lint/formats.ts';
 import { deployMigrations, type DeployOptions } from './migrate-deploy.ts';
 import { revertMigrations } from './migrate-down.ts';
+import { generateDown, generateMigration, type GenerateOptions } from './migrate-generate.ts';
 import { showLint, type LintCommandOptions } from './migrate-lint.ts';
 import { resolveMigration, type ResolveOptions } from './migrate-resolve.ts';
 import { showPendingSql } from './migrate-show.ts';
+import { testDown } from './migrate-test-down.ts';
 import { showMigrationStatus } from './migrate-status.ts';
 
 export const registerMigrate: Register = (program, act) => {
@@ -70,6 +72,34 @@ export const registerMigrate: Register = (program, act) => {
     .option('--rolled-back <name>', 'record a failed one as rolled back')
     .description('change the record of a migration, after a snapshot; the schema stays as it is')
     .action(act(async (session, options: ResolveOptions) => await resolveMigration(session, options)));
+  migrate
+    .command('generate')
+    .argument('<name>', 'what it does, such as "add phone to users"')
+    .option('--dry-run', 'show it; write nothing')
+    .option('--per-table', 'one migration a table, in the order of their references')
+    .description('for developers: write the migration that schema.prisma needs')
+    .action(
+      act(
+        async (session, name: string, options: GenerateOptions) =>
+          await generateMigration(session, name, options),
+      ),
+    );
+  migrate
+    .command('generate-down')
+    .argument('<name>', 'the migration')
+    .option('--dry-run', 'show it; write nothing')
+    .description('for developers: write the down.sql of a migration')
+    .action(
+      act(
+        async (session, name: string, options: { dryRun?: boolean }) =>
+          await generateDown(session, name, options.dryRun === true),
+      ),
+    );
+  migrate
+    .command('test-down')
+    .argument('<name>', 'the migration')
+    .description('for developers: up, down and up again on a scratch database')
+    .action(act(async (session, name: string) => await testDown(session, name)));
   migrate
     .command('lint')
     .option('--to <ref>', 'of a branch, tag or commit, instead of what lies here')
