@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { TableSizes } from '../../../orchestrator/schema-migrations/lint/finding.ts';
 import { lint } from '../../../orchestrator/schema-migrations/lint/lint.ts';
@@ -137,4 +139,10 @@ test('lines are right behind letters of several bytes', async () => {
   expect(await findings('-- ÄÖÜ 漢字 🙂\nSELECT 1;\n\n  -- here\n  DROP TABLE users;')).toContainEqual(
     expect.objectContaining({ rule: 'drop-table', line: 5 }),
   );
+});
+
+test('the documentation has every rule', () => {
+  const text = readFileSync(join(import.meta.dirname, '../../../docs/MIGRATIONS.md'), 'utf8');
+  for (const [name, { severity, why }] of Object.entries(rules))
+    expect(text.replaceAll(/ +/g, ' ')).toContain(`| \`${name}\` | ${severity} | ${why} |`);
 });
