@@ -1,7 +1,7 @@
 import { exitCodes, Refusal } from '../lib/errors.ts';
 import { plural } from '../lib/units.ts';
 import { findDestination } from '../pipeline/target.ts';
-import { lintMigrations, readMigrations, readRecorded } from '../schema-migrations/inspect.ts';
+import { lintMigrations, readMigrations, readProvider, readRecorded } from '../schema-migrations/inspect.ts';
 import type { Finding } from '../schema-migrations/lint/finding.ts';
 import { formatForGithub, toSarif, withRule, type Format } from '../schema-migrations/lint/formats.ts';
 import type { Linted } from '../schema-migrations/lint/lint.ts';
@@ -39,7 +39,8 @@ export async function showLint(session: Session, options: LintCommandOptions): P
     const there = new Set((await readMigrations(appliance, config, commit)).map(({ name }) => name));
     names = all.filter((name) => !there.has(name));
   } else if (options.all !== true && recorded) names = pendingMigrations(all, recorded.applied);
-  const linted = await lintMigrations(config, files, { names: new Set(names), recorded });
+  const provider = await readProvider(appliance, config, target?.commit);
+  const linted = await lintMigrations(config, files, { names: new Set(names), recorded, provider });
   const findings = linted.flatMap((one) => one.findings);
   const verdict = judge(linted);
   const exitCode = verdict.ok ? exitCodes.ok : exitCodes.refused;

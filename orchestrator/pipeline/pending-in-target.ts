@@ -3,7 +3,10 @@ import { migrationNames, migrationsFolder, pendingMigrations } from '../schema-m
 import { filesAt } from '../tools/git-facts.ts';
 import type { Origin, Target } from './step.ts';
 
-/** Schema migrations that an update would apply. A command of its own keeps its own books: what is installed counts. */
+/**
+ * Schema migrations that an update would apply. Where a command of its own keeps the books, or no database is known,
+ * what is installed counts as applied.
+ */
 export async function pendingInTarget(
   { runtime, directory, database }: Appliance,
   origin: Pick<Origin, 'commit'>,
@@ -13,6 +16,7 @@ export async function pendingInTarget(
   if (folder === undefined || config.prisma?.deploy === 'none') return new Set();
   const namesAt = async (at: string) => migrationNames(await filesAt(runtime, directory, at, folder), folder);
   const pending = pendingMigrations(await namesAt(commit), (await database?.appliedMigrations()) ?? []);
-  const installed = config.prisma?.deploy === 'holdfast' ? [] : await namesAt(origin.commit);
+  const isRecorded = database !== undefined && config.prisma?.deploy === 'holdfast';
+  const installed = isRecorded ? [] : await namesAt(origin.commit);
   return new Set(pending.filter((name) => !installed.includes(name)));
 }

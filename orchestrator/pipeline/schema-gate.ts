@@ -1,6 +1,6 @@
 import type { Appliance } from '../appliance/appliance.ts';
 import { Refusal } from '../lib/errors.ts';
-import { lintMigrations, readMigrations, readRecorded } from '../schema-migrations/inspect.ts';
+import { lintMigrations, readMigrations, readProvider, readRecorded } from '../schema-migrations/inspect.ts';
 import type { Linted } from '../schema-migrations/lint/lint.ts';
 import { judge } from '../schema-migrations/lint/verdict.ts';
 import { isAtLeast, versionAt } from '../tools/versions.ts';
@@ -18,7 +18,8 @@ export async function lintTarget(
   if (pending.size === 0) return [];
   const migrations = await readMigrations(appliance, target.config, target.commit);
   const recorded = await readRecorded(appliance);
-  const linted = await lintMigrations(target.config, migrations, { names: pending, recorded });
+  const provider = await readProvider(appliance, target.config, target.commit);
+  const linted = await lintMigrations(target.config, migrations, { names: pending, recorded, provider });
   return linted.filter(({ migration }) => pending.has(migration.name));
 }
 
@@ -31,7 +32,8 @@ export async function lintCheckout(appliance: Appliance, to?: string): Promise<L
     recorded?.applied ?? [],
   ).filter((name) => to === undefined || name <= to);
   const names = new Set(pending);
-  const linted = await lintMigrations(appliance.config, migrations, { names, recorded });
+  const provider = await readProvider(appliance, appliance.config);
+  const linted = await lintMigrations(appliance.config, migrations, { names, recorded, provider });
   return linted.filter(({ migration }) => names.has(migration.name));
 }
 

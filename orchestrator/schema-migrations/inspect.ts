@@ -1,3 +1,5 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
 import type { Config } from '../config/schema.ts';
 import type { AppliedMigration, SchemaInspection } from '../database/engine.ts';
@@ -5,8 +7,13 @@ import { Refusal } from '../lib/errors.ts';
 import { tableKey, type TableSizes } from './lint/finding.ts';
 import { lint, type Linted } from './lint/lint.ts';
 import { postgresReviewer } from './lint/postgres/lint.ts';
+import { sqliteReviewer } from './lint/sqlite/lint.ts';
 import { migrationsAt, migrationsInCheckout, type MigrationFile } from './migration-file.ts';
+import { fileAt } from '../tools/git-facts.ts';
 import { migrationsFolder } from './pending.ts';
+
+/** The kind of database that migrations are written for; Prisma keeps it beside them. */
+export type Provider = 'postgresql' | 'sqlite';
 
 /** What a database that answers says of schema migrations. */
 export interface Recorded {
@@ -31,6 +38,23 @@ export async function readMigrations(
     : await migrationsAt(runtime, directory, commit, folder);
 }
 
+/** What Prisma's migration_lock.toml says; PostgreSQL where there is none. */
+export async function readProvider(
+  { runtime, directory }: Pick<Appliance, 'runtime' | 'directory'>,
+  config: Config,
+  commit?: string,
+): Promise<Provider> {
+  const file = join(migrationsFolder(config) ?? '', 'migration_lock.toml');
+  const live = join(directory, file);
+  const text =
+    commit === undefined
+      ? existsSync(live)
+        ? readFileSync(live, 'utf8')
+        : ''
+      : ((await fileAt(runtime, directory, commit, file)) ?? '');
+  return /^\s*provider\s*=\s*"sqlite"/m.test(text) ? 'sqlite' : 'postgresql';
+}
+
 /** What the appliance's database says; undefined where there is none yet, or it does not answer. Starts nothing. */
 export async function readRecorded({ database, state }: Appliance): Promise<Recorded | undefined> {
   if (!database || !state.isInstalled()) return undefined;
@@ -53,9 +77,18 @@ export function sizesOf({ tables }: SchemaInspection): TableSizes {
 export async function lintMigrations(
   config: Config,
   migrations: readonly MigrationFile[],
-  { names, recorded }: { names?: ReadonlySet<string> | undefined; recorded?: Recorded | undefined },
+  {
+    names,
+    recorded,
+    provider = 'postgresql',
+  }: {
+    names?: ReadonlySet<string> | undefined;
+    recorded?: Recorded | undefined;
+    provider?: Provider;
+  },
 ): Promise<Linted[]> {
-  const review = await postgresReviewer(recorded && sizesOf(recorded.inspection));
+  const sizes = recorded && sizesOf(recorded.inspection);
+  const review = provider === 'sqlite' ? await sqliteReviewer(sizes) : await postgresReviewer(sizes);
   const done = (recorded?.applied ?? []).filter(({ finished, rolledBack }) => finished && !rolledBack);
   return lint(migrations, review, {
     pending: names,
