@@ -84,11 +84,11 @@ async function findDown({ runtime, directory, config }: Appliance, name: string)
   const read = async (file: string) => await newestTextOf(runtime, directory, join(folder, file));
   for (const file of downNames) {
     const sql = await read(file);
-    if (sql !== undefined) return verifyOneTransaction(name, sql);
+    if (sql !== undefined) return await verifyOneTransaction(name, sql);
   }
   await loadGrammar();
   const { rollback } = parseDirectives(parsePostgres((await read('migration.sql')) ?? '').comments);
-  if (rollback.length > 0) return verifyOneTransaction(name, rollback.join('\n'));
+  if (rollback.length > 0) return await verifyOneTransaction(name, rollback.join('\n'));
   throw new Refusal(
     `cannot take ${name} back: it brings no ${downNames.join(' or ')}`,
     './run.sh rollback brings version and data back together; or write one: ./run.sh migrate generate-down',

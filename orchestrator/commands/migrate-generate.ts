@@ -71,14 +71,12 @@ export async function generateMigration(
 }
 
 /** Each its own second, after now and after the newest there is: the order is that of the names. */
-function nameThem(parts: readonly NewMigration[], newest: string | undefined): NewMigration[] {
-  const stamp = (date: Date) => date.toISOString().replaceAll(/\D/g, '').slice(0, 14);
-  let at = Date.now();
-  return parts.map(({ name, sql }, index) => {
-    while (newest !== undefined && `${stamp(new Date(at + index * 1000))}_` <= newest.slice(0, 15))
-      at += 1000;
-    return { name: `${stamp(new Date(at + index * 1000))}_${name}`, sql };
-  });
+function nameThem(parts: readonly NewMigration[], newest = ''): NewMigration[] {
+  const stamp = (at: number) => new Date(at).toISOString().replaceAll(/\D/g, '').slice(0, 14);
+  const taken = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)_/.exec(newest)?.slice(1).map(Number) ?? [];
+  const [year = 0, month = 1, day = 1, hour = 0, minute = 0, second = 0] = taken;
+  const first = Math.max(Date.now(), Date.UTC(year, month - 1, day, hour, minute, second + 1));
+  return parts.map(({ name, sql }, index) => ({ name: `${stamp(first + index * 1000)}_${name}`, sql }));
 }
 
 /** `migrate generate-down NAME`: the SQL that takes a migration back, as far as a schema tells. */

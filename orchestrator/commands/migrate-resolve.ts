@@ -1,5 +1,5 @@
 import { Refusal, UsageError } from '../lib/errors.ts';
-import { prismaCli } from '../schema-migrations/prisma-cli.ts';
+import { prismaCli, runPrisma } from '../schema-migrations/prisma-cli.ts';
 import { locked } from './locked.ts';
 import { snapshotName, takeSnapshotQuietly } from './quiet-snapshot.ts';
 import type { Session } from './session.ts';
@@ -21,7 +21,7 @@ export async function resolveMigration(
       './run.sh help migrate',
     );
   return await locked(session, 'migrate resolve', async ({ appliance, signals }) => {
-    const { config, database, runtime } = appliance;
+    const { config, database } = appliance;
     if (!database || config.prisma?.deploy !== 'holdfast')
       throw new Refusal(
         'cannot resolve a migration: Prisma does not apply them here',
@@ -43,7 +43,7 @@ export async function resolveMigration(
       ['migrate', 'resolve', how, name],
       await database.environment(),
     );
-    await runtime.run(command, { onLine: (line) => session.ui.say(line) });
+    await runPrisma(appliance, command, { onLine: (line) => session.ui.say(line) });
     const snapshot = String(taken.event['snapshot']);
     session.ui.result(
       { type: 'result', ok: true, exitCode: 0, command: 'migrate resolve', migration: name, snapshot },

@@ -25,7 +25,7 @@ export async function migrationsAt(
   commit: string,
   folder: string,
 ): Promise<MigrationFile[]> {
-  const paths = (await filesAt(runtime, directory, commit, folder)).filter((path) => /\.sql$/.test(path));
+  const paths = (await filesAt(runtime, directory, commit, folder)).filter((path) => path.endsWith('.sql'));
   return assemble(folder, await textsAt(runtime, directory, commit, paths));
 }
 

@@ -4,7 +4,9 @@ import { programFile, type Appliance } from '../appliance/appliance.ts';
 import { baseEnvironment, readApplianceEnvironment } from '../config/environment.ts';
 import type { Config } from '../config/schema.ts';
 import { hidePassword } from '../database/connection.ts';
-import type { Command } from '../runtime/runtime.ts';
+import { exitCodes, HoldfastError, messageOf } from '../lib/errors.ts';
+import { CommandError, type Command, type CommandResult, type RunOptions } from '../runtime/runtime.ts';
+import { explainPrismaCode } from './state.ts';
 
 /** Prisma's engine comes with us, so that no machine downloads one and all use the same. */
 export function toolEnvironment(appliance: Pick<Appliance, 'program'>): Record<string, string> {
@@ -13,6 +15,29 @@ export function toolEnvironment(appliance: Pick<Appliance, 'program'>): Record<s
     PRISMA_HIDE_UPDATE_MESSAGE: '1',
     CHECKPOINT_DISABLE: '1',
   };
+}
+
+/**
+ * Runs Prisma, and says what its error codes mean.
+ *
+ * @throws HoldfastError with Prisma's words and the command that helps; the error as it is where it has no code
+ */
+export async function runPrisma(
+  { runtime }: Pick<Appliance, 'runtime'>,
+  command: Command,
+  options: RunOptions = {},
+): Promise<CommandResult> {
+  try {
+    return await runtime.run(command, options);
+  } catch (error) {
+    const code =
+      error instanceof CommandError ? /\bP\d{4}\b/.exec(`${error.stderr}${error.message}`)?.[0] : undefined;
+    const explained = code === undefined ? undefined : explainPrismaCode(code);
+    if (!explained) throw error;
+    throw new HoldfastError(`${code}: ${explained.meaning}\n${messageOf(error)}`, {
+      ...{ exitCode: exitCodes.refused, next: explained.next, cause: error },
+    });
+  }
 }
 
 /**

@@ -2,7 +2,7 @@ import type { Appliance } from '../appliance/appliance.ts';
 import type { ScratchDatabase } from '../database/scratch.ts';
 import { HoldfastError } from '../lib/errors.ts';
 import { migrateTo } from './engine/migrations-up-to.ts';
-import { prismaCli } from './prisma-cli.ts';
+import { prismaCli, runPrisma } from './prisma-cli.ts';
 
 /** Applies the migrations of the checkout to a scratch database, up to one of them, by Prisma itself. */
 export async function deployToScratch(
@@ -10,9 +10,9 @@ export async function deployToScratch(
   scratch: ScratchDatabase,
   to: string,
 ): Promise<void> {
-  const { config, runtime } = appliance;
+  const { config } = appliance;
   const environment = { ...scratch.environment, [migrateTo]: to };
-  await runtime.run(prismaCli(appliance, config, ['migrate', 'deploy'], environment));
+  await runPrisma(appliance, prismaCli(appliance, config, ['migrate', 'deploy'], environment));
   const applied = await scratch.appliedMigrations();
   if (applied.some(({ name, finished }) => name === to && finished)) return;
   throw new HoldfastError(`prisma migrate deploy ended well, but did not apply ${to}`, { exitCode: 1 });
@@ -28,16 +28,17 @@ export async function diffToSchema(
   scratch: ScratchDatabase,
   schema: string,
 ): Promise<string> {
-  const { config, runtime } = appliance;
+  const { config } = appliance;
   const args = ['migrate', 'diff', '--from-config-datasource', '--to-schema', schema, '--script'];
-  const { stdout } = await runtime.run(prismaCli(appliance, config, args, scratch.environment));
+  const { stdout } = await runPrisma(appliance, prismaCli(appliance, config, args, scratch.environment));
   return /^-- This is an empty migration\.\s*$/.test(stdout) ? '' : stdout;
 }
 
 /** The scratch database as Prisma sees it: a schema as text. */
 export async function pullSchema(appliance: Appliance, scratch: ScratchDatabase): Promise<string> {
-  const { config, runtime } = appliance;
-  const { stdout } = await runtime.run(
+  const { config } = appliance;
+  const { stdout } = await runPrisma(
+    appliance,
     prismaCli(appliance, config, ['db', 'pull', '--print'], scratch.environment),
   );
   return stdout;

@@ -129,7 +129,7 @@ function textOf(sql: string, statements: readonly Statement[], index: number): s
   // Prisma writes each statement on lines of its own, with a comment above the first of a kind.
   const text = lines.slice(from, next === undefined ? undefined : next.line - 1);
   return text
-    .filter((line) => !/^--/.test(line))
+    .filter((line) => !line.startsWith('--'))
     .join('\n')
     .trim();
 }

@@ -31,11 +31,6 @@ export interface SchemaProblem {
   readonly next: string;
 }
 
-export interface SchemaStatus {
-  readonly migrations: readonly SchemaMigration[];
-  readonly problems: readonly SchemaProblem[];
-}
-
 /**
  * What the migrations of a tree are on a database, in their order.
  *

@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Ledger } from '../support/ledger.ts';
 import { installPrismaLedger } from '../support/prisma-ledger.ts';
-import { schemaMigration } from '../support/releases.ts';
 import { differences, type State } from '../support/state.ts';
 
 /* `./run.sh migrate ...` on an appliance whose migrations Prisma applies. */
@@ -36,9 +35,10 @@ afterEach(() => {
 });
 
 const states = async () =>
-  ((await ledger.run('migrate', 'status')).result?.['migrations'] as { name: string; state: string }[]).map(
-    ({ name, state }) => `${name}: ${state}`,
+  listed((await ledger.run('migrate', 'status')).result?.['migrations']).map(
+    ({ name, state }) => `${String(name)}: ${String(state)}`,
   );
+const listed = (value: unknown) => (value ?? []) as Record<string, unknown>[];
 
 test('status: exit 0 with nothing to do, 3 with something pending', async () => {
   expect(await ledger.run('migrate', 'status')).toMatchObject({

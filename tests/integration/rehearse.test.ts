@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findByEnvironment } from '../../orchestrator/lib/processes.ts';
 import { rehearsalFolder } from '../../orchestrator/pipeline/rehearsal.ts';
 import { Cli } from '../support/cli.ts';
@@ -23,17 +23,17 @@ beforeAll(async () => {
   pids = ledger.pids();
 });
 
-afterEach(async () => {
-  // Nothing was stopped, nothing is changed, nothing is left.
+afterAll(async () => {
+  await ledger?.destroy();
+});
+
+/** Nothing was stopped, nothing is changed, nothing is left. */
+async function expectUntouched(): Promise<void> {
   expect(ledger.pids()).toEqual(pids);
   expect(differences(was, await ledger.capture())).toEqual([]);
   expect(await scratches()).toEqual([]);
   expect(existsSync(rehearsalFolder(ledger.open()))).toBe(false);
-});
-
-afterAll(async () => {
-  await ledger?.destroy();
-});
+}
 
 const scratches = async () => await ledger.sql(`select datname from pg_database where datname like 'hf\\_%'`);
 
@@ -50,6 +50,7 @@ describe('a migration that fails on the real rows only', () => {
     expect(outcome).toMatchObject({ exitCode: 3, result: { ok: false, to: 'v3' } });
     expect(outcome.text).toMatch(/could not create unique index "entries_amount"/);
     expect(outcome.text).toMatch(/v3 would not come through.* Nothing was stopped or changed/);
+    await expectUntouched();
   });
 
   test('is found on the rows of a snapshot, too', async () => {
@@ -59,6 +60,7 @@ describe('a migration that fails on the real rows only', () => {
     expect(await ledger.run('rehearse', '--snapshot', 'now')).toMatchObject({ exitCode: 3 });
     expect(await ledger.run('rehearse', '--snapshot')).toMatchObject({ exitCode: 3 });
     expect(await ledger.run('rehearse', '--snapshot', 'nix')).toMatchObject({ exitCode: 3 });
+    await expectUntouched();
   });
 
   test('keeps update --rehearse from beginning', async () => {
@@ -67,6 +69,7 @@ describe('a migration that fails on the real rows only', () => {
       error: expect.stringMatching(/^cannot update to v3: .* failed in the rehearsal: .*entries_amount/s),
     });
     expect(ledger.open().state.unfinishedRun()).toBeUndefined();
+    await expectUntouched();
   });
 });
 
@@ -95,6 +98,7 @@ test('a good release: each migration with its time, rows and locks, and how long
   expect(held?.ms).toBeGreaterThan(300);
   expect(result?.['estimatedOutageMs']).toBeGreaterThan(Number(schema?.['ms']));
   expect(text).toMatch(/v3\.1 came through .*\n {2}An update will keep it away for about /);
+  await expectUntouched();
 });
 
 test('a data migration that fails is found as well', async () => {
@@ -108,6 +112,7 @@ test('a data migration that fails is found as well', async () => {
   const { exitCode, text } = await ledger.run('rehearse');
   expect(exitCode).toBe(3);
   expect(text).toContain('row 3 has no account');
+  await expectUntouched();
 });
 
 test('killed in the middle: the live appliance is untouched, and the next command clears up', async () => {
@@ -138,6 +143,7 @@ test('killed in the middle: the live appliance is untouched, and the next comman
 
   await ledger.succeed('backup', 'prune');
   expect(findByEnvironment('HOLDFAST_RUN', folder)).toEqual([]);
+  await expectUntouched();
 });
 
 test('interrupted by Ctrl-C: exit 130, and nothing is left', async () => {
@@ -145,4 +151,5 @@ test('interrupted by Ctrl-C: exit 130, and nothing is left', async () => {
   await expect.poll(scratches, { timeout: 90_000, interval: 100 }).not.toEqual([]);
   cli.signal('SIGINT');
   expect(await cli.ended).toMatchObject({ exitCode: 130 });
+  await expectUntouched();
 });

@@ -110,7 +110,7 @@ function whereItStops(sql: string): { line: number; message: string } {
     return { line: 1, message: 'it cannot be read' };
   } catch (error) {
     const position = hasSqlDetails(error) ? (error.sqlDetails?.cursorPosition ?? 0) : 0;
-    const before = [...sql].slice(0, position);
+    const before = Array.from(sql).slice(0, position);
     return { line: before.filter((character) => character === '\n').length + 1, message: messageOf(error) };
   }
 }
