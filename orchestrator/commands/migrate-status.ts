@@ -48,7 +48,7 @@ export async function showMigrationStatus(session: Session): Promise<number> {
     ),
     ...(pending.length === 0
       ? ok
-        ? [`All ${plural(migrations.length, 'migration')} are applied.`]
+        ? [`${plural(migrations.length, 'migration')} applied, none pending.`]
         : []
       : [
           `${plural(pending.length, 'migration')} pending. See: ./run.sh migrate show, ./run.sh migrate lint. An update applies them.`,

@@ -25,6 +25,7 @@ import type { Session } from './session.ts';
 interface RehearseOptions {
   readonly to?: string;
   readonly snapshot?: string | true;
+  readonly withFiles?: boolean;
 }
 
 export const registerRehearse: Register = (program, act) => {
@@ -35,6 +36,7 @@ export const registerRehearse: Register = (program, act) => {
       '--snapshot [id]',
       'on the rows of a snapshot (the newest), instead of a copy of the live database',
     )
+    .option('--with-files', 'copy the data files as well, for data migrations that work on them')
     .description('try the coming migrations on a copy of the database; the appliance serves meanwhile')
     .addHelpText(
       'after',
@@ -48,6 +50,7 @@ export const registerRehearse: Register = (program, act) => {
             const report = await rehearseAndTell(session, appliance, target, {
               signal: signals.abort.signal,
               ...(options.snapshot === undefined ? {} : { snapshot: options.snapshot }),
+              withFiles: options.withFiles === true,
             });
             const exitCode = report.ok ? exitCodes.ok : exitCodes.refused;
             const estimateMs = estimateOutage(appliance, report.migrations);
@@ -80,7 +83,11 @@ export async function rehearseAndTell(
   session: Session,
   appliance: Appliance,
   target: Target,
-  { signal, snapshot }: { signal: AbortSignal; snapshot?: string | true },
+  {
+    signal,
+    snapshot,
+    withFiles = false,
+  }: { signal: AbortSignal; snapshot?: string | true; withFiles?: boolean },
 ): Promise<RehearsalReport> {
   const { ui } = session;
   const note = (line: string) => ui.say(ui.paint.dim(`  ${line}`));
@@ -92,7 +99,7 @@ export async function rehearseAndTell(
     ui.say(
       `Rehearsing ${target.label} on ${source.snapshot === undefined ? 'a copy of the live database' : `the rows of ${source.snapshot}`} ...`,
     );
-    return await rehearse(appliance, target, source, { note, output: () => {}, signal });
+    return await rehearse(appliance, target, source, { note, output: () => {}, signal, withFiles });
   } catch (error) {
     if (error instanceof InterruptedError || error instanceof Refusal) throw error;
     signal.throwIfAborted();

@@ -179,7 +179,8 @@ export const applianceSchema = z.strictObject({
       commands: z.array(z.string()).default([]),
       fromVersion: z
         .union([z.literal('none'), z.string().regex(/^v?\d+(\.\d+){0,2}$/)], {
-          error: 'must be "none" or a version such as 2.4.0',
+          // YAML reads 2.10 as the number 2.1.
+          error: 'must be "none" or a version in quotes, such as "2.4.0"',
         })
         .default('none')
         .meta({

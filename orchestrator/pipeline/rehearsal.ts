@@ -42,7 +42,11 @@ export interface RehearsalReport {
   readonly restoreMs: number;
 }
 
-type Context = Pick<StepContext, 'note' | 'output'> & { readonly signal: AbortSignal };
+type Context = Pick<StepContext, 'note' | 'output'> & {
+  readonly signal: AbortSignal;
+  /** Copy the data that lies in the checkout, for data migrations that work on files. */
+  readonly withFiles?: boolean;
+};
 
 /** Where a rehearsal keeps what it makes, and the mark of its processes. */
 export const rehearsalFolder = ({ state }: Pick<Appliance, 'state'>) => join(state.path, 'rehearsal');
@@ -69,6 +73,7 @@ export async function rehearse(
   await exportTree(appliance, target.commit, tree);
   const staged = { ...appliance, directory: tree };
   bringAlong(live, target.config, tree);
+  if (context.withFiles === true) await copyData(appliance, target.config, tree, note);
   await installFor(staged, target, context);
   note('a copy of the database');
   const begunAt = performance.now();
@@ -104,6 +109,22 @@ function bringAlong(live: Appliance, config: Config, tree: string): void {
     writeFileSync(join(tree, path), path === registry ? text : text.replaceAll(databaseLine, ''), {
       mode: 0o600,
     });
+  }
+}
+
+/** What the appliance keeps in the checkout. Shares its blocks with the live files where the file system can. */
+async function copyData(
+  { runtime, directory }: Appliance,
+  { data }: Config,
+  tree: string,
+  note: (line: string) => void,
+): Promise<void> {
+  for (const { path } of data) {
+    const from = join(directory, path);
+    if (isAbsolute(path) || !existsSync(from)) continue;
+    note(`a copy of ${path}`);
+    mkdirSync(dirname(join(tree, path)), { recursive: true });
+    await runtime.run({ file: 'cp', args: ['-a', '--reflink=auto', '--', from, dirname(join(tree, path))] });
   }
 }
 

@@ -14,6 +14,8 @@ export function toolEnvironment(appliance: Pick<Appliance, 'program'>): Record<s
     PRISMA_SCHEMA_ENGINE_BINARY: programFile(appliance.program, 'schema-engine'),
     PRISMA_HIDE_UPDATE_MESSAGE: '1',
     CHECKPOINT_DISABLE: '1',
+    // Its configuration's loader would keep a copy in the live node_modules.
+    JITI_FS_CACHE: 'false',
   };
 }
 

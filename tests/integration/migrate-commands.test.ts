@@ -43,7 +43,7 @@ const listed = (value: unknown) => (value ?? []) as Record<string, unknown>[];
 test('status: exit 0 with nothing to do, 3 with something pending', async () => {
   expect(await ledger.run('migrate', 'status')).toMatchObject({
     exitCode: 0,
-    text: expect.stringContaining('All 1 migration are applied'),
+    text: expect.stringContaining('1 migration applied, none pending'),
   });
   write(first, 'create table tags (i int);');
   expect(await ledger.run('migrate')).toMatchObject({ exitCode: 3, result: { ok: false, problems: [] } });
@@ -151,17 +151,15 @@ describe('down', () => {
     write(first, 'create table tags (i int);', 'drop table tags; select 1 / 0;');
     write(second, 'create table more_tags (i int);', 'begin; drop table more_tags; commit;');
     await ledger.succeed('migrate', 'deploy');
-    const before = await ledger.capture();
     expect(await ledger.run('migrate', 'down')).toMatchObject({
       exitCode: 3,
       error: expect.stringMatching(/begins or ends a transaction by itself, in line 1$/),
     });
     write(second, 'create table more_tags (i int);', 'drop table more_tags;');
+    const before = await ledger.capture();
     const failed = await ledger.run('migrate', 'down', '--to', '0001_entries');
     expect(failed).toMatchObject({ exitCode: 10, result: { failedStep: 'revert-schema' } });
-    expect(differences(before, await ledger.capture()).filter((line) => !line.includes('down.sql'))).toEqual(
-      [],
-    );
+    expect(differences(before, await ledger.capture())).toEqual([]);
     expect(await ledger.run('migrate', 'down', '--to', 'nix')).toMatchObject({ exitCode: 3 });
     write(first, 'create table tags (i int);', 'drop table tags;');
     await ledger.succeed('migrate', 'down', '--to', '0001_entries');

@@ -39,7 +39,6 @@ const scratches = async () => await ledger.sql(`select datname from pg_database 
 
 /** No two entries of one amount: true of an empty ledger, and not of this one. */
 const unique: Edit = (folder) => {
-  release(3)(folder);
   schemaMigration(folder, '0004_unique', 'create unique index entries_amount on entries (amount);');
 };
 
@@ -76,8 +75,8 @@ describe('a migration that fails on the real rows only', () => {
 test('a good release: each migration with its time, rows and locks, and how long an update will take', async () => {
   await ledger.sandbox.publish(
     (folder) => {
-      release(3)(folder);
       schemaMigration(folder, '0004_slow', `alter table entries add column slow int; select pg_sleep(0.5);`);
+      dataMigration(folder, '004_slow', `await client.query('update entries set slow = 1');`);
     },
     { onto: installed, tag: 'v3.1' },
   );
@@ -92,9 +91,8 @@ test('a good release: each migration with its time, rows and locks, and how long
     { kind: 'data', rows: expect.arrayContaining([{ table: 'entries', rows: expect.any(Number) }]) },
   ]);
   const [schema] = migrations;
-  const held = (schema?.['locks'] as { table: string; ms: number }[]).find(
-    ({ table }) => table === 'entries',
-  );
+  const locks = (schema === undefined ? [] : schema['locks']) as { table: string; ms: number }[];
+  const held = locks.find(({ table }) => table === 'entries');
   expect(held?.ms).toBeGreaterThan(300);
   expect(result?.['estimatedOutageMs']).toBeGreaterThan(Number(schema?.['ms']));
   expect(text).toMatch(/v3\.1 came through .*\n {2}An update will keep it away for about /);
@@ -104,7 +102,6 @@ test('a good release: each migration with its time, rows and locks, and how long
 test('a data migration that fails is found as well', async () => {
   await ledger.sandbox.publish(
     (folder) => {
-      release(3)(folder);
       dataMigration(folder, '004_fails', `throw new Error('row 3 has no account');`);
     },
     { onto: installed, tag: 'v3.2' },
@@ -115,10 +112,19 @@ test('a data migration that fails is found as well', async () => {
   await expectUntouched();
 });
 
+test('data migrations that work on files find a copy of them, where it is asked for', async () => {
+  await ledger.sandbox.publish(release(3), { onto: installed, tag: 'v3.4' });
+  expect(await ledger.run('rehearse')).toMatchObject({
+    exitCode: 3,
+    text: expect.stringContaining('photo.bin'),
+  });
+  expect(await ledger.run('rehearse', '--with-files')).toMatchObject({ exitCode: 0 });
+  await expectUntouched();
+});
+
 test('killed in the middle: the live appliance is untouched, and the next command clears up', async () => {
   await ledger.sandbox.publish(
     (folder) => {
-      release(3)(folder);
       schemaMigration(folder, '0004_long', 'select pg_sleep(60);');
     },
     { onto: installed, tag: 'v3.3' },

@@ -46,7 +46,7 @@ describe('a release that takes data away', () => {
     expect(refused).toMatchObject({
       exitCode: 3,
       error: expect.stringMatching(
-        /^cannot update to v3\.0\.0: its schema migration 20260301000000_drop drops the column entries\.memo \(4 rows\), and what is in there is lost$/,
+        /^cannot update to v3\.0\.0: the schema migration 20260301000000_drop drops the column entries\.memo \(4 rows\), and what is in there is lost$/,
       ),
       next: expect.stringContaining('./run.sh update --allow-destructive'),
     });
@@ -112,7 +112,7 @@ describe('versions', () => {
         tag: 'v3.5.0',
       },
     );
-    await ledger.sandbox.publish(needing('3.5'), { onto: between, tag: 'v4.0.0' });
+    await ledger.sandbox.publish(needing('"3.5"'), { onto: between, tag: 'v4.0.0' });
     expect(await ledger.run('update')).toMatchObject({
       exitCode: 3,
       error: 'cannot update to v4.0.0: it needs 3.5 or newer before it, and 2.0.0 is installed',

@@ -2,7 +2,9 @@ import { Command } from 'commander';
 import { openAppliance, type Appliance, type Program } from '../../orchestrator/appliance/appliance.ts';
 import { registerBackup } from '../../orchestrator/commands/backup.ts';
 import { registerData } from '../../orchestrator/commands/data.ts';
+import { registerMigrate } from '../../orchestrator/commands/migrate.ts';
 import { registerRecover } from '../../orchestrator/commands/recover.ts';
+import { registerRehearse } from '../../orchestrator/commands/rehearse.ts';
 import { registerRollback } from '../../orchestrator/commands/rollback.ts';
 import { registerServices } from '../../orchestrator/commands/services.ts';
 import type { GlobalOptions, Session } from '../../orchestrator/commands/session.ts';
@@ -80,7 +82,7 @@ export async function runInProcess(
     };
   for (const register of [
     ...[registerUpdate, registerRollback, registerRecover, registerSetup],
-    ...[registerBackup, registerData, registerServices],
+    ...[registerBackup, registerData, registerMigrate, registerRehearse, registerServices],
   ])
     register(command, act);
   await command.parseAsync([...argv], { from: 'user' });
