@@ -48,7 +48,10 @@ export function schemaStates(
     const done = rows.findLast((row) => row.finished && !row.rolledBack);
     const file = byName.get(name);
     if (open) {
-      const error = open.log?.split('\n').find((line) => /\S/.test(line));
+      const error = open.log
+        ?.split('\n')
+        .map((line) => line.trim())
+        .find((line) => line !== '');
       return [
         { name, state: 'failed', appliedAt: open.startedAt, ...(error === undefined ? {} : { error }) },
       ];

@@ -28,7 +28,7 @@ const escapeData = (text: string) =>
   text.replaceAll('%', '%25').replaceAll('\r', '%0D').replaceAll('\n', '%0A');
 
 function sentence({ message, rule, accepted }: Finding): string {
-  const text = `It ${message.replace(/^it /, '')}.`;
+  const text = `${message.slice(0, 1).toUpperCase()}${message.slice(1)}.`;
   return accepted === undefined ? `${text} ${rules[rule].why}` : `${text} Accepted: ${accepted}.`;
 }
 
