@@ -7,6 +7,7 @@ import { registerBackup } from './commands/backup.ts';
 import { registerBench } from './commands/bench.ts';
 import { registerConfig } from './commands/config.ts';
 import { registerData } from './commands/data.ts';
+import { registerDb } from './commands/db.ts';
 import { registerDemo } from './commands/demo.ts';
 import { registerDoctor } from './commands/doctor.ts';
 import { registerHelp } from './commands/help.ts';
@@ -89,6 +90,7 @@ async function main(argv: readonly string[]): Promise<number> {
   registerRehearse(command, act);
   registerMigrate(command, act);
   registerData(command, act);
+  registerDb(command, act);
   registerConfig(command, act);
   registerHelp(command, act);
   command.commandsGroup('Developing:');

@@ -17,7 +17,7 @@ import type { Session } from './session.ts';
 const needsSetup = new Set([
   ...['start', 'restart', 'backup', 'rollback'],
   ...['rehearse', 'migrate deploy', 'migrate down', 'migrate resolve'],
-  ...['migrate generate', 'migrate generate-down', 'migrate test-down'],
+  ...['migrate generate', 'migrate generate-down', 'migrate test-down', 'db seed'],
   ...['data run', 'data retry', 'data rerun', 'data skip', 'data down'],
 ]);
 

@@ -126,6 +126,9 @@ export interface Database {
     runId: string,
   ): Promise<void>;
 
+  /** A table that `inspectSchema` names. Undefined where there is none. Looks only. */
+  describeTable(schema: string, name: string): Promise<TableDescription | undefined>;
+
   /** What the data-migration engine's own table says; undefined where there is none. */
   dataMigrations(): Promise<RecordedDataMigration[] | undefined>;
 }
@@ -176,9 +179,22 @@ export interface SchemaInspection {
     readonly name: string;
     readonly rows: number;
     readonly bytes: number;
+    readonly indexes: number;
   }[];
   /** Who holds the lock that Prisma takes while it migrates, for people. */
   readonly lockHolders: readonly string[];
+}
+
+/** One table, for people who look into it. */
+export interface TableDescription {
+  readonly columns: readonly {
+    readonly name: string;
+    readonly type: string;
+    readonly nullable: boolean;
+    readonly default: string | null;
+  }[];
+  readonly indexes: readonly { readonly definition: string; readonly bytes: number }[];
+  readonly constraints: readonly { readonly name: string; readonly definition: string }[];
 }
 
 /** Who is who in a swap, by OID: names say nothing after a crash. */

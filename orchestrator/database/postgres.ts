@@ -13,10 +13,12 @@ import type {
   RecordedDataMigration,
   Replacement,
   SchemaInspection,
+  TableDescription,
 } from './engine.ts';
 import { compareContents, readFacts, readProperties } from './facts.ts';
 import { announcedName, announceFence, databaseExists, renameDatabase, windowName } from './fence.ts';
 import { inspectSchema, readDataMigrations, readSchemaMigrations, revertSql } from './recorded-migrations.ts';
+import { describeTable } from './describe-table.ts';
 import { readRoles, verifyRolesExist } from './roles.ts';
 import { scratchDatabase, type ScratchDatabase } from './scratch.ts';
 import type { PostgresServer } from './server.ts';
@@ -271,6 +273,10 @@ export class PostgresDatabase implements Database {
 
   async inspectSchema(): Promise<SchemaInspection> {
     return await inspectSchema(await this.#live());
+  }
+
+  async describeTable(schema: string, name: string): Promise<TableDescription | undefined> {
+    return await describeTable(await this.#live(), schema, name);
   }
 
   async revertMigrations(migrations: readonly { name: string; sql: string }[], runId: string): Promise<void> {

@@ -60,7 +60,8 @@ const inspectionSql = `
 select json_build_object(
   'tables', (select coalesce(json_agg(json_build_object('schema', n.nspname, 'name', c.relname,
       'rows', greatest(c.reltuples::bigint, (select n_live_tup from pg_stat_user_tables s where s.relid = c.oid), 0),
-      'bytes', pg_total_relation_size(c.oid)) order by n.nspname, c.relname), '[]')
+      'bytes', pg_total_relation_size(c.oid),
+      'indexes', (select count(*) from pg_index i where i.indrelid = c.oid)) order by n.nspname, c.relname), '[]')
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
     where c.relkind in ('r', 'p') and n.nspname not in ('pg_catalog', 'information_schema', 'holdfast')
       and n.nspname !~ '^pg_(toast|temp)' and c.relname <> '_prisma_migrations'),

@@ -52,6 +52,23 @@ test('status: exit 0 with nothing to do, 3 with something pending', async () => 
   expect((await ledger.run('migrate', 'show', '0001_entries')).text).toContain('create table entries');
 });
 
+test('the tables, and one of them', async () => {
+  const stats = await ledger.run('db', 'stats');
+  expect(listed(stats.result?.['tables'])).toContainEqual({
+    ...{ schema: 'public', name: 'entries', rows: 4 },
+    ...{ bytes: expect.any(Number), indexes: 2 },
+  });
+  expect(stats.text).toMatch(/^entries +4 +\d.* +2$/m);
+  const table = await ledger.run('db', 'inspect', 'entries');
+  expect(table.text).toMatch(/^ {2}note +text +not null/m);
+  expect(table.text).toContain('CREATE UNIQUE INDEX entries_note_key');
+  expect(table.text).toContain('entries_note_key: UNIQUE (note)');
+  expect(await ledger.run('db', 'inspect', 'nix')).toMatchObject({
+    exitCode: 3,
+    error: 'cannot look into nix: there is no such table (there are accounts, entries)',
+  });
+});
+
 describe('deploy', () => {
   test('applies what is pending behind a snapshot, which brings all back; --to stops at one', async () => {
     write(first, 'create table tags (i int);');

@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { openAppliance, type Appliance, type Program } from '../../orchestrator/appliance/appliance.ts';
 import { registerBackup } from '../../orchestrator/commands/backup.ts';
 import { registerData } from '../../orchestrator/commands/data.ts';
+import { registerDb } from '../../orchestrator/commands/db.ts';
 import { registerMigrate } from '../../orchestrator/commands/migrate.ts';
 import { registerRecover } from '../../orchestrator/commands/recover.ts';
 import { registerRehearse } from '../../orchestrator/commands/rehearse.ts';
@@ -82,7 +83,7 @@ export async function runInProcess(
     };
   for (const register of [
     ...[registerUpdate, registerRollback, registerRecover, registerSetup],
-    ...[registerBackup, registerData, registerMigrate, registerRehearse, registerServices],
+    ...[registerBackup, registerData, registerDb, registerMigrate, registerRehearse, registerServices],
   ])
     register(command, act);
   await command.parseAsync([...argv], { from: 'user' });

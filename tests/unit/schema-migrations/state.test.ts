@@ -73,7 +73,7 @@ describe('what is wrong, and what to type', () => {
       'a database without a record',
       problems([file('1_a')], [], {
         hasMigrationsTable: false,
-        tables: [{ schema: 'public', name: 't', rows: 1, bytes: 1 }],
+        tables: [{ schema: 'public', name: 't', rows: 1, bytes: 1, indexes: 0 }],
       }),
       'P3005',
       /migrate resolve --applied 1_a/,

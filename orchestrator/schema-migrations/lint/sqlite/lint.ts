@@ -18,9 +18,10 @@ export async function sqliteReviewer(sizes?: TableSizes): Promise<Reviewer> {
   await loadGrammar();
   const { DatabaseSync: Database } = await loadSqlite();
   const database = new Database(':memory:');
+  let schema: SqliteSchema = new Map();
   return (sql) => {
     const { statements, comments } = splitSqlite(sql);
-    const review = new SqliteReview(sizes, readSchema(database), statements);
+    const review = new SqliteReview(sizes, schema, statements);
     for (const statement of statements) {
       review.look(statement);
       try {
@@ -31,7 +32,8 @@ export async function sqliteReviewer(sizes?: TableSizes): Promise<Reviewer> {
       }
     }
     if (statements.length === 0) review.report('empty-file', 1, 'there is no statement in it');
-    review.compare(readSchema(database));
+    schema = readSchema(database, schema);
+    review.compare(schema);
     return { remarks: review.remarks, directives: parseDirectives(comments) };
   };
 }
@@ -105,9 +107,10 @@ class SqliteReview {
 
   /** What is not any more as it was. */
   compare(after: SqliteSchema): void {
-    for (const [table, { columns, unique }] of this.#before) {
+    for (const [table, { columns, unique, madeBy }] of this.#before) {
       const name = this.#renamed.get(table) ?? table;
       const now = after.get(name);
+      if (now?.madeBy === madeBy) continue;
       if (!now) {
         this.#reportLoss('drop-table', this.#lineOf('DROP', table), table, `drops the table ${table}`);
         continue;
