@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { build } from 'esbuild';
 
 /*
- * Builds the runner into a folder: main.mjs (Holdfast), schema-engine.mjs with its WebAssembly, and what services
+ * Builds the runner into a folder: main.mjs (Holdfast), schema-engine.mjs, the WebAssembly of both, and what services
  * preload. Self-contained: an interrupted run is recovered by it even when nothing else of that version is left.
  *
  * Usage: node orchestrator/build-runner.ts FOLDER NODE
@@ -21,9 +21,9 @@ const shared = {
   target: 'node24',
   external: ['pg-native'] as string[],
   logLevel: 'warning',
-  // Some dependencies are CommonJS and call require.
+  // Some dependencies are CommonJS: they call require, and look beside themselves.
   banner: {
-    js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
+    js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url); const __dirname = import.meta.dirname;",
   },
 } as const;
 
@@ -42,7 +42,9 @@ await Promise.all([
 ]);
 
 const wasm = dirname(createRequire(import.meta.url).resolve('@prisma/schema-engine-wasm/schema_engine_bg'));
+const grammar = dirname(createRequire(import.meta.url).resolve('libpg-query'));
 copyFileSync(join(wasm, 'schema_engine_bg.wasm'), join(folder, 'schema_engine_bg.wasm'));
+copyFileSync(join(grammar, 'libpg-query.wasm'), join(folder, 'libpg-query.wasm'));
 copyFileSync(join(here, 'appliance/gate-preload.cjs'), join(folder, 'gate-preload.cjs'));
 
 // The folder is renamed after it was built, so the script finds its place by itself.

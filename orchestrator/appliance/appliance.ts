@@ -90,6 +90,11 @@ export function insideRun(appliance: Appliance, runId: string, signal?: AbortSig
   return withRunOptions(appliance, { signal, runId: runMark(appliance, runId) });
 }
 
+/** The same for work that is no run: its processes are found by this mark. */
+export function markedBy(appliance: Appliance, mark: string, signal: AbortSignal): Appliance {
+  return withRunOptions(appliance, { signal, runId: mark });
+}
+
 /** The same appliance, whose commands are ended when the signal fires. */
 export function untilAborted(appliance: Appliance, signal: AbortSignal): Appliance {
   return withRunOptions(appliance, { signal });

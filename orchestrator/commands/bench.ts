@@ -7,8 +7,11 @@ import { handOver } from '../runtime/hand-over.ts';
 export const registerBench: Register = (program, act) => {
   program
     .command('bench')
-    .argument('<name>', 'data, or status')
-    .argument('[args...]', 'for data the number of rows, for status the path of an appliance')
+    .argument('<name>', 'data, lint or status')
+    .argument(
+      '[args...]',
+      'for data the number of rows, for lint that of files, for status the path of an appliance',
+    )
     .description('measure what Holdfast is quick at, against what people would use instead')
     .action(
       act(async (session, name: string, args: string[]) => {

@@ -1,11 +1,9 @@
 import { untilAborted, type Appliance } from '../appliance/appliance.ts';
 import { exitCodes, Refusal } from '../lib/errors.ts';
 import { dataMigrationFilesInCheckout, readDataMigrationStates } from '../pipeline/data-pending.ts';
-import type { ResultEvent } from '../pipeline/events.ts';
-import { listSnapshots } from '../snapshot/store.ts';
-import { takeSnapshot } from './backup.ts';
 import { callDataMigrations, verifyConfigured } from './data-call.ts';
 import type { Locked } from './locked.ts';
+import { snapshotName, takeSnapshotQuietly } from './quiet-snapshot.ts';
 import type { Session } from './session.ts';
 
 /** Takes a data migration back by its own down(), behind a snapshot that a rollback brings back. Gives the exit code. */
@@ -23,7 +21,7 @@ export async function takeBack(
     ui.result({ type: 'result', ok: true, exitCode: 0, outcome: 'declined' }, 'Nothing was changed.');
     return exitCodes.ok;
   }
-  const name = snapshotName(appliance, id);
+  const name = snapshotName(appliance, `before-down-${id}`);
   const made = await takeSnapshotQuietly(session, { appliance, signals }, name);
   if (made.event.exitCode !== exitCodes.ok) {
     ui.result(made.event, made.text);
@@ -61,29 +59,4 @@ async function findApplied(appliance: Appliance, word: string): Promise<string> 
   if (state !== 'COMPLETED' && state !== 'FAILED')
     throw new Refusal(`${cannot}: ${id} is ${state}, so there is nothing to take back`);
   return id;
-}
-
-/** A name that no snapshot has yet, as each may have one name only. */
-function snapshotName({ backupsDirectory }: Appliance, id: string): string {
-  const taken = new Set(listSnapshots(backupsDirectory).map(({ manifest }) => manifest?.name));
-  const base = `before-down-${id}`.slice(0, 60);
-  for (let number = 1; ; number += 1) {
-    const name = number === 1 ? base : `${base}-${number}`;
-    if (!taken.has(name)) return name;
-  }
-}
-
-/** The snapshot is not the last word here: its result is kept for the one who goes on. */
-async function takeSnapshotQuietly(
-  session: Session,
-  locked: Pick<Locked, 'appliance' | 'signals'>,
-  name: string,
-): Promise<{ event: ResultEvent; text: string }> {
-  let told: { event: ResultEvent; text: string } | undefined;
-  const result = (event: ResultEvent, text: string) => {
-    told = { event, text };
-  };
-  const quiet = { ...session, ui: { ...session.ui, result } };
-  const exitCode = await takeSnapshot(quiet, locked, { kind: 'scheduled', name });
-  return told ?? { event: { type: 'result', ok: exitCode === 0, exitCode }, text: '' };
 }

@@ -2,6 +2,7 @@ import type { Appliance } from '../appliance/appliance.ts';
 import { Refusal } from '../lib/errors.ts';
 import { takeSignals, type Signals } from '../lib/signals.ts';
 import { dropOwnLocks } from '../tools/git-checkout.ts';
+import { removeRehearsal } from '../pipeline/rehearsal.ts';
 import { verbOf, withRunLock } from '../pipeline/run-lock.ts';
 import {
   continueWithCurrentVersion,
@@ -15,6 +16,8 @@ import type { Session } from './session.ts';
 /** What makes no sense before `setup`. */
 const needsSetup = new Set([
   ...['start', 'restart', 'backup', 'rollback'],
+  ...['rehearse', 'migrate deploy', 'migrate down', 'migrate resolve'],
+  ...['migrate generate', 'migrate generate-down', 'migrate test-down', 'db seed'],
   ...['data run', 'data retry', 'data rerun', 'data skip', 'data down'],
 ]);
 
@@ -46,6 +49,7 @@ export async function locked(
       // A lock that is lost is as good as a signal: somebody else may begin any moment.
       void lock.lost.then((error) => signals.abort.abort(error));
       const recovered = await recoverIfUnfinished(session, appliance);
+      await removeRehearsal(appliance);
       if (appliance.state.isInstalled()) await dropOwnLocks(appliance.runtime, appliance.directory);
       if (recovered && isRecoveringForOthers() && !['update', 'recover'].includes(name)) {
         mustContinue = true;

@@ -7,7 +7,7 @@ import { loadAppliance } from '../config/load.ts';
 import { pendingDataMigrationsInCheckout } from '../pipeline/data-pending.ts';
 import type { Listener } from '../pipeline/events.ts';
 import { recoverRun, type RecoveryReport } from '../pipeline/recovery.ts';
-import type { RunOutcome } from '../pipeline/journal-entries.ts';
+import { outcomeWhenDone, type RunOutcome } from '../pipeline/journal-entries.ts';
 import { tellOthers } from '../pipeline/notify.ts';
 import { recoveryFailed } from '../pipeline/damaged-run.ts';
 import { forgetOpenRun } from '../pipeline/open-run.ts';
@@ -90,7 +90,7 @@ async function tellPendingData(appliance: Appliance, listener: Listener): Promis
 /** What the journal says of a run that was recovered. */
 function outcomeOf(run: Run, { state }: RecoveryReport): RunOutcome {
   if (state === 'unchanged') return 'interrupted';
-  if (state === 'after') return run.started.kind === 'rollback' ? 'rolled-back' : 'updated';
+  if (state === 'after') return outcomeWhenDone[run.started.kind];
   return run.started.kind === 'backup' ? 'failed-unchanged' : 'restored';
 }
 

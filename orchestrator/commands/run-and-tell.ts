@@ -26,6 +26,8 @@ type Request = Pick<
   | 'snapshot'
   | 'restoring'
   | 'withoutSafety'
+  | 'allowDestructive'
+  | 'migrating'
 >;
 
 /** Runs a run, tells its outcome to the operator, the log and whoever wants to be notified, and gives the exit code. */

@@ -1,8 +1,11 @@
 import { runningServices, stopServices, verifyPortsAreOurs } from '../appliance/services.ts';
+import type { Appliance } from '../appliance/appliance.ts';
+import { Refusal } from '../lib/errors.ts';
 import { plural } from '../lib/units.ts';
 import type { Register } from '../main.ts';
 import { openToAll, startAndVerify } from '../pipeline/recovery.ts';
 import { readOrigin } from '../pipeline/target.ts';
+import { findPending } from '../steps/migrate-schema.ts';
 import { addresses } from './addresses.ts';
 import { locked, type Locked } from './locked.ts';
 import type { Session } from './session.ts';
@@ -46,6 +49,8 @@ export const registerServices: Register = (program, act) => {
       act(
         async (session) =>
           await locked(session, 'restart', async (state) => {
+            await state.appliance.database?.ensureRunning();
+            await verifySchemaFits(state.appliance);
             await stop(session, state, false);
             return await start(session, state, false);
           }),
@@ -58,6 +63,7 @@ async function start(session: Session, { appliance }: Locked, asBefore: boolean)
   const before = runningServices(appliance, appliance.config).length;
   const origin = await readOrigin(appliance);
   await openToAll(appliance);
+  await verifySchemaFits(appliance);
   // A service that was stopped has no record any more; one that a power cut ended has.
   const ranBefore = appliance.runtime.startedServices(appliance.state.services);
   await startAndVerify(appliance, appliance.config, origin, {
@@ -70,6 +76,16 @@ async function start(session: Session, { appliance }: Locked, asBefore: boolean)
     `${started === 0 ? `All services ${asBefore ? 'that ran before ' : ''}run already` : `${plural(started, 'service')} started`}: ${addresses(appliance.config).join(', ')}`,
   );
   return 0;
+}
+
+/** Code whose own schema migrations are not applied would fail, or write what the schema does not mean. Throws Refusal. */
+async function verifySchemaFits(appliance: Appliance): Promise<void> {
+  const pending = await findPending(appliance, appliance.config);
+  if (pending.length === 0) return;
+  throw new Refusal(
+    `cannot start the services: ${plural(pending.length, 'schema migration')} of the code that is here ${pending.length === 1 ? 'is' : 'are'} not applied (${pending.join(', ')})`,
+    './run.sh migrate deploy applies them, after a snapshot',
+  );
 }
 
 async function stop(session: Session, { appliance }: Locked, database: boolean): Promise<void> {

@@ -6,8 +6,10 @@ import {
   pendingDataMigrations,
   readDataMigrationStates,
 } from '../pipeline/data-pending.ts';
+import { lintTarget } from '../pipeline/schema-gate.ts';
 import { describeOpenRun } from '../pipeline/run-lock.ts';
 import { findDestination } from '../pipeline/target.ts';
+import { judge } from '../schema-migrations/lint/verdict.ts';
 import { migrationNames, migrationsFolder, pendingMigrations } from '../schema-migrations/pending.ts';
 import { estimateSpace } from '../steps/space.ts';
 import { filesAt, summarise } from '../tools/git-facts.ts';
@@ -37,6 +39,8 @@ export async function showPlan(session: Session, to: string | undefined): Promis
         );
   // Without the database all of them would seem to be pending.
   const blocked = applied === undefined ? [] : await findBlocked(appliance, origin, target);
+  const linted = applied === undefined ? [] : await lintTarget(appliance, origin, target);
+  const { destructive } = judge(linted);
   const space = await estimateSpace(appliance).catch(() => []);
   const stopping = runningServices(appliance, appliance.config);
   const open = describeOpenRun(appliance);
@@ -50,6 +54,9 @@ export async function showPlan(session: Session, to: string | undefined): Promis
     `  data migrations:    ${list(data)}`,
     `  stopped meanwhile:  ${list(stopping)}`,
     `  room needed:        ${space.map(({ what, bytes }) => `${formatBytes(bytes)} for ${what}`).join(', ') || 'unknown'}`,
+    ...destructive.map(
+      ({ migration, message }) => `  Takes data away: ${migration} ${message}. It needs --allow-destructive.`,
+    ),
     ...blocked.map((one) => `  An update would be refused: ${describeBlocked(one)}.`),
     ...(appliance.state.isInstalled()
       ? []
@@ -74,6 +81,7 @@ export async function showPlan(session: Session, to: string | undefined): Promis
       schemaMigrations: schema,
       dataMigrations: data,
       blocked,
+      destructive,
       services: stopping,
       space: space.map(({ what, bytes }) => ({ what, bytes })),
       ...(open === undefined ? {} : { unfinished: open.run, active: open.active }),

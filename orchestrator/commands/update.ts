@@ -4,11 +4,15 @@ import { exitCodes, HoldfastError } from '../lib/errors.ts';
 import type { Register } from '../main.ts';
 import { pendingDataMigrationsInCheckout } from '../pipeline/data-pending.ts';
 import { notifyAll } from '../pipeline/notify.ts';
+import { lintTarget } from '../pipeline/schema-gate.ts';
 import { stepsOfUpdate } from '../pipeline/steps.ts';
 import { findDestination, type Destination } from '../pipeline/target.ts';
+import type { Linted } from '../schema-migrations/lint/lint.ts';
 import { findPending } from '../steps/migrate-schema.ts';
 import { locked, type Locked } from './locked.ts';
+import { consentToLoss, tellRelease } from './consent.ts';
 import { exitCodeAfter } from './recovering.ts';
+import { rehearseAndTell, verifyRehearsed } from './rehearse.ts';
 import { runAndTell } from './run-and-tell.ts';
 import { setUpOrTell } from './setup.ts';
 import type { Session } from './session.ts';
@@ -17,6 +21,8 @@ import { showPlan } from './update-plan.ts';
 interface UpdateOptions {
   readonly to?: string;
   readonly dryRun?: boolean;
+  readonly allowDestructive?: boolean;
+  readonly rehearse?: boolean;
 }
 
 export const registerUpdate: Register = (program, act) => {
@@ -24,6 +30,8 @@ export const registerUpdate: Register = (program, act) => {
     .command('update')
     .description('update the appliance as a whole, or leave it exactly as it was')
     .option('--to <ref>', 'a branch, tag or commit, instead of the one that appliance.yaml follows')
+    .option('--allow-destructive', 'apply schema migrations that take data away')
+    .option('--rehearse', 'try the migrations on a copy of the database first, while the appliance serves')
     .option('--dry-run', 'show what would happen; nothing is stopped or changed')
     .addHelpText(
       'after',
@@ -76,15 +84,33 @@ async function update(
     destination.relation === 'newer'
       ? destination.target
       : { commit: origin.commit, label: origin.label, config: appliance.config };
+  await tellRelease(session, appliance, origin, target);
+  const allowDestructive =
+    options.allowDestructive === true ||
+    (await consentToLoss(session, await lintNow(appliance, origin, target)));
+  if (options.rehearse === true)
+    verifyRehearsed(
+      await rehearseAndTell(session, appliance, target, { signal: signals.abort.signal }),
+      target,
+    );
   return await runAndTell(session, {
     appliance,
     signals,
     kind: 'update',
     ...stepsOfUpdate(target.config),
-    origin,
-    target,
+    ...{ origin, target, allowDestructive },
     snapshot: { kind: 'update' },
   });
+}
+
+/** The migrations of a target against the database as it is now. */
+async function lintNow(
+  appliance: Appliance,
+  origin: Destination['origin'],
+  target: Destination['target'],
+): Promise<Linted[]> {
+  await appliance.database?.ensureRunning();
+  return await lintTarget(appliance, origin, target);
 }
 
 /** The code is current, but a migration of it was never applied: then there is something to do. */

@@ -114,6 +114,9 @@ const prisma = z.strictObject({
   migrations: insidePath
     .optional()
     .meta({ description: 'Folder of the schema migrations; by default prisma/migrations under "dir".' }),
+  requireDown: z.boolean('must be true or false').default(false).meta({
+    description: 'Every schema migration must bring a down.sql: migrate lint warns of those without.',
+  }),
   timeout: duration.default(3_600_000),
   dataMigrations: dataMigrations.optional(),
 });
@@ -141,9 +144,9 @@ const notification = z
     url: webhook.optional(),
     command: argv.optional(),
     on: z
-      .array(z.enum(['updated', 'restored', 'rolled-back', 'not-restored', 'refused', 'backup']))
+      .array(z.enum(['updated', 'migrated', 'restored', 'rolled-back', 'not-restored', 'refused', 'backup']))
       .min(1)
-      .default(['updated', 'restored', 'rolled-back', 'not-restored']),
+      .default(['updated', 'migrated', 'restored', 'rolled-back', 'not-restored']),
     timeout: duration.default(10_000),
   })
   .refine((entry) => (entry.url === undefined) !== (entry.command === undefined), {
@@ -174,7 +177,15 @@ export const applianceSchema = z.strictObject({
   requires: z
     .strictObject({
       commands: z.array(z.string()).default([]),
-      fromVersion: z.literal('none', { error: 'a required version is not supported yet' }).default('none'),
+      fromVersion: z
+        .union([z.literal('none'), z.string().regex(/^v?\d+(\.\d+){0,2}$/)], {
+          // YAML reads 2.10 as the number 2.1.
+          error: 'must be "none" or a version in quotes, such as "2.4.0"',
+        })
+        .default('none')
+        .meta({
+          description: 'An update to this version is refused on an appliance that is older than that.',
+        }),
     })
     .prefault({}),
   sources: z

@@ -1,5 +1,5 @@
 import type { CommandResult, Runtime } from '../runtime/runtime.ts';
-import { pgDump, pgRestore, psql, type ClientTarget } from '../tools/postgres.ts';
+import { pgDump, pgRestore, pgSchemaText, psql, type ClientTarget } from '../tools/postgres.ts';
 import { libpqEnvironment, type Connection } from './connection.ts';
 
 /** PostgreSQL's own client programs against one server. Every session carries the run's mark in its name. */
@@ -47,6 +47,13 @@ export class PostgresClient {
     return await this.#runtime.run(pgDump(this.#target(options.database), file, options), {
       signal: options.signal,
     });
+  }
+
+  /** The schema as SQL, without owners and grants, and without the words of this one dump. */
+  async schemaText(): Promise<string> {
+    const { stdout } = await this.#runtime.run(pgSchemaText(this.#target()));
+    // \restrict carries a random key (PostgreSQL 15.14 and later).
+    return stdout.replaceAll(/^(?:--.*|\\(?:un)?restrict .*|)\n/gm, '');
   }
 
   async restore(file: string, database: string): Promise<CommandResult> {

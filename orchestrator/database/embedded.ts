@@ -131,9 +131,10 @@ export class EmbeddedServer implements PostgresServer {
     };
   }
 
-  async variables(side: 'service' | 'window'): Promise<Record<string, string>> {
+  async variables(side: 'service' | 'window', database: string | undefined): Promise<Record<string, string>> {
+    const connection = side === 'service' ? await this.service() : await this.window();
     return {
-      DATABASE_URL: formatConnection(side === 'service' ? await this.service() : await this.window()),
+      DATABASE_URL: formatConnection(database === undefined ? connection : { ...connection, database }),
     };
   }
 

@@ -1,3 +1,5 @@
+import type { ScratchDatabase } from './scratch.ts';
+
 /**
  * A database behind which one engine stands. Commands and steps know this interface, never the engine: SQLite will
  * be the second one.
@@ -87,6 +89,18 @@ export interface Database {
   tryDump(file: string, facts: DatabaseFacts): Promise<string[]>;
 
   /**
+   * Makes a database to try things on, beside the live one, which is not touched; drops it when the work is over.
+   * Killed, it leaves one that the next call or `dropSetAside` drops.
+   *
+   * @param filled from a dump, with the properties of what it was made of; empty where absent
+   * @throws Error with PostgreSQL's words if the dump cannot be restored
+   */
+  withScratch<T>(
+    work: (scratch: ScratchDatabase) => Promise<T>,
+    filled?: { readonly file: string; readonly facts: DatabaseFacts },
+  ): Promise<T>;
+
+  /**
    * Drops what restores set aside and what they left half-made, except for these runs. An unknown database that was
    * found under the live name stays as long as one of these OIDs is its own.
    */
@@ -97,6 +111,23 @@ export interface Database {
 
   /** The newest schema migration that is applied, failed ones too; empty where there is no migrations table. */
   appliedMigrations(): Promise<AppliedMigration[]>;
+
+  /** What `migrate status` and `migrate lint` ask beside it. Looks only. */
+  inspectSchema(): Promise<SchemaInspection>;
+
+  /**
+   * Inside a window: takes schema migrations back, as the service's user, with Prisma's record of them, all in one
+   * transaction.
+   *
+   * @throws CommandError with PostgreSQL's words; then nothing was changed
+   */
+  revertMigrations(
+    migrations: readonly { readonly name: string; readonly sql: string }[],
+    runId: string,
+  ): Promise<void>;
+
+  /** A table that `inspectSchema` names. Undefined where there is none. Looks only. */
+  describeTable(schema: string, name: string): Promise<TableDescription | undefined>;
 
   /** What the data-migration engine's own table says; undefined where there is none. */
   dataMigrations(): Promise<RecordedDataMigration[] | undefined>;
@@ -125,10 +156,45 @@ export interface DatabaseGlance {
   readonly host?: string;
 }
 
+/** A row of `_prisma_migrations`; a migration that was rolled back and applied again has several. */
 export interface AppliedMigration {
   readonly name: string;
   readonly finished: boolean;
   readonly rolledBack: boolean;
+  /** SHA-256 of the file as it was applied. */
+  readonly checksum: string;
+  /** When it began, as ISO 8601. */
+  readonly startedAt: string;
+  /** What the database said when it failed. */
+  readonly log: string | null;
+}
+
+/** What is in a database, as far as schema migrations go. */
+export interface SchemaInspection {
+  /** Whether Prisma's own table is there. */
+  readonly hasMigrationsTable: boolean;
+  /** User tables, with an estimate of their rows, exact for small ones. */
+  readonly tables: readonly {
+    readonly schema: string;
+    readonly name: string;
+    readonly rows: number;
+    readonly bytes: number;
+    readonly indexes: number;
+  }[];
+  /** Who holds the lock that Prisma takes while it migrates, for people. */
+  readonly lockHolders: readonly string[];
+}
+
+/** One table, for people who look into it. */
+export interface TableDescription {
+  readonly columns: readonly {
+    readonly name: string;
+    readonly type: string;
+    readonly nullable: boolean;
+    readonly default: string | null;
+  }[];
+  readonly indexes: readonly { readonly definition: string; readonly bytes: number }[];
+  readonly constraints: readonly { readonly name: string; readonly definition: string }[];
 }
 
 /** Who is who in a swap, by OID: names say nothing after a crash. */

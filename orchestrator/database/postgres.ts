@@ -4,6 +4,7 @@ import { HoldfastError, messageOf, NotRestoredError, Refusal } from '../lib/erro
 import type { Runtime } from '../runtime/runtime.ts';
 import { parseMajorVersion } from '../tools/postgres.ts';
 import { PostgresClient } from './client.ts';
+import { quoteIdentifier } from './connection.ts';
 import type {
   AppliedMigration,
   Database,
@@ -11,11 +12,15 @@ import type {
   DatabaseGlance,
   RecordedDataMigration,
   Replacement,
+  SchemaInspection,
+  TableDescription,
 } from './engine.ts';
 import { compareContents, readFacts, readProperties } from './facts.ts';
 import { announcedName, announceFence, databaseExists, renameDatabase, windowName } from './fence.ts';
-import { readDataMigrations, readSchemaMigrations } from './recorded-migrations.ts';
+import { inspectSchema, readDataMigrations, readSchemaMigrations, revertSql } from './recorded-migrations.ts';
+import { describeTable } from './describe-table.ts';
 import { readRoles, verifyRolesExist } from './roles.ts';
+import { scratchDatabase, type ScratchDatabase } from './scratch.ts';
 import type { PostgresServer } from './server.ts';
 import { endSessions } from './sessions.ts';
 import {
@@ -227,6 +232,30 @@ export class PostgresDatabase implements Database {
     }
   }
 
+  async withScratch<T>(
+    work: (scratch: ScratchDatabase) => Promise<T>,
+    filled?: { file: string; facts: DatabaseFacts },
+  ): Promise<T> {
+    const client = await this.#maintenance();
+    const mark = markOf(await this.#name(), 'scratch');
+    const name = replacementName(mark);
+    try {
+      const facts = filled?.facts ?? (await this.describeProperties());
+      await createReplacement(client, facts, mark);
+      // Programs come as the service's user, who owns the live one.
+      await client.execute(
+        `alter database ${quoteIdentifier(name)} owner to ${quoteIdentifier(facts.owner)};`,
+      );
+      if (filled) await client.restore(filled.file, name);
+      await client.execute('analyze;', { database: name, timeoutMs: 600_000 });
+      const connection = { ...(await this.#server.admin()), database: name };
+      const inside = new PostgresClient(this.#runtime, await this.#server.bin(), connection);
+      return await work(scratchDatabase(inside, connection, await this.#server.variables('service', name)));
+    } finally {
+      await dropDatabase(client, name);
+    }
+  }
+
   async dropSetAside(keep: { runs: readonly string[]; oids: readonly number[] }): Promise<void> {
     const name = await this.#name();
     await dropSetAside(await this.#maintenance(), name, keepOf(name, keep));
@@ -240,6 +269,25 @@ export class PostgresDatabase implements Database {
 
   async appliedMigrations(): Promise<AppliedMigration[]> {
     return await readSchemaMigrations(await this.#live());
+  }
+
+  async inspectSchema(): Promise<SchemaInspection> {
+    return await inspectSchema(await this.#live());
+  }
+
+  async describeTable(schema: string, name: string): Promise<TableDescription | undefined> {
+    return await describeTable(await this.#live(), schema, name);
+  }
+
+  async revertMigrations(migrations: readonly { name: string; sql: string }[], runId: string): Promise<void> {
+    const connection = { ...(await this.#server.window()), database: await this.#liveName() };
+    const client = new PostgresClient(
+      this.#runtime,
+      await this.#server.bin(),
+      connection,
+      `holdfast:${runId}`,
+    );
+    await client.execute(revertSql(migrations), { single: true, timeoutMs: 3_600_000 });
   }
 
   async dataMigrations(): Promise<RecordedDataMigration[] | undefined> {

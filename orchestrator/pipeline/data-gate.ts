@@ -1,7 +1,6 @@
 import type { Appliance } from '../appliance/appliance.ts';
 import { Refusal } from '../lib/errors.ts';
-import { migrationNames, migrationsFolder, pendingMigrations } from '../schema-migrations/pending.ts';
-import { fileAt, filesAt, filesWith, isDescendant, resolveRevision } from '../tools/git-facts.ts';
+import { fileAt, filesWith, isDescendant, resolveRevision } from '../tools/git-facts.ts';
 import {
   dataMigrationFiles,
   dataMigrationFilesInCheckout,
@@ -9,6 +8,7 @@ import {
   readDataMigrationStates,
   type DataMigrationStates,
 } from './data-pending.ts';
+import { pendingInTarget } from './pending-in-target.ts';
 import type { Origin, Target } from './step.ts';
 
 /** What a data migration's file says of itself, as far as the order of releases goes. */
@@ -62,20 +62,6 @@ export async function findBlocked(
       blocked.push({ ...said, id, requiredBefore, state });
   }
   return blocked;
-}
-
-/** Schema migrations that the update would apply. A command of its own keeps its own books: what is installed counts. */
-async function pendingInTarget(
-  { runtime, directory, database }: Appliance,
-  origin: Pick<Origin, 'commit'>,
-  { commit, config }: Pick<Target, 'commit' | 'config'>,
-): Promise<Set<string>> {
-  const folder = migrationsFolder(config);
-  if (folder === undefined || config.prisma?.deploy === 'none') return new Set();
-  const namesAt = async (at: string) => migrationNames(await filesAt(runtime, directory, at, folder), folder);
-  const pending = pendingMigrations(await namesAt(commit), (await database?.appliedMigrations()) ?? []);
-  const installed = config.prisma?.deploy === 'holdfast' ? [] : await namesAt(origin.commit);
-  return new Set(pending.filter((name) => !installed.includes(name)));
 }
 
 /** @throws Refusal that names the first of what stands in the way, and what to do */

@@ -2,7 +2,7 @@
 export const stateFormat = 1;
 
 /** What a run does to the appliance. */
-export type RunKind = 'update' | 'rollback' | 'backup';
+export type RunKind = 'update' | 'rollback' | 'backup' | 'migrate';
 
 export const stepNames = [
   // Of a setup, which has no journal; it shares the others' names.
@@ -16,6 +16,7 @@ export const stepNames = [
   'install-backend',
   'build-backend',
   'migrate-schema',
+  'revert-schema',
   'migrate-data',
   'build-frontend',
   'restore-snapshot',
@@ -77,7 +78,11 @@ export type JournalEntry =
   | { readonly type: 'restore-started'; readonly because: string }
   | { readonly type: 'restore-phase'; readonly phase: RestorePhase; readonly state: 'started' | 'finished' }
   | { readonly type: 'restored' }
-  | { readonly type: 'committed' }
+  | {
+      readonly type: 'committed';
+      /** The code at hand does not belong to the schema: nothing is started. */
+      readonly leaveStopped?: true;
+    }
   | { readonly type: 'warning'; readonly message: string }
   | {
       readonly type: 'finished';
@@ -89,6 +94,7 @@ export type JournalEntry =
 export type RunOutcome =
   | 'updated'
   | 'rolled-back'
+  | 'migrated'
   | 'backed-up'
   | 'restored'
   | 'not-restored'
@@ -98,6 +104,14 @@ export type RunOutcome =
 
 /** How far a run came, which alone decides what recovery does (the table in lxd/UPDATE_SYSTEM_DESIGN.md). */
 export type RunPhase = 'prepared' | 'window' | 'sealed' | 'restored' | 'committed' | 'finished';
+
+/** How a run of this kind ends when all of it is done. */
+export const outcomeWhenDone = {
+  update: 'updated',
+  rollback: 'rolled-back',
+  backup: 'backed-up',
+  migrate: 'migrated',
+} as const satisfies Readonly<Record<RunKind, RunOutcome>>;
 
 /** The phase of a run by its records. */
 export function phaseOf(records: readonly JournalEntry[]): RunPhase {

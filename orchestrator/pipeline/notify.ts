@@ -117,6 +117,7 @@ export function eventOf(outcome: RunOutcome): Notification['event'] {
   switch (outcome) {
     case 'updated':
     case 'rolled-back':
+    case 'migrated':
     case 'restored':
     case 'not-restored':
       return outcome;

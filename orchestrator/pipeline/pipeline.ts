@@ -8,11 +8,11 @@ import { releaseReserves } from '../snapshot/reserve.ts';
 import type { SnapshotKind } from '../snapshot/manifest.ts';
 import { applyAfterCommit } from './after-commit.ts';
 import type { Driver, Listener } from './events.ts';
-import { phaseOf, type RunKind, type RunOutcome, type StepName } from './journal-entries.ts';
+import { outcomeWhenDone, phaseOf, type RunKind, type RunOutcome, type StepName } from './journal-entries.ts';
 import { openToAll, recoverRun, startAndVerify, type RecoveryReport } from './recovery.ts';
 import { beginRun, finishRun, type Run } from './run.ts';
 import { LockLostError } from './run-lock.ts';
-import type { Origin, Restoring, Step, StepContext, Target } from './step.ts';
+import type { Migrating, Origin, Restoring, Step, StepContext, Target } from './step.ts';
 import { tasksOf, type Clock } from './tasks.ts';
 
 export interface RunRequest {
@@ -28,6 +28,8 @@ export interface RunRequest {
   readonly snapshot: { readonly kind: SnapshotKind; readonly name?: string | undefined };
   readonly restoring?: Restoring;
   readonly withoutSafety?: boolean;
+  readonly allowDestructive?: boolean;
+  readonly migrating?: Migrating;
   readonly driver: Driver;
   readonly listener: Listener;
   readonly signals: Signals;
@@ -154,15 +156,16 @@ export async function executeRun(request: RunRequest): Promise<RunResult> {
   } catch (error) {
     // The run stays open: the next command, whatever it is, opens fence and gate first.
     warn(`the new version runs, but is not open to all yet: ${messageOf(error)}. Next: ./run.sh recover`);
-    return close(kind === 'rollback' ? 'rolled-back' : 'updated');
+    return close(outcomeWhenDone[kind]);
   }
-  await tryAfterwards(warn, async () => await startWorkers(request.appliance, target));
+  if (request.migrating?.leaveStopped !== true)
+    await tryAfterwards(warn, async () => await startWorkers(request.appliance, target));
   await tryAfterwards(warn, async () => await applyAfterCommit(request, context, run, clock));
   await tryAfterwards(
     warn,
     async () => await request.cleanUp({ appliance: request.appliance, run, end: 'done' }),
   );
-  return end(kind === 'rollback' ? 'rolled-back' : 'updated');
+  return end(outcomeWhenDone[kind]);
 }
 
 function makeContext(
@@ -188,6 +191,8 @@ function makeContext(
     }),
     ...(request.restoring ? { restoring: request.restoring } : {}),
     withoutSafety: request.withoutSafety === true,
+    allowDestructive: request.allowDestructive === true,
+    ...(request.migrating ? { migrating: request.migrating } : {}),
     gate: () => (gate ??= closeGate(appliance, run.id)),
     signal: request.signals.abort.signal,
     note: () => {},

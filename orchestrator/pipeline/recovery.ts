@@ -88,6 +88,7 @@ function endOf({ journal }: Run): RecoveryReport['state'] {
   switch (journal.last('finished')?.outcome) {
     case 'updated':
     case 'rolled-back':
+    case 'migrated':
       return 'after';
     case 'restored':
       return 'before';
@@ -229,6 +230,7 @@ async function startFormer(
 async function finishCommitted(appliance: Appliance, run: Run, note: (line: string) => void): Promise<void> {
   dropPrepared(run);
   await openToAll(appliance);
+  if (run.journal.last('committed')?.leaveStopped === true) return;
   try {
     const { config } = loadAppliance(appliance.file);
     await startAndVerify(appliance, config, { commit: run.started.to, label: run.started.toLabel }, { note });

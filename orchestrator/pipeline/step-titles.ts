@@ -12,6 +12,7 @@ export const stepTitles: Readonly<Record<StepName, string>> = {
   'install-backend': 'install the packages',
   'build-backend': 'build',
   'migrate-schema': 'schema migrations',
+  'revert-schema': 'take schema migrations back',
   'migrate-data': 'data migrations',
   'build-frontend': 'build after the migrations',
   'restore-snapshot': 'bring the snapshot back',

@@ -54,6 +54,16 @@ export interface Restoring {
   readonly keep?: readonly string[];
 }
 
+/** What a run that only migrates the schema is to do. */
+export interface Migrating {
+  /** The last migration to apply; all where absent. */
+  readonly to?: string | undefined;
+  /** Those to take back instead, the newest first, each with the SQL that does. */
+  readonly down?: readonly { readonly name: string; readonly sql: string }[];
+  /** Services stay down: the code at hand would not belong to the schema. */
+  readonly leaveStopped?: boolean;
+}
+
 export interface StepContext {
   /** Inside the run, with the configuration that the appliance has now. */
   readonly appliance: Appliance;
@@ -68,6 +78,10 @@ export interface StepContext {
   readonly restoring?: Restoring;
   /** For a rollback over a database that cannot be read: it is set aside, but not backed up. */
   readonly withoutSafety: boolean;
+  /** Schema migrations may take data away. */
+  readonly allowDestructive: boolean;
+  /** For a run that only migrates. */
+  readonly migrating?: Migrating;
   readonly gate: () => Gate;
   readonly signal: AbortSignal;
   /** What the step is doing, for the terminal. */

@@ -10,6 +10,7 @@ import { migrateSchema } from '../steps/migrate-schema.ts';
 import { preflight } from '../steps/preflight.ts';
 import { pullCode } from '../steps/pull-code.ts';
 import { restartServices } from '../steps/restart-services.ts';
+import { revertSchema } from '../steps/revert-schema.ts';
 import { restoreSnapshotStep } from '../steps/restore-snapshot.ts';
 import { stopServices } from '../steps/stop-services.ts';
 import { verify } from '../steps/verify.ts';
@@ -82,6 +83,35 @@ export const rebuildingRollbackSteps: readonly Step[] = [
   verify,
   commit,
 ];
+
+const beforeMigrating: readonly Step[] = [
+  preflight,
+  stopServices,
+  backupDatabase,
+  backupFiles,
+  backupRegistry,
+];
+
+/** What `migrate deploy` does: the schema alone, with the code that is there. */
+export const migrateSteps: readonly Step[] = [
+  ...beforeMigrating,
+  migrateSchema,
+  restartServices,
+  verify,
+  commit,
+];
+
+/** What `migrate down` does. */
+export const revertSteps: readonly Step[] = [
+  ...beforeMigrating,
+  revertSchema,
+  restartServices,
+  verify,
+  commit,
+];
+
+/** The same where the code that is there does not belong to what is left: nothing starts. */
+export const revertAndStaySteps: readonly Step[] = [...beforeMigrating, revertSchema, commit];
 
 /** What a backup does. Services start again afterwards, unchanged. */
 export const backupSteps: readonly Step[] = [

@@ -41,6 +41,9 @@ function productKey(path: string, digest: string): string {
   return `${slug}-${digest.slice(0, 20) || 'absent'}`;
 }
 
+/** Where tools keep what they can make again, inside node_modules, whenever they run: Prisma's command line for one. */
+const toolCache = '.cache';
+
 /**
  * Tells whether a product is the very one that it was: names, sizes, modes, times and inodes of all its entries.
  * Contents are not read: tens of thousands of files would cost seconds of downtime, and a rename changes none.
@@ -50,12 +53,21 @@ export function productDigest(path: string): string {
   // A product may be a single file, or a link: then it is its own only entry.
   const itself = look(path, '' as RawPath);
   const entries =
-    itself?.type === 'directory' ? scan({ path, exclude: [], patterns: [] }) : itself ? [itself] : [];
+    itself?.type === 'directory'
+      ? scan({ path, exclude: [toolCache], patterns: [] })
+      : itself
+        ? [itself]
+        : [];
   for (const entry of entries) {
     // A rename changes the top folder's change time, and a link made elsewhere a file's.
     const { ctimeNs: _, device: __, ...kept } = entry;
     hash.update(
-      encodeEntry({ ...kept, ctimeNs: 0n, device: 0n, ...(entry.type === 'directory' ? { size: 0 } : {}) }),
+      encodeEntry({
+        ...{ ...kept, ctimeNs: 0n, device: 0n },
+        ...(entry.type === 'directory' ? { size: 0 } : {}),
+        // The cache coming and going changes it, and what else does is an entry of its own.
+        ...(entry.path === '' && entry.type === 'directory' ? { mtimeNs: 0n } : {}),
+      }),
     );
   }
   return hash.digest('hex');

@@ -1,12 +1,12 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { programFile } from '../appliance/appliance.ts';
 import { toArgv } from '../appliance/services.ts';
 import { baseEnvironment, readApplianceEnvironment } from '../config/environment.ts';
 import type { Argv, BuildConfig, Config } from '../config/schema.ts';
 import { databaseVariables } from '../database/engine.ts';
 import type { StepContext } from '../pipeline/step.ts';
 import type { Appliance } from '../appliance/appliance.ts';
+import { toolEnvironment } from '../schema-migrations/prisma-cli.ts';
 import { describeProducts, storeProduct } from '../snapshot/products.ts';
 import { npmCi } from '../tools/npm.ts';
 import type { Target } from '../pipeline/step.ts';
@@ -113,13 +113,4 @@ async function buildEnvironment(
 function ownVariables({ database }: Config): string[] {
   if (database === 'none' || database.embedded === true) return [];
   return [...database.url, ...(database.adminUrl === undefined ? [] : [database.adminUrl])];
-}
-
-/** Prisma's engine comes with us, so that no machine downloads one and all use the same. */
-export function toolEnvironment(appliance: Appliance): Record<string, string> {
-  return {
-    PRISMA_SCHEMA_ENGINE_BINARY: programFile(appliance.program, 'schema-engine'),
-    PRISMA_HIDE_UPDATE_MESSAGE: '1',
-    CHECKPOINT_DISABLE: '1',
-  };
 }

@@ -5,8 +5,11 @@ import { barrier } from '../snapshot/barrier.ts';
 export const commit: Step = {
   name: 'commit',
   title: 'Commit',
-  async apply({ appliance, journal }) {
+  async apply({ appliance, journal, migrating }) {
     await barrier(appliance);
-    journal.append({ type: 'committed' });
+    journal.append({
+      type: 'committed',
+      ...(migrating?.leaveStopped === true ? { leaveStopped: true } : {}),
+    });
   },
 };

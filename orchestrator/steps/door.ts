@@ -4,7 +4,7 @@ import { baseEnvironment } from '../config/environment.ts';
 import { messageOf, Refusal } from '../lib/errors.ts';
 import { removeTree } from '../lib/remove-tree.ts';
 import type { StepContext } from '../pipeline/step.ts';
-import { absoluteGitDirectory } from '../tools/git-facts.ts';
+import { exportTree } from '../tools/export-tree.ts';
 import * as git from '../tools/git.ts';
 
 /** What Holdfast is made of in a checkout that brings its own. */
@@ -30,7 +30,7 @@ export async function verifyDoor(context: StepContext): Promise<void> {
   context.note("the release's own Holdfast");
   const folder = join(runFolder, 'door');
   try {
-    await exportTree(context, folder);
+    await exportTree(appliance, target.commit, folder);
     shareState(join(program.home, '.holdfast'), join(folder, '.holdfast'));
     const { stdout } = await runtime.run({
       file: 'bash',
@@ -51,18 +51,6 @@ export async function verifyDoor(context: StepContext): Promise<void> {
   } finally {
     removeTree(folder);
   }
-}
-
-async function exportTree({ appliance, target }: StepContext, folder: string): Promise<void> {
-  const { runtime, directory } = appliance;
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const indexFile = `${folder}.index`;
-  await runtime.run(git.readTree(directory, target.commit, indexFile));
-  const all = await runtime.run(git.listIndex(directory, indexFile, '*'));
-  const gitDirectory = await absoluteGitDirectory(runtime, directory);
-  const paths = Buffer.from(all.stdout, 'latin1');
-  await runtime.run(git.checkoutIndex({ gitDirectory, indexFile, workTree: folder, paths }));
-  removeTree(indexFile);
 }
 
 /** Its own state, so that it neither sees the open run nor the runners there are; Node and packages are shared. */

@@ -5,7 +5,7 @@ import type { Config } from '../config/schema.ts';
 import { readDataMigrationStates } from '../pipeline/data-pending.ts';
 import type { Step, StepContext } from '../pipeline/step.ts';
 import type { Command } from '../runtime/runtime.ts';
-import { toolEnvironment } from './builds.ts';
+import { toolEnvironment } from '../schema-migrations/prisma-cli.ts';
 
 export const migrateData: Step = {
   name: 'migrate-data',

@@ -1,19 +1,19 @@
-import { existsSync, globSync } from 'node:fs';
+import { globSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
 import { toArgv } from '../appliance/services.ts';
 import { baseEnvironment, readApplianceEnvironment } from '../config/environment.ts';
 import type { Argv, Config } from '../config/schema.ts';
-import { hidePassword } from '../database/connection.ts';
 import { plural } from '../lib/units.ts';
 import type { Step, StepContext } from '../pipeline/step.ts';
+import { migrateTo } from '../schema-migrations/engine/migrations-up-to.ts';
 import {
   migrationNames,
   migrationsFolder,
   pendingMigrations,
   verifyAllApplied,
 } from '../schema-migrations/pending.ts';
-import { toolEnvironment } from './builds.ts';
+import { prismaCli, toolEnvironment } from '../schema-migrations/prisma-cli.ts';
 
 export const migrateSchema: Step = {
   name: 'migrate-schema',
@@ -22,7 +22,7 @@ export const migrateSchema: Step = {
   async apply(context) {
     const { appliance, runId } = context;
     const environment = (await appliance.database?.windowEnvironment(runId)) ?? {};
-    await deploy({ ...context, environment });
+    await deploy({ ...context, environment, to: context.migrating?.to });
   },
   skip: async ({ appliance, target }) => {
     const { prisma } = target.config;
@@ -59,9 +59,11 @@ export async function findPending(appliance: Appliance, config: Config): Promise
 export async function deploy(
   context: Pick<StepContext, 'appliance' | 'target' | 'note' | 'output'> & {
     environment: Record<string, string>;
+    /** The last migration to apply; all where absent. Prisma's own deploy only. */
+    to?: string | undefined;
   },
 ): Promise<void> {
-  const { appliance, target, note, output } = context;
+  const { appliance, target, note, output, to } = context;
   const { prisma } = target.config;
   if (!prisma || prisma.deploy === 'none') return;
   const env = {
@@ -71,27 +73,30 @@ export async function deploy(
     ...context.environment,
   };
   const cwd = join(appliance.directory, prisma.dir);
-  const run = async (command: Argv, more: Readonly<Record<string, string>> = {}) => {
+  const run = async (command: Argv) => {
     const [file = '', ...args] = toArgv(command);
     const label = [file, ...args].join(' ');
     note(label);
     await appliance.runtime.run(
-      { file, args, cwd, env: { ...env, ...more }, timeoutMs: prisma.timeout, label },
+      { file, args, cwd, env, timeoutMs: prisma.timeout, label },
       { onLine: output },
     );
   };
-  const pending = await findPending(appliance, target.config);
+  const wanted = (names: readonly string[]) => names.filter((name) => to === undefined || name <= to);
+  const pending = wanted(await findPending(appliance, target.config));
   for (const command of prisma.before) await run(command);
   if (prisma.deploy !== 'holdfast') {
     await run(prisma.deploy);
   } else if (pending.length > 0) {
-    const program = join(cwd, 'node_modules', '.bin', 'prisma');
-    // Prisma hands its URL to the engine as an argument.
-    const command = [existsSync(program) ? program : 'prisma', 'migrate', 'deploy'];
-    await run(command, hidePassword(context.environment));
+    const command = prismaCli(appliance, target.config, ['migrate', 'deploy'], {
+      ...context.environment,
+      ...(to === undefined ? {} : { [migrateTo]: to }),
+    });
+    note(command.label ?? '');
+    await appliance.runtime.run(command, { onLine: output });
     if (appliance.database)
       verifyAllApplied(
-        namesInCheckout(appliance, target.config),
+        wanted(namesInCheckout(appliance, target.config)),
         await appliance.database.appliedMigrations(),
       );
   }

@@ -6,6 +6,13 @@ import { Refusal } from '../lib/errors.ts';
 import { canRenameBetween } from '../lib/mounts.ts';
 import { whyUnmovable } from '../lib/unmovable.ts';
 import { verifyNothingBlocked } from '../pipeline/data-gate.ts';
+import { verifyFromVersion } from '../pipeline/release-gate.ts';
+import {
+  lintCheckout,
+  lintTarget,
+  verifyApplicationVersion,
+  verifyNoUnwantedLoss,
+} from '../pipeline/schema-gate.ts';
 import { isDone, pendingDataMigrationsInCheckout } from '../pipeline/data-pending.ts';
 import type { Step, StepContext } from '../pipeline/step.ts';
 import { verifyNoFailedMigration } from '../schema-migrations/pending.ts';
@@ -42,9 +49,11 @@ export const preflight: Step = {
     if (appliance.database) {
       note('the database');
       await appliance.database.ensureRunning();
-      // A rollback is what mends a failed migration, and a database that cannot be read.
-      if (!context.restoring) verifyNoFailedMigration(await appliance.database.appliedMigrations());
-      if (context.kind === 'update') await verifyNothingBlocked(appliance, context.origin, target);
+      // A rollback is what mends a failed migration; and what failed may be backed up, and taken back.
+      if (context.kind === 'update' || (context.kind === 'migrate' && !context.migrating?.down))
+        verifyNoFailedMigration(await appliance.database.appliedMigrations());
+      if (context.kind === 'update') await verifyRelease(context);
+      if (context.kind === 'migrate') await verifyMigrating(context);
       note('the way back');
       if (!context.withoutSafety)
         await appliance.database.proveWayBack(join(context.runFolder, 'schema.dump'));
@@ -55,6 +64,41 @@ export const preflight: Step = {
     await verifySpace(appliance);
   },
 };
+
+/** Whether the version may come here at all, and what its schema migrations would do. */
+async function verifyRelease(context: StepContext): Promise<void> {
+  const { appliance, origin, target, allowDestructive, note, output } = context;
+  await verifyFromVersion(appliance, origin, target);
+  await verifyNothingBlocked(appliance, origin, target);
+  note('the schema migrations');
+  const linted = await lintTarget(appliance, origin, target);
+  await verifyApplicationVersion(appliance, linted, target);
+  if (!allowDestructive)
+    verifyNoUnwantedLoss(linted, `update to ${target.label}`, {
+      look: `./run.sh migrate lint --to ${target.label}`,
+      allow: './run.sh update --allow-destructive',
+    });
+  for (const { migration, findings } of linted)
+    for (const { severity, line, message, rule } of findings)
+      output(`${migration.name}:${line}: ${severity}: ${message} [${rule}]`);
+}
+
+/** `migrate deploy`: the code stays, and what lies in the checkout is applied. What goes down was looked at before. */
+async function verifyMigrating({
+  appliance,
+  target,
+  allowDestructive,
+  migrating,
+}: StepContext): Promise<void> {
+  if (migrating?.down) return;
+  const linted = await lintCheckout(appliance, migrating?.to);
+  await verifyApplicationVersion(appliance, linted, target);
+  if (!allowDestructive)
+    verifyNoUnwantedLoss(linted, 'migrate the database', {
+      look: './run.sh migrate lint',
+      allow: './run.sh migrate deploy --allow-destructive',
+    });
+}
 
 /** A registry that is lost or damaged would let every data migration run again, on rows that it has changed long ago. */
 async function verifyRegistry({ appliance, target, warn }: StepContext): Promise<void> {

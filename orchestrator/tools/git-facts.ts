@@ -1,3 +1,5 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Refusal, messageOf } from '../lib/errors.ts';
 import { shellWord } from '../lib/shell-word.ts';
 import { CommandError, type Command, type Runtime } from '../runtime/runtime.ts';
@@ -148,6 +150,44 @@ export async function fileAt(
 ): Promise<string | undefined> {
   const result = await runtime.run(git.showFile(directory, commit, path), { allowFailure: true });
   return result.exitCode === 0 ? result.stdout : undefined;
+}
+
+/**
+ * A file as it lies in the checkout, else as the newest commit of any branch had it that had it at all. Undefined where
+ * none did.
+ */
+export async function newestTextOf(
+  runtime: Runtime,
+  directory: string,
+  path: string,
+): Promise<string | undefined> {
+  const live = join(directory, path);
+  if (existsSync(live)) return readFileSync(live, 'utf8');
+  const commit = await answer(runtime, git.newestWith(directory, path));
+  return commit === undefined || commit === '' ? undefined : await fileAt(runtime, directory, commit, path);
+}
+
+/** Files of a commit as text, by path, with one process for all. What is not there is left out. */
+export async function textsAt(
+  runtime: Runtime,
+  directory: string,
+  commit: string,
+  paths: readonly string[],
+): Promise<ReadonlyMap<string, string>> {
+  const asked = paths.filter((path) => !path.includes('\n'));
+  const { stdout } = await runtime.run(git.showFiles(directory, commit, asked));
+  const bytes = Buffer.from(stdout, 'latin1');
+  const texts = new Map<string, string>();
+  let at = 0;
+  for (const path of asked) {
+    const end = bytes.indexOf(10, at);
+    const size = / blob (\d+)$/.exec(bytes.toString('latin1', at, end))?.[1];
+    at = end + 1;
+    if (size === undefined) continue;
+    texts.set(path, bytes.toString('utf8', at, at + Number(size)));
+    at += Number(size) + 1;
+  }
+  return texts;
 }
 
 /** Paths under a folder of a commit. */

@@ -99,6 +99,22 @@ export const listTags = (directory: string, pattern: string) =>
   ]);
 export const describeCommit = (directory: string, commit: string) =>
   git(directory, ['describe', '--tags', '--exact-match', commit]);
+/** Each tag that a commit contains, with its object and, of an annotated one, the commit. */
+export const mergedTags = (directory: string, commit: string) =>
+  git(directory, [
+    'for-each-ref',
+    `--merged=${commit}`,
+    '--format=%(refname) %(objectname) %(*objectname)',
+    ...['refs/holdfast/remote/tags/', 'refs/tags/'],
+  ]);
+/** What an annotated tag says, below its first line too; nothing of any other. */
+export const tagMessage = (directory: string, tag: string) =>
+  git(directory, [
+    'for-each-ref',
+    '--count=1',
+    '--format=%(if:equals=tag)%(objecttype)%(then)%(contents)%(end)',
+    ...[`refs/holdfast/remote/tags/${tag}`, `refs/tags/${tag}`],
+  ]);
 export const remoteTagsAt = (directory: string, commit: string) =>
   git(directory, [
     'for-each-ref',
@@ -112,6 +128,15 @@ export const subjects = (directory: string, range: string, limit: number) =>
   git(directory, ['log', '--format=%h %s', `--max-count=${limit}`, range]);
 export const showFile = (directory: string, commit: string, path: string) =>
   git(directory, ['show', `${commit}:${path}`]);
+/** The newest commit of any reference that added or changed a file. */
+export const newestWith = (directory: string, path: string) =>
+  git(directory, ['log', '--all', '--diff-filter=AM', '--max-count=1', '--format=%H', '--', path]);
+/** Many of them at once: a header line, the bytes and a newline each. Paths hold no newline. */
+export const showFiles = (directory: string, commit: string, paths: readonly string[]) =>
+  git(directory, ['cat-file', '--batch'], {
+    input: paths.map((path) => `${commit}:${path}\n`).join(''),
+    encoding: 'latin1',
+  });
 export const listTree = (directory: string, commit: string, path: string) =>
   git(directory, ['ls-tree', '-r', '-z', '--name-only', commit, '--', path]);
 /** Paths under a folder of a commit whose text holds this, each after the commit and a colon. */

@@ -55,6 +55,19 @@ export function pgDump(
   };
 }
 
+/** The schema on standard output, Prisma's and our own books left out. */
+export function pgSchemaText({ bin, env }: ClientTarget): Command {
+  return {
+    file: join(bin, 'pg_dump'),
+    args: [
+      ...['--schema-only', '--no-owner', '--no-privileges', '--no-comments'],
+      ...['--exclude-table=_prisma_migrations', '--exclude-schema=holdfast'],
+    ],
+    addEnv: env,
+    label: 'pg_dump',
+  };
+}
+
 /** Into an empty database; stops at the first error instead of going on with half of it. */
 export function pgRestore(
   { bin, env }: ClientTarget,

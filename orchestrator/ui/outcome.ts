@@ -11,6 +11,7 @@ export function exitCodeOf({ outcome, error }: RunResult): number {
   switch (outcome) {
     case 'updated':
     case 'rolled-back':
+    case 'migrated':
     case 'backed-up':
       return exitCodes.ok;
     case 'restored':
@@ -71,6 +72,8 @@ export function describeOutcome(result: RunResult, origin: Origin, target: Targe
       return `${paint.green('UPDATED')} to ${target.label} (was ${origin.label}). ${offline}\n  Back:  ./run.sh rollback`;
     case 'rolled-back':
       return `${paint.green('ROLLED BACK')} to ${target.label} (was ${origin.label}). ${offline}\n  Undo:  ./run.sh rollback --undo`;
+    case 'migrated':
+      return `${paint.green('MIGRATED')} ${target.label}. ${offline}\n  Back:  ./run.sh rollback ${result.run}`;
     case 'backed-up':
       return `${paint.green('BACKED UP')} as ${result.run}. ${offline}`;
     case 'restored': {

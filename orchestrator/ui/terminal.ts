@@ -40,10 +40,16 @@ export function makeUi(options: UiOptions): Ui {
     say: (line) => (options.json ? undefined : aside(line)),
     result: (event, text) => (options.json ? outJson(event) : out(text)),
     confirm: async (question) => await confirm(question, options),
+    ask: async (question) => (canAsk(options) ? await ask(question) : undefined),
   };
 }
 
-const runTitles = { update: 'Updating', rollback: 'Rolling back', backup: 'Backing up' } as const;
+const runTitles = {
+  update: 'Updating',
+  rollback: 'Rolling back',
+  backup: 'Backing up',
+  migrate: 'Migrating',
+} as const;
 
 /** What a listener shows beside the tasks: warnings, and the way back. Why a task failed is the driver's to tell. */
 function tell(event: Event, aside: (text: string) => void, paint: Paint): void {
@@ -76,13 +82,18 @@ function makePaint(on: boolean): Paint {
 
 async function confirm(question: string, options: UiOptions): Promise<boolean> {
   if (options.yes) return true;
-  if (!process.stdin.isTTY || options.json) {
+  if (!canAsk(options)) {
     throw new UsageError('cannot ask for your consent: there is no terminal', 'add --yes if you mean it');
   }
+  return /^y(es)?$/i.test(await ask(`${question} [y/N] `));
+}
+
+const canAsk = ({ json }: UiOptions) => process.stdin.isTTY && !json;
+
+async function ask(question: string): Promise<string> {
   const prompt = createInterface({ input: process.stdin, output: process.stderr });
   try {
-    const answer = await prompt.question(`${question} [y/N] `);
-    return /^y(es)?$/i.test(answer.trim());
+    return (await prompt.question(question)).trim();
   } finally {
     prompt.close();
   }

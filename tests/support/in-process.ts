@@ -2,7 +2,10 @@ import { Command } from 'commander';
 import { openAppliance, type Appliance, type Program } from '../../orchestrator/appliance/appliance.ts';
 import { registerBackup } from '../../orchestrator/commands/backup.ts';
 import { registerData } from '../../orchestrator/commands/data.ts';
+import { registerDb } from '../../orchestrator/commands/db.ts';
+import { registerMigrate } from '../../orchestrator/commands/migrate.ts';
 import { registerRecover } from '../../orchestrator/commands/recover.ts';
+import { registerRehearse } from '../../orchestrator/commands/rehearse.ts';
 import { registerRollback } from '../../orchestrator/commands/rollback.ts';
 import { registerServices } from '../../orchestrator/commands/services.ts';
 import type { GlobalOptions, Session } from '../../orchestrator/commands/session.ts';
@@ -61,6 +64,7 @@ export async function runInProcess(
       lastWord = text;
     },
     confirm: async () => await Promise.resolve(true),
+    ask: async () => await Promise.resolve(undefined),
     paint,
   };
   const command = new Command().exitOverride().option('--appliance <path>').option('--json').option('--yes');
@@ -79,7 +83,7 @@ export async function runInProcess(
     };
   for (const register of [
     ...[registerUpdate, registerRollback, registerRecover, registerSetup],
-    ...[registerBackup, registerData, registerServices],
+    ...[registerBackup, registerData, registerDb, registerMigrate, registerRehearse, registerServices],
   ])
     register(command, act);
   await command.parseAsync([...argv], { from: 'user' });

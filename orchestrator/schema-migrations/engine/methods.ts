@@ -6,6 +6,7 @@ import { EngineSession } from './engine-session.ts';
 import { EngineStarter } from './engine-starter.ts';
 import { knownCodeOf } from './errors.ts';
 import { isRecord } from './is-record.ts';
+import { migrateTo, migrationsUpTo } from './migrations-up-to.ts';
 import { migrationFailed } from './migration-failed.ts';
 import { UnknownMethodError } from './rpc.ts';
 import { executeScript, ScriptError } from './script.ts';
@@ -52,13 +53,19 @@ export function engineMethods(engineArguments: EngineArguments): CallMethod {
     if (known === undefined) throw new UnknownMethodError(method);
     const isOffline = known === 'diff' && needsNoDatabase(params, datasource.shadowDatabaseUrl);
     try {
-      return await run(starter, isOffline, async (wasm) => await passOn(wasm, known, params));
+      return await run(starter, isOffline, async (wasm) => await passOn(wasm, known, limited(known, params)));
     } catch (error) {
       const { migrationName, scriptError } = starter.observations;
       if (known !== 'applyMigrations' || scriptError === undefined) throw error;
       throw migrationFailed(migrationName, scriptError, error);
     }
   };
+}
+
+/** `migrate deploy --to NAME`: Prisma itself knows no such limit. */
+function limited(method: string, params: unknown): unknown {
+  const last = process.env[migrateTo];
+  return method === 'applyMigrations' && last !== undefined ? migrationsUpTo(params, last) : params;
 }
 
 /** Runs one method and gives its errors back what the engine took from them. */

@@ -79,6 +79,15 @@ describe('a product is the very one', () => {
     expect(productDigest(live('api/dist'))).toBe(before);
   });
 
+  test('after a tool kept a cache in it, and after that was removed', () => {
+    const before = productDigest(live('api/node_modules'));
+    mkdirSync(join(live('api/node_modules'), '.cache/jiti'), { recursive: true });
+    writeFileSync(join(live('api/node_modules'), '.cache/jiti/x'), '');
+    expect(productDigest(live('api/node_modules'))).toBe(before);
+    rmSync(join(live('api/node_modules'), '.cache'), { recursive: true });
+    expect(productDigest(live('api/node_modules'))).toBe(before);
+  });
+
   test.each<[string, (path: string) => void]>([
     ['written in place', (path) => writeFileSync(join(path, 'index.js'), 'new build')],
     [

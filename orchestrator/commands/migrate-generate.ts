@@ -1,0 +1,151 @@
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { untilAborted, type Appliance } from '../appliance/appliance.ts';
+import { writeFileAtomic } from '../lib/atomic-file.ts';
+import { Refusal, UsageError } from '../lib/errors.ts';
+import { plural } from '../lib/units.ts';
+import { readMigrations } from '../schema-migrations/inspect.ts';
+import { isWellNamed } from '../schema-migrations/lint/lint.ts';
+import { loadGrammar } from '../schema-migrations/lint/postgres/parse.ts';
+import { downNames, type MigrationFile } from '../schema-migrations/migration-file.ts';
+import { migrationsFolder } from '../schema-migrations/pending.ts';
+import { deployToScratch, diffToSchema, pullSchema } from '../schema-migrations/scratch-deploy.ts';
+import { splitByTable, type NewMigration } from '../schema-migrations/split-by-table.ts';
+import { locked } from './locked.ts';
+import type { Session } from './session.ts';
+
+export interface GenerateOptions {
+  readonly dryRun?: boolean;
+  readonly perTable?: boolean;
+}
+
+/** `migrate generate NAME`: what is between the migrations and schema.prisma, found in a scratch database. */
+export async function generateMigration(
+  session: Session,
+  name: string,
+  { dryRun = false, perTable = false }: GenerateOptions,
+): Promise<number> {
+  const snake = name
+    .trim()
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, '_')
+    .replaceAll(/^_+|_+$/g, '');
+  if (!isWellNamed(`20260101000000_${snake}`))
+    throw new UsageError(
+      `cannot call a migration "${name}"`,
+      'use letters, digits and blanks, such as "add phone to users"',
+    );
+  return await onScratch(session, 'migrate generate', async (appliance, migrations) => {
+    const { config, directory } = appliance;
+    const sql = await appliance.database?.withScratch(async (scratch) => {
+      const last = migrations.at(-1);
+      if (last) await deployToScratch(appliance, scratch, last.name);
+      return await diffToSchema(appliance, scratch, 'prisma/schema.prisma');
+    });
+    if (sql === undefined || sql.trim() === '') {
+      session.ui.result(
+        { type: 'result', ok: true, exitCode: 0, migrations: [] },
+        'No changes: the migrations are what schema.prisma says. Nothing was written.',
+      );
+      return 0;
+    }
+    await loadGrammar();
+    const parts: NewMigration[] = perTable ? splitByTable(sql) : [{ name: snake, sql }];
+    const written = nameThem(parts, migrations.at(-1)?.name).map((part) => ({
+      ...part,
+      file: join(migrationsFolder(config) ?? '', part.name, 'migration.sql'),
+    }));
+    for (const { file, sql: text } of dryRun ? [] : written) {
+      mkdirSync(join(directory, file, '..'), { recursive: true });
+      writeFileAtomic(join(directory, file), text, 0o644);
+    }
+    session.ui.result(
+      { type: 'result', ok: true, exitCode: 0, migrations: written, dryRun },
+      [
+        ...written.map(({ file, sql: text }) => (dryRun ? `-- ${file}\n${text}` : `✔ ${file}`)),
+        dryRun ? 'Nothing was written.' : '  Next: ./run.sh migrate lint, then ./run.sh migrate deploy',
+      ].join('\n'),
+    );
+    return 0;
+  });
+}
+
+/** Each its own second, after now and after the newest there is: the order is that of the names. */
+function nameThem(parts: readonly NewMigration[], newest = ''): NewMigration[] {
+  const stamp = (at: number) => new Date(at).toISOString().replaceAll(/\D/g, '').slice(0, 14);
+  const taken = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)_/.exec(newest)?.slice(1).map(Number) ?? [];
+  const [year = 0, month = 1, day = 1, hour = 0, minute = 0, second = 0] = taken;
+  const first = Math.max(Date.now(), Date.UTC(year, month - 1, day, hour, minute, second + 1));
+  return parts.map(({ name, sql }, index) => ({ name: `${stamp(first + index * 1000)}_${name}`, sql }));
+}
+
+/** `migrate generate-down NAME`: the SQL that takes a migration back, as far as a schema tells. */
+export async function generateDown(session: Session, name: string, dryRun: boolean): Promise<number> {
+  return await onScratch(session, 'migrate generate-down', async (appliance, migrations) => {
+    const index = find(migrations, name);
+    const migration = migrations[index];
+    const before = migrations[index - 1];
+    const [downName = 'down.sql'] = downNames;
+    const file = join(migrationsFolder(appliance.config) ?? '', name, downName);
+    if (!dryRun && existsSync(join(appliance.directory, file)))
+      throw new Refusal(
+        `cannot write ${file}: it is there already`,
+        'delete it first, or add --dry-run to see what would be written',
+      );
+    const schema = join(appliance.state.path, 'before.prisma');
+    try {
+      const sql = await appliance.database?.withScratch(async (scratch) => {
+        if (before) await deployToScratch(appliance, scratch, before.name);
+        writeFileAtomic(schema, before ? await pullSchema(appliance, scratch) : emptySchema(appliance));
+        await deployToScratch(appliance, scratch, migration?.name ?? name);
+        return await diffToSchema(appliance, scratch, schema);
+      });
+      const text = `${(sql ?? '').trim() === '' ? '-- Nothing of the schema is to be taken back.\nSELECT 1;' : (sql ?? '').trim()}\n`;
+      if (!dryRun) writeFileAtomic(join(appliance.directory, file), text, 0o644);
+      session.ui.result(
+        { type: 'result', ok: true, exitCode: 0, file, sql: text, dryRun },
+        dryRun ? text : `✔ ${file}\n  Next: read it; then ./run.sh migrate test-down ${name}`,
+      );
+      return 0;
+    } finally {
+      rmSync(schema, { force: true });
+    }
+  });
+}
+
+/** schema.prisma without a model: what is there before the first migration. */
+function emptySchema({ directory, config }: Appliance): string {
+  const text = readFileSync(join(directory, config.prisma?.dir ?? '.', 'prisma/schema.prisma'), 'utf8');
+  return [...text.matchAll(/^(?:datasource|generator)\s+\w+\s*\{[^}]*\}/gm)]
+    .map(([block]) => block)
+    .join('\n\n');
+}
+
+export function find(migrations: readonly MigrationFile[], name: string): number {
+  const index = migrations.findIndex((one) => one.name === name);
+  if (index === -1)
+    throw new Refusal(`cannot find the migration ${name}`, './run.sh migrate status lists what there is');
+  return index;
+}
+
+/** A command that works on a scratch database with what lies in the checkout. */
+export async function onScratch(
+  session: Session,
+  command: string,
+  work: (appliance: Appliance, migrations: readonly MigrationFile[]) => Promise<number>,
+): Promise<number> {
+  return await locked(session, command, async ({ appliance, signals }) => {
+    const { database, config } = appliance;
+    if (!database || config.prisma?.deploy !== 'holdfast')
+      throw new Refusal(
+        'cannot work with the migrations: Prisma does not apply them here',
+        'prisma.deploy in appliance.yaml names what does',
+      );
+    await database.ensureRunning();
+    const migrations = await readMigrations(appliance, config);
+    session.ui.say(
+      `${plural(migrations.length, 'migration')}; a scratch database is made, and dropped afterwards ...`,
+    );
+    return await work(untilAborted(appliance, signals.abort.signal), migrations);
+  });
+}

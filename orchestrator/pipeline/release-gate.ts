@@ -1,0 +1,61 @@
+import type { Appliance } from '../appliance/appliance.ts';
+import { Refusal } from '../lib/errors.ts';
+import { fileAt, isDescendant } from '../tools/git-facts.ts';
+import * as git from '../tools/git.ts';
+import { isAtLeast, releasesWithin, versionAt } from '../tools/versions.ts';
+import type { Origin, Target } from './step.ts';
+
+/**
+ * A release may need another one before it (`requires.fromVersion`).
+ *
+ * @throws Refusal that names the version to go to first
+ */
+export async function verifyFromVersion(
+  { runtime, directory }: Pick<Appliance, 'runtime' | 'directory'>,
+  origin: Pick<Origin, 'commit' | 'label'>,
+  target: Target,
+): Promise<void> {
+  const { fromVersion } = target.config.requires;
+  if (fromVersion === 'none' || origin.commit === target.commit) return;
+  const installed = await versionAt(runtime, directory, origin.commit);
+  if (installed !== undefined && isAtLeast(installed, fromVersion)) return;
+  const is = installed === undefined ? `${origin.label}, which tells no version` : installed;
+  for (const release of await releasesWithin(runtime, directory, target.commit)) {
+    if (!isAtLeast(release.version, fromVersion) || release.commit === target.commit) continue;
+    if (!(await isDescendant(runtime, directory, origin.commit, release.commit))) continue;
+    throw new Refusal(
+      `cannot update to ${target.label}: it needs ${fromVersion} or newer before it, and ${is} is installed`,
+      `./run.sh update --to ${release.tag}, then ./run.sh update again`,
+    );
+  }
+  throw new Refusal(
+    `cannot update to ${target.label}: it needs ${fromVersion} or newer before it, and ${is} is installed`,
+    `ask the vendor for the release ${fromVersion}, and update to that one first`,
+  );
+}
+
+/**
+ * What the vendor says of a release, for people: its RELEASE.md where the release changed it, else the message of its
+ * annotated tag. Undefined where it says nothing.
+ */
+export async function readReleaseNotes(
+  { runtime, directory }: Pick<Appliance, 'runtime' | 'directory'>,
+  origin: Pick<Origin, 'commit'>,
+  target: Pick<Target, 'commit' | 'label'>,
+): Promise<string | undefined> {
+  if (origin.commit === target.commit) return undefined;
+  const notes = await fileAt(runtime, directory, target.commit, 'RELEASE.md');
+  if (notes !== undefined && notes !== (await fileAt(runtime, directory, origin.commit, 'RELEASE.md')))
+    return printable(notes);
+  const { stdout, exitCode } = await runtime.run(git.tagMessage(directory, target.label), {
+    allowFailure: true,
+  });
+  return exitCode === 0 ? printable(stdout) : undefined;
+}
+
+/** It comes from a remote, and goes to a terminal: nothing that moves its cursor. */
+function printable(text: string): string | undefined {
+  // eslint-disable-next-line no-control-regex -- they are what is taken out
+  const clean = text.replaceAll(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '').trim();
+  return clean === '' ? undefined : clean;
+}

@@ -1,0 +1,60 @@
+import { isRuleName, type RuleName } from './rules.ts';
+
+/** A comment of a migration's file. */
+export interface Comment {
+  readonly text: string;
+  /** From 1. */
+  readonly line: number;
+}
+
+/** What a vendor tells the updater in comments of a migration's file. */
+export interface Directives {
+  /** Rule -> the reason why its findings are accepted. */
+  readonly accepted: ReadonlyMap<RuleName, string>;
+  /** Comments that accept what no rule says, or give no reason. */
+  readonly misspelled: readonly { readonly line: number; readonly message: string }[];
+  /** `-- Requires application version >= X` */
+  readonly requiresVersion: string | undefined;
+  /** `-- BREAKING: ...` */
+  readonly breaking: readonly string[];
+  /** `-- Rollback: ...`, a line of SQL each; it may be continued by further such lines. */
+  readonly rollback: readonly string[];
+}
+
+const accept = /^holdfast:accept\b\s*(?<rules>[^:]*)(?::(?<reason>.*))?$/is;
+const requires = /^requires\s+application\s+version\s*>=\s*v?(?<version>\d[\w.+-]*)/i;
+const breaking = /^breaking(?:\s+change)?\s*:\s*(?<what>.+)$/is;
+const rollback = /^rollback\s*:\s*(?<sql>.+)$/is;
+
+/** Reads the comments of one file. Never throws: what is misspelled is told. */
+export function parseDirectives(comments: readonly Comment[]): Directives {
+  const accepted = new Map<RuleName, string>();
+  const misspelled: { line: number; message: string }[] = [];
+  const told = {
+    version: undefined as string | undefined,
+    breaking: [] as string[],
+    rollback: [] as string[],
+  };
+  for (const { text, line } of comments) {
+    const acceptance = accept.exec(text)?.groups;
+    if (acceptance) {
+      const names = (acceptance['rules'] ?? '').split(/[\s,]+/).filter((name) => name !== '');
+      const reason = (acceptance['reason'] ?? '').trim();
+      if (reason === '') misspelled.push({ line, message: 'it gives no reason' });
+      if (names.length === 0) misspelled.push({ line, message: 'it names no rule' });
+      for (const name of names) {
+        if (!isRuleName(name)) misspelled.push({ line, message: `there is no rule "${name}"` });
+        else if (reason !== '') accepted.set(name, reason);
+      }
+    }
+    told.version ??= requires.exec(text)?.groups?.['version'];
+    const what = breaking.exec(text)?.groups?.['what'];
+    if (what !== undefined) told.breaking.push(what.trim());
+    const sql = rollback.exec(text)?.groups?.['sql'];
+    if (sql !== undefined) told.rollback.push(sql.trim());
+  }
+  return {
+    ...{ accepted, misspelled, requiresVersion: told.version },
+    ...{ breaking: told.breaking, rollback: told.rollback },
+  };
+}

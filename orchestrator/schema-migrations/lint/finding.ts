@@ -1,0 +1,48 @@
+import type { RuleName } from './rules.ts';
+
+export type Severity = 'error' | 'warning' | 'info';
+
+/** Something that a rule found in a migration, and where. */
+export interface Finding {
+  readonly rule: RuleName;
+  readonly severity: Severity;
+  /** It takes data away that only a snapshot brings back: an update asks before it. */
+  readonly destructive: boolean;
+  /** The migration's name: its folder. */
+  readonly migration: string;
+  /** Its file, relative to the checkout. */
+  readonly file: string;
+  /** From 1. */
+  readonly line: number;
+  readonly table?: string;
+  /** What it is, in one clause, with the names of the things concerned. */
+  readonly message: string;
+  /** Why the vendor accepts it, where a comment in the file says so. */
+  readonly accepted?: string;
+}
+
+/** What a rule says before it is known where. */
+export interface Remark {
+  readonly rule: RuleName;
+  /** The rule's own where absent. */
+  readonly severity?: Severity;
+  readonly destructive?: boolean;
+  readonly line: number;
+  readonly table?: string;
+  readonly message: string;
+}
+
+/** Rows and size of the tables of a database that is there, by the name that the lint uses; see `tableKey`. */
+export type TableSizes = ReadonlyMap<string, TableSize>;
+
+export interface TableSize {
+  /** An estimate: what the planner goes by. */
+  readonly rows: number;
+  /** With its indexes. */
+  readonly bytes: number;
+}
+
+/** `table` in the schema public, `schema.table` elsewhere. */
+export function tableKey(schema: string | undefined, table: string): string {
+  return schema === undefined || schema === 'public' ? table : `${schema}.${table}`;
+}

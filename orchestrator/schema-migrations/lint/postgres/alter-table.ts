@@ -1,0 +1,169 @@
+import type { AlterTableCmd, AlterTableStmt, ColumnDef, Constraint } from 'libpg-query';
+import { volatileFunction } from './defaults.ts';
+import { constraintsOf, keyOf, namesOf, typeOf } from './nodes.ts';
+import type { Review } from './review.ts';
+import { formatType, judgeTypeChange, type ColumnType } from './types.ts';
+
+/** Looks at each action of an ALTER TABLE. */
+export function reviewAlterTable(review: Review, statement: AlterTableStmt, lines: readonly number[]): void {
+  if (statement.objtype !== 'OBJECT_TABLE') return;
+  const table = keyOf(statement.relation);
+  review.lock(table, lines[0] ?? 1);
+  for (const [index, node] of (statement.cmds ?? []).entries())
+    if ('AlterTableCmd' in node)
+      reviewAction(review, table, node.AlterTableCmd, lines[index] ?? lines[0] ?? 1);
+}
+
+function reviewAction(review: Review, table: string, action: AlterTableCmd, line: number): void {
+  const { name = '', def } = action;
+  const column = `${table}.${name}`;
+  switch (action.subtype) {
+    case 'AT_AddColumn':
+      if (def && 'ColumnDef' in def) reviewNewColumn(review, table, def.ColumnDef, line);
+      return;
+    case 'AT_DropColumn':
+      review.reportLoss('drop-column', line, table, `drops the column ${column}`);
+      review.dropColumn(table, name, line);
+      return;
+    case 'AT_AlterColumnType':
+      if (def && 'ColumnDef' in def)
+        reviewType(review, { table, name, line }, typeOf(def.ColumnDef.typeName));
+      return;
+    case 'AT_SetNotNull':
+      review.reportRisk('set-not-null', line, table, `makes ${column} NOT NULL`);
+      return;
+    case 'AT_DropNotNull':
+      if (review.isOld(table)) review.report('drop-not-null', line, `lets ${column} be null`, { table });
+      return;
+    case 'AT_AddConstraint':
+      if (def && 'Constraint' in def) reviewConstraint(review, table, def.Constraint, line);
+      return;
+    case 'AT_DropConstraint':
+      if (review.isOld(table))
+        review.report('drop-constraint', line, `drops the constraint ${name} of ${table}`, { table });
+      return;
+    case 'AT_SetLogged':
+    case 'AT_SetUnLogged':
+    case 'AT_SetTableSpace':
+    case 'AT_SetAccessMethod':
+      review.reportWork('rewrite-table', line, table, `writes ${table} anew`);
+      return;
+    case 'AT_DetachPartition':
+      if (def && 'PartitionCmd' in def && def.PartitionCmd.concurrent)
+        reviewConcurrently(review, line, 'DETACH PARTITION');
+      return;
+    default:
+  }
+}
+
+export function reviewConcurrently(review: Review, line: number, what: string): void {
+  if (!review.isAlone)
+    review.report(
+      'concurrently-not-alone',
+      line,
+      `${what} CONCURRENTLY is not the only statement of its file`,
+    );
+}
+
+function reviewNewColumn(review: Review, table: string, definition: ColumnDef, line: number): void {
+  const { colname: name = '', typeName } = definition;
+  const column = `${table}.${name}`;
+  const type = typeOf(typeName);
+  const constraints = constraintsOf(definition.constraints);
+  const has = (kind: Constraint['contype']) => constraints.find(({ contype }) => contype === kind);
+  review.addColumn(table, name, { type });
+  const value = has('CONSTR_DEFAULT')?.raw_expr;
+  const isSerial = /^(?:small|big)?serial[248]?$/.test(type.name) || has('CONSTR_IDENTITY') !== undefined;
+  const computed = has('CONSTR_GENERATED');
+  if (isSerial) review.reportWork('volatile-default', line, table, `numbers every row in the new ${column}`);
+  else if (computed?.generated_kind === 's')
+    review.reportWork('rewrite-table', line, table, `computes the new ${column} for every row`);
+  const called = volatileFunction(value);
+  if (called !== undefined)
+    review.reportWork(
+      'volatile-default',
+      line,
+      table,
+      `computes ${called}() for every row of the new ${column}`,
+    );
+  const mustHaveValue = has('CONSTR_NOTNULL') ?? has('CONSTR_PRIMARY');
+  const isNull = value !== undefined && 'A_Const' in value && value.A_Const.isnull === true;
+  if (mustHaveValue && (value === undefined || isNull) && !isSerial && !computed)
+    review.reportRisk('not-null-without-default', line, table, `adds ${column}, NOT NULL without a default`);
+  // A new column without a default is null everywhere: no reference to check, no value twice.
+  if (value === undefined) return;
+  for (const constraint of constraints)
+    if (constraint.contype !== 'CONSTR_DEFAULT' && constraint.contype !== 'CONSTR_NOTNULL')
+      reviewConstraint(review, table, constraint, line);
+}
+
+function reviewConstraint(review: Review, table: string, constraint: Constraint, line: number): void {
+  const name = constraint.conname === undefined ? '' : ` ${constraint.conname}`;
+  switch (constraint.contype) {
+    case 'CONSTR_FOREIGN': {
+      if (constraint.skip_validation) return;
+      const columns = namesOf(constraint.fk_attrs).join(', ');
+      const to = keyOf(constraint.pktable);
+      review.lock(to, line);
+      // Columns that are new are null.
+      if (columns !== '' && namesOf(constraint.fk_attrs).every((one) => review.isNewColumn(table, one)))
+        return;
+      review.reportRisk(
+        'foreign-key-validates',
+        line,
+        table,
+        `checks that each ${table}${columns === '' ? '' : `(${columns})`} is in ${to}`,
+      );
+      return;
+    }
+    case 'CONSTR_CHECK':
+      if (!constraint.skip_validation)
+        review.reportRisk(
+          'check-validates',
+          line,
+          table,
+          `checks every row of ${table} against${name === '' ? ' a CHECK' : name}`,
+        );
+      return;
+    case 'CONSTR_UNIQUE':
+    case 'CONSTR_PRIMARY':
+    case 'CONSTR_EXCLUSION': {
+      if (constraint.indexname !== undefined) return;
+      const columns = namesOf(constraint.keys).join(', ');
+      review.reportRisk(
+        'add-unique',
+        line,
+        table,
+        `makes ${table}${columns === '' ? name : `(${columns})`} unique`,
+      );
+      return;
+    }
+    default:
+  }
+}
+
+/** A column that gets another type; what it had is known from the migrations before. */
+function reviewType(review: Review, at: { table: string; name: string; line: number }, to: ColumnType): void {
+  const { table, name, line } = at;
+  const from = review.schema.column(table, name)?.type;
+  review.schema.setColumn(table, name, { type: to });
+  const change = `${table}.${name} from ${from === undefined ? 'what it is' : formatType(from)} to ${formatType(to)}`;
+  const [before, after] = [from && review.schema.enumValues(from.name), review.schema.enumValues(to.name)];
+  if (before && after) {
+    const gone = before.filter((value) => !after.includes(value));
+    if (gone.length === 0)
+      review.reportWork('rewrite-table', line, table, `writes ${table} anew to change ${change}`);
+    else
+      review.reportRisk(
+        'change-type',
+        line,
+        table,
+        `changes ${change}, which fails on every row with ${gone.join(', ')}`,
+      );
+    return;
+  }
+  const judgement = from === undefined ? 'unsafe' : judgeTypeChange(from, to);
+  if (judgement === 'rewrite')
+    review.reportWork('rewrite-table', line, table, `writes ${table} anew to change ${change}`);
+  if (judgement === 'unsafe') review.reportLoss('change-type', line, table, `changes ${change}`);
+}

@@ -1,0 +1,35 @@
+import { parseDirectives, type Directives } from '../directives.ts';
+import type { Remark, TableSizes } from '../finding.ts';
+import { loadGrammar, parsePostgres } from './parse.ts';
+import { Review } from './review.ts';
+import { SchemaModel } from './schema-model.ts';
+import { reviewStatement } from './statements.ts';
+
+/** What one migration says and does, in the eyes of one kind of database. */
+export interface Reviewed {
+  readonly remarks: readonly Remark[];
+  readonly directives: Directives;
+}
+
+/** Looks through migrations one after the other; each is to be given, in their order, the applied ones too. */
+export type Reviewer = (sql: string) => Reviewed;
+
+/**
+ * A reviewer for PostgreSQL.
+ *
+ * @param sizes of the tables of a database, where one is there
+ */
+export async function postgresReviewer(sizes?: TableSizes): Promise<Reviewer> {
+  await loadGrammar();
+  const schema = new SchemaModel();
+  return (sql) => {
+    const { statements, comments, syntaxError } = parsePostgres(sql);
+    const directives = parseDirectives(comments);
+    const review = new Review(schema, { isAlone: statements.length === 1, sizes });
+    if (syntaxError) review.report('syntax-error', syntaxError.line, syntaxError.message);
+    else if (statements.length === 0) review.report('empty-file', 1, 'there is no statement in it');
+    for (const statement of statements) reviewStatement(review, statement);
+    review.finish();
+    return { remarks: review.remarks, directives };
+  };
+}

@@ -1,0 +1,116 @@
+import { hasSqlDetails, loadModule, parseSync, scanSync, type Node, type ScanToken } from 'libpg-query';
+import { messageOf } from '../../../lib/errors.ts';
+import type { Comment } from '../directives.ts';
+
+/** A statement of a file, as PostgreSQL's own grammar reads it. */
+export interface Statement {
+  readonly node: Node;
+  /** Of its first word, from 1. */
+  readonly line: number;
+  /** Of each part of it that commas outside of parentheses set apart: the actions of an ALTER TABLE. */
+  readonly partLines: readonly number[];
+}
+
+export interface ParsedFile {
+  readonly statements: readonly Statement[];
+  readonly comments: readonly Comment[];
+  /** Where PostgreSQL stops reading, in its words. The statements are missing then. */
+  readonly syntaxError?: { readonly line: number; readonly message: string };
+}
+
+/** What `parsePostgres` needs; quick, and may be called again. */
+export async function loadGrammar(): Promise<void> {
+  await loadModule();
+}
+
+/** Reads a file of SQL; `loadGrammar` comes before it. Never throws for what is in the file. */
+export function parsePostgres(sql: string): ParsedFile {
+  // The grammar counts in bytes.
+  const bytes = Buffer.from(sql);
+  const lineAt = lineCounter(bytes);
+  const tokens = scan(sql);
+  if (!tokens) return { statements: [], comments: [], syntaxError: whereItStops(sql) };
+  const comments = tokens.filter(isComment).map(({ start, end }) => ({
+    text: textOf(bytes.subarray(start, end).toString()),
+    line: lineAt(start),
+  }));
+  const words = tokens.filter((token) => !isComment(token));
+  if (words.every((token) => isSymbol(bytes, token, ';'))) return { statements: [], comments };
+  try {
+    const statements = (parseSync(sql).stmts ?? []).flatMap(
+      ({ stmt, stmt_location: from = 0, stmt_len: length }) => {
+        const to = length === undefined || length === 0 ? bytes.length : from + length;
+        const own = words.filter(({ start }) => start >= from && start < to);
+        const first = own[0];
+        if (stmt === undefined || first === undefined) return [];
+        return [{ node: stmt, line: lineAt(first.start), partLines: partStarts(bytes, own).map(lineAt) }];
+      },
+    );
+    return { statements, comments };
+  } catch {
+    return { statements: [], comments, syntaxError: whereItStops(sql) };
+  }
+}
+
+/** The words of a file; undefined where it does not even come apart into words. */
+function scan(sql: string): readonly ScanToken[] | undefined {
+  try {
+    // It refuses an empty text.
+    return scanSync(`${sql}\n`).tokens;
+  } catch {
+    return undefined;
+  }
+}
+
+const isComment = ({ tokenName }: ScanToken) => tokenName === 'SQL_COMMENT' || tokenName === 'C_COMMENT';
+
+const isSymbol = (bytes: Buffer, { start, end }: ScanToken, symbol: string) =>
+  end - start === 1 && bytes.toString('latin1', start, end) === symbol;
+
+/** What a comment says, without its marks. */
+function textOf(comment: string): string {
+  return comment
+    .replace(/^--+|^\/\*+|\*+\/$/g, '')
+    .replaceAll(/\n\s*\*+/g, '\n')
+    .trim();
+}
+
+/** Where the parts of a statement begin: the first word, and each one after a comma outside of parentheses. */
+function partStarts(bytes: Buffer, words: readonly ScanToken[]): number[] {
+  const starts = [words[0]?.start ?? 0];
+  let depth = 0;
+  for (const [index, word] of words.entries()) {
+    if (isSymbol(bytes, word, '(')) depth += 1;
+    if (isSymbol(bytes, word, ')')) depth -= 1;
+    const next = words[index + 1];
+    if (depth === 0 && isSymbol(bytes, word, ',') && next) starts.push(next.start);
+  }
+  return starts;
+}
+
+/** The line of a byte, for bytes that are asked for in any order. */
+function lineCounter(bytes: Buffer): (offset: number) => number {
+  const ends: number[] = [];
+  for (let at = bytes.indexOf(10); at !== -1; at = bytes.indexOf(10, at + 1)) ends.push(at);
+  return (offset) => {
+    let [low, high] = [0, ends.length];
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((ends[middle] ?? 0) < offset) low = middle + 1;
+      else high = middle;
+    }
+    return low + 1;
+  };
+}
+
+/** Where and why PostgreSQL stops reading. Its position counts characters. */
+function whereItStops(sql: string): { line: number; message: string } {
+  try {
+    parseSync(sql);
+    return { line: 1, message: 'it cannot be read' };
+  } catch (error) {
+    const position = hasSqlDetails(error) ? (error.sqlDetails?.cursorPosition ?? 0) : 0;
+    const before = Array.from(sql).slice(0, position);
+    return { line: before.filter((character) => character === '\n').length + 1, message: messageOf(error) };
+  }
+}

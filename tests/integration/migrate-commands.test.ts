@@ -1,0 +1,219 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import type { Ledger } from '../support/ledger.ts';
+import { installPrismaLedger } from '../support/prisma-ledger.ts';
+import { differences, type State } from '../support/state.ts';
+
+/* `./run.sh migrate ...` on an appliance whose migrations Prisma applies. */
+
+let ledger: Ledger;
+let was: State;
+const folder = 'api/prisma/migrations';
+const first = '20260301000000_tags';
+const second = '20260302000000_more_tags';
+
+beforeAll(async () => {
+  ({ ledger } = await installPrismaLedger());
+  was = await ledger.capture();
+});
+
+afterAll(async () => {
+  await ledger?.destroy();
+});
+
+/** A migration that lies in the checkout and is not committed, as a developer writes it. */
+function write(name: string, sql: string, down?: string): void {
+  mkdirSync(join(ledger.directory, folder, name), { recursive: true });
+  writeFileSync(join(ledger.directory, folder, name, 'migration.sql'), sql);
+  if (down !== undefined) writeFileSync(join(ledger.directory, folder, name, 'down.sql'), down);
+}
+
+afterEach(() => {
+  execFileSync('git', ['clean', '-fdq', '--', folder], { cwd: ledger.directory });
+});
+
+const states = async () =>
+  listed((await ledger.run('migrate', 'status')).result?.['migrations']).map(
+    ({ name, state }) => `${String(name)}: ${String(state)}`,
+  );
+const listed = (value: unknown) => (value ?? []) as Record<string, unknown>[];
+
+test('status: exit 0 with nothing to do, 3 with something pending', async () => {
+  expect(await ledger.run('migrate', 'status')).toMatchObject({
+    exitCode: 0,
+    text: expect.stringContaining('1 migration applied, none pending'),
+  });
+  write(first, 'create table tags (i int);');
+  expect(await ledger.run('migrate')).toMatchObject({ exitCode: 3, result: { ok: false, problems: [] } });
+  expect(await states()).toEqual(['0001_entries: applied', `${first}: pending`]);
+  expect((await ledger.run('migrate', 'show')).text).toContain(`create table tags (i int);`);
+  expect((await ledger.run('migrate', 'show', '0001_entries')).text).toContain('create table entries');
+});
+
+test('the tables, and one of them', async () => {
+  const stats = await ledger.run('db', 'stats');
+  expect(listed(stats.result?.['tables'])).toContainEqual({
+    ...{ schema: 'public', name: 'entries', rows: 4 },
+    ...{ bytes: expect.any(Number), indexes: 2 },
+  });
+  expect(stats.text).toMatch(/^entries +4 +\d.* +2$/m);
+  const table = await ledger.run('db', 'inspect', 'entries');
+  expect(table.text).toMatch(/^ {2}note +text +not null/m);
+  expect(table.text).toContain('CREATE UNIQUE INDEX entries_note_key');
+  expect(table.text).toContain('entries_note_key: UNIQUE (note)');
+  expect(await ledger.run('db', 'inspect', 'nix')).toMatchObject({
+    exitCode: 3,
+    error: 'cannot look into nix: there is no such table (there are accounts, entries)',
+  });
+});
+
+describe('deploy', () => {
+  test('applies what is pending behind a snapshot, which brings all back; --to stops at one', async () => {
+    write(first, 'create table tags (i int);');
+    write(second, 'create table more_tags (i int);');
+    const outcome = await ledger.run('migrate', 'deploy', '--to', first);
+    expect(outcome).toMatchObject({ exitCode: 0, result: { outcome: 'migrated', migrations: [first] } });
+    expect(await states()).toEqual(['0001_entries: applied', `${first}: applied`, `${second}: pending`]);
+    // The code that is here has a migration that is not applied: it must not start.
+    expect(await ledger.run('restart')).toMatchObject({
+      exitCode: 3,
+      error: expect.stringContaining(
+        `1 schema migration of the code that is here is not applied (${second})`,
+      ),
+    });
+    expect(await ledger.run('migrate', 'deploy')).toMatchObject({
+      exitCode: 0,
+      result: { migrations: [second] },
+    });
+    expect(await ledger.run('migrate', 'deploy')).toMatchObject({
+      exitCode: 0,
+      result: { outcome: 'current' },
+    });
+    await ledger.succeed('rollback', String(outcome.result?.['run']));
+    expect(await ledger.sql(`select to_regclass('tags') as t`)).toEqual([{ t: null }]);
+  });
+
+  test('one that fails leaves nothing, of it and of those before it', async () => {
+    write(first, 'create table tags (i int);');
+    write(second, 'create table more_tags (i int); insert into more_tags values (1); select 1 / 0;');
+    const before = await ledger.capture();
+    const outcome = await ledger.run('migrate', 'deploy');
+    expect(outcome).toMatchObject({
+      exitCode: 10,
+      result: { outcome: 'restored', failedStep: 'migrate-schema' },
+    });
+    expect(outcome.error).toContain('division by zero');
+    expect(differences(before, await ledger.capture())).toEqual([]);
+  });
+
+  test('what takes data away is refused until it is allowed', async () => {
+    await ledger.sql('create table spare as select 1 as i');
+    write(first, 'drop table spare;');
+    expect(await ledger.run('migrate', 'deploy')).toMatchObject({
+      exitCode: 3,
+      error: expect.stringMatching(/^cannot migrate the database: .* drops the table spare \(1 rows\)/),
+      next: expect.stringContaining('./run.sh migrate deploy --allow-destructive'),
+    });
+    const outcome = await ledger.run('migrate', 'deploy', '--allow-destructive');
+    expect(outcome).toMatchObject({ exitCode: 0 });
+    await ledger.succeed('rollback', String(outcome.result?.['run']));
+    await ledger.sql('drop table spare');
+  });
+});
+
+describe('down', () => {
+  test('takes the newest back with its record; the services stay down, since the code is of another schema', async () => {
+    write(first, 'create table tags (i int);', 'drop table tags;');
+    await ledger.succeed('migrate', 'deploy');
+    const outcome = await ledger.run('migrate', 'down');
+    expect(outcome).toMatchObject({ exitCode: 0, result: { migrations: [first], services: 'stopped' } });
+    expect(ledger.pids()).toMatchObject({ api: 0, web: 0 });
+    expect(await states()).toEqual(['0001_entries: applied', `${first}: pending`]);
+    expect(await ledger.run('start')).toMatchObject({ exitCode: 3 });
+    expect(await ledger.run('recover')).toMatchObject({ exitCode: 0 });
+    expect(ledger.pids()).toMatchObject({ api: 0, web: 0 });
+
+    execFileSync('git', ['clean', '-fdq', '--', folder], { cwd: ledger.directory });
+    expect(await ledger.run('start')).toMatchObject({ exitCode: 0 });
+    expect(differences(was, await ledger.capture()).filter((line) => line.startsWith('database'))).toEqual(
+      [],
+    );
+  });
+
+  test('code that does not have it any more starts again', async () => {
+    write(first, 'create table tags (i int);', 'drop table tags;');
+    await ledger.succeed('migrate', 'deploy');
+    // As after a checkout of the version before by hand: its file is in another commit.
+    execFileSync('git', ['checkout', '-q', '-b', 'later'], { cwd: ledger.directory });
+    execFileSync('git', ['add', folder], { cwd: ledger.directory });
+    execFileSync('git', ['-c', 'user.name=a', '-c', 'user.email=a@b', 'commit', '-qm', 'later'], {
+      cwd: ledger.directory,
+    });
+    execFileSync('git', ['checkout', '-q', 'main'], { cwd: ledger.directory });
+    expect(await ledger.run('migrate', 'status')).toMatchObject({
+      exitCode: 3,
+      text: expect.stringContaining(`${first}: applied here, and not in this version's files`),
+    });
+    const outcome = await ledger.run('migrate', 'down');
+    expect(outcome).toMatchObject({ exitCode: 0, result: { migrations: [first] } });
+    expect(outcome.result).not.toHaveProperty('services');
+    expect(ledger.pids()['api']).toBeGreaterThan(0);
+    expect(await states()).toEqual(['0001_entries: applied']);
+    execFileSync('git', ['branch', '-qD', 'later'], { cwd: ledger.directory });
+  });
+
+  test('a down that fails is restored as a whole; one that is not there is refused, and one with a COMMIT', async () => {
+    write(first, 'create table tags (i int);', 'drop table tags; select 1 / 0;');
+    write(second, 'create table more_tags (i int);', 'begin; drop table more_tags; commit;');
+    await ledger.succeed('migrate', 'deploy');
+    expect(await ledger.run('migrate', 'down')).toMatchObject({
+      exitCode: 3,
+      error: expect.stringMatching(/begins or ends a transaction by itself, in line 1$/),
+    });
+    write(second, 'create table more_tags (i int);', 'drop table more_tags;');
+    const before = await ledger.capture();
+    const failed = await ledger.run('migrate', 'down', '--to', '0001_entries');
+    expect(failed).toMatchObject({ exitCode: 10, result: { failedStep: 'revert-schema' } });
+    expect(differences(before, await ledger.capture())).toEqual([]);
+    expect(await ledger.run('migrate', 'down', '--to', 'nix')).toMatchObject({ exitCode: 3 });
+    write(first, 'create table tags (i int);', 'drop table tags;');
+    await ledger.succeed('migrate', 'down', '--to', '0001_entries');
+  });
+});
+
+describe('a failed migration', () => {
+  test('is told with what the database said; resolve, behind a snapshot, lets the next deploy go on', async () => {
+    execFileSync('git', ['clean', '-fdq', '--', folder], { cwd: ledger.directory });
+    await ledger.succeed('start');
+    await ledger.sql(`insert into _prisma_migrations (id, checksum, migration_name, logs, started_at)
+      values ('x', 'y', '${first}', E'\\nERROR: column "t" does not exist\\nmore', now())`);
+    write(first, 'create table tags (i int);');
+    const status = await ledger.run('migrate', 'status');
+    expect(status).toMatchObject({ exitCode: 3 });
+    expect(status.text).toContain(
+      `P3009: ${first} failed and blocks all others: ERROR: column "t" does not exist`,
+    );
+    expect(await ledger.run('migrate', 'deploy')).toMatchObject({
+      exitCode: 3,
+      error: expect.stringContaining('P3009'),
+    });
+
+    const resolved = await ledger.run('migrate', 'resolve', '--rolled-back', first);
+    expect(resolved).toMatchObject({
+      exitCode: 0,
+      result: { migration: first, snapshot: expect.any(String) },
+    });
+    expect(await states()).toEqual(['0001_entries: applied', `${first}: rolled back`]);
+    await ledger.succeed('migrate', 'deploy');
+    expect(await states()).toEqual(['0001_entries: applied', `${first}: applied`]);
+  });
+
+  test('resolve without a name, or with two, is bad usage', async () => {
+    expect(await ledger.run('migrate', 'resolve')).toMatchObject({ exitCode: 2 });
+    expect(await ledger.run('migrate', 'resolve', '--applied', 'a', '--rolled-back', 'b')).toMatchObject({
+      exitCode: 2,
+    });
+  });
+});

@@ -1,0 +1,153 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, globSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import type { Ledger } from '../support/ledger.ts';
+import { installPrismaLedger } from '../support/prisma-ledger.ts';
+
+/* Migrations that are written by the machine: from schema.prisma, and back. All of it in a scratch database. */
+
+let ledger: Ledger;
+const folder = 'api/prisma/migrations';
+const schemaFile = () => join(ledger.directory, 'api/prisma/schema.prisma');
+
+beforeAll(async () => {
+  ({ ledger } = await installPrismaLedger());
+});
+
+afterEach(async () => {
+  execFileSync('git', ['checkout', '-q', '--', '.'], { cwd: ledger.directory });
+  execFileSync('git', ['clean', '-fdq', '--', folder], { cwd: ledger.directory });
+  // Only what is looked at by a test that failed would be left.
+  await ledger.sql('select 1');
+});
+
+afterAll(async () => {
+  await ledger?.destroy();
+});
+
+const scratches = async () => await ledger.sql(`select datname from pg_database where datname like 'hf\\_%'`);
+const lying = () => globSync('*/migration.sql', { cwd: join(ledger.directory, folder) }).toSorted();
+
+/** Makes schema.prisma what the first migration made, and more. */
+function extend(models: string, inEntries = ''): void {
+  const text = readFileSync(schemaFile(), 'utf8');
+  writeFileSync(schemaFile(), `${text.replace('  amount Int\n', `  amount Int\n${inEntries}`)}\n${models}`);
+}
+
+/** The first schema.prisma says less than the first migration did (a sequence): that is a migration of its own. */
+async function level(): Promise<void> {
+  await ledger.run('migrate', 'generate', 'level');
+}
+
+test('no changes are said to be none', async () => {
+  await level();
+  const before = lying();
+  expect(await ledger.run('migrate', 'generate', 'nothing new')).toMatchObject({
+    exitCode: 0,
+    result: { migrations: [] },
+    text: expect.stringMatching(/^No changes/),
+  });
+  expect(lying()).toEqual(before);
+  expect(await scratches()).toEqual([]);
+});
+
+test('a change is written as a migration that is named as it must be; a dry run writes nothing', async () => {
+  await level();
+  extend('', '  memo   String?\n');
+  const before = lying();
+  const dry = await ledger.run('migrate', 'generate', 'Add memo to entries!', '--dry-run');
+  expect(dry.text).toContain('ALTER TABLE "entries" ADD COLUMN');
+  expect(lying()).toEqual(before);
+
+  expect(await ledger.run('migrate', 'generate', 'Add memo to entries!')).toMatchObject({ exitCode: 0 });
+  const [added] = lying().filter((path) => !before.includes(path));
+  expect(added).toMatch(/^\d{14}_add_memo_to_entries\/migration\.sql$/);
+  expect(readFileSync(join(ledger.directory, folder, added ?? ''), 'utf8')).toContain('"memo" TEXT');
+  expect(await ledger.run('migrate', 'generate', '!!!')).toMatchObject({ exitCode: 2 });
+  expect(await scratches()).toEqual([]);
+});
+
+test('one migration a table, each after what it refers to', async () => {
+  await level();
+  extend(
+    `model Visit {
+  id       Int      @id
+  doctorId Int
+  doctor   Doctor   @relation(fields: [doctorId], references: [id])
+  kind     Kind
+}
+
+model Doctor {
+  id     Int     @id
+  name   String
+  visits Visit[]
+
+  @@index([name])
+}
+
+enum Kind {
+  short
+  long
+}
+`,
+    '  memo   String?\n',
+  );
+  const { result } = await ledger.run('migrate', 'generate', 'visits', '--per-table', '--dry-run');
+  const made = (result?.['migrations'] ?? []) as { name: string; sql: string }[];
+  expect(made.map(({ name }) => name.slice(15))).toEqual(['create_doctor', 'create_visit', 'update_entries']);
+  expect(made[0]?.sql).toMatch(/CREATE TABLE "Doctor"[^]*CREATE INDEX/);
+  expect(made[1]?.sql).toMatch(/CREATE TYPE "Kind"[^]*CREATE TABLE "Visit"[^]*FOREIGN KEY/);
+  const names = made.map(({ name }) => name);
+  expect(names.toSorted()).toEqual(names);
+  expect(new Set(names.map((name) => name.slice(0, 14))).size).toBe(3);
+});
+
+/** A migration of a test's own. */
+function write(name: string, sql: string, down?: string): void {
+  mkdirSync(join(ledger.directory, folder, name), { recursive: true });
+  writeFileSync(join(ledger.directory, folder, name, 'migration.sql'), sql);
+  if (down !== undefined) writeFileSync(join(ledger.directory, folder, name, 'down.sql'), down);
+}
+
+test('the way back is written, and it works: up, down and up again', async () => {
+  const name = '20260401000000_tags';
+  write(
+    name,
+    'create table tags (id int primary key, label text not null); alter table entries add column tag int references tags (id);',
+  );
+  const written = await ledger.run('migrate', 'generate-down', name);
+  expect(written).toMatchObject({ exitCode: 0 });
+  const down = readFileSync(join(ledger.directory, folder, name, 'down.sql'), 'utf8');
+  expect(down).toContain('DROP TABLE "tags"');
+  expect(down).toContain('DROP COLUMN "tag"');
+  expect(await ledger.run('migrate', 'test-down', name)).toMatchObject({
+    exitCode: 0,
+    result: { ok: true, differences: [], notBroughtBack: [] },
+  });
+  expect(await ledger.run('migrate', 'generate-down', name)).toMatchObject({
+    exitCode: 3,
+    error: expect.stringMatching(/is there already$/),
+  });
+  expect(await scratches()).toEqual([]);
+});
+
+test('a way back that leaves something is found; rows that none brings back are named', async () => {
+  const name = '20260401000000_drop';
+  write(name, 'alter table entries drop column amount;', 'alter table entries add column amount bigint;');
+  const tried = await ledger.run('migrate', 'test-down', name);
+  expect(tried).toMatchObject({ exitCode: 3, result: { ok: false } });
+  expect(tried.result?.['differences']).toEqual(
+    expect.arrayContaining([
+      expect.stringMatching(/missing: +amount integer NOT NULL/),
+      expect.stringMatching(/left over: +amount bigint/),
+    ]),
+  );
+  expect(tried.result?.['notBroughtBack']).toEqual([
+    expect.stringContaining('drops the column entries.amount'),
+  ]);
+  write(name, 'alter table entries drop column amount;', 'alter table nix add column amount bigint;');
+  expect(await ledger.run('migrate', 'test-down', name)).not.toMatchObject({ exitCode: 0 });
+  expect(existsSync(join(ledger.directory, folder, name, 'down.sql'))).toBe(true);
+  expect(await scratches()).toEqual([]);
+});

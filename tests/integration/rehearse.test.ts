@@ -1,0 +1,161 @@
+import { existsSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { findByEnvironment } from '../../orchestrator/lib/processes.ts';
+import { rehearsalFolder } from '../../orchestrator/pipeline/rehearsal.ts';
+import { Cli } from '../support/cli.ts';
+import { Ledger } from '../support/ledger.ts';
+import { dataMigration, release, schemaMigration, type Edit } from '../support/releases.ts';
+import { differences, type State } from '../support/state.ts';
+
+/* Migrations that are tried on a copy, while the appliance serves: what fails is found before anything is stopped. */
+
+let ledger: Ledger;
+let installed: string;
+let was: State;
+let pids: Record<string, number>;
+
+beforeAll(async () => {
+  ledger = await Ledger.install();
+  installed = await ledger.sandbox.publish(release(2), { tag: 'v2' });
+  await ledger.succeed('update');
+  await ledger.post('tea', -3);
+  was = await ledger.capture();
+  pids = ledger.pids();
+});
+
+afterAll(async () => {
+  await ledger?.destroy();
+});
+
+/** Nothing was stopped, nothing is changed, nothing is left. */
+async function expectUntouched(): Promise<void> {
+  expect(ledger.pids()).toEqual(pids);
+  expect(differences(was, await ledger.capture())).toEqual([]);
+  expect(await scratches()).toEqual([]);
+  expect(existsSync(rehearsalFolder(ledger.open()))).toBe(false);
+}
+
+const scratches = async () => await ledger.sql(`select datname from pg_database where datname like 'hf\\_%'`);
+
+/** No two entries of one amount: true of an empty ledger, and not of this one. */
+const unique: Edit = (folder) => {
+  schemaMigration(folder, '0004_unique', 'create unique index entries_amount on entries (amount);');
+};
+
+describe('a migration that fails on the real rows only', () => {
+  test('is found by a rehearsal, exit 3, with the words of the database', async () => {
+    await ledger.sandbox.publish(unique, { onto: installed, tag: 'v3' });
+    const outcome = await ledger.run('rehearse');
+    expect(outcome).toMatchObject({ exitCode: 3, result: { ok: false, to: 'v3' } });
+    expect(outcome.text).toMatch(/could not create unique index "entries_amount"/);
+    expect(outcome.text).toMatch(/v3 would not come through.* Nothing was stopped or changed/);
+    await expectUntouched();
+  });
+
+  test('is found on the rows of a snapshot, too', async () => {
+    await ledger.succeed('backup', 'create', '--name', 'now');
+    pids = ledger.pids();
+    was = await ledger.capture();
+    expect(await ledger.run('rehearse', '--snapshot', 'now')).toMatchObject({ exitCode: 3 });
+    expect(await ledger.run('rehearse', '--snapshot')).toMatchObject({ exitCode: 3 });
+    expect(await ledger.run('rehearse', '--snapshot', 'nix')).toMatchObject({ exitCode: 3 });
+    await expectUntouched();
+  });
+
+  test('keeps update --rehearse from beginning', async () => {
+    expect(await ledger.run('update', '--rehearse')).toMatchObject({
+      exitCode: 3,
+      error: expect.stringMatching(/^cannot update to v3: .* failed in the rehearsal: .*entries_amount/s),
+    });
+    expect(ledger.open().state.unfinishedRun()).toBeUndefined();
+    await expectUntouched();
+  });
+});
+
+test('a good release: each migration with its time, rows and locks, and how long an update will take', async () => {
+  await ledger.sandbox.publish(
+    (folder) => {
+      schemaMigration(folder, '0004_slow', `alter table entries add column slow int; select pg_sleep(0.5);`);
+      dataMigration(folder, '004_slow', `await client.query('update entries set slow = 1');`);
+    },
+    { onto: installed, tag: 'v3.1' },
+  );
+  const { exitCode, result, text } = await ledger.run('rehearse');
+  expect(exitCode).toBe(0);
+  const migrations = result?.['migrations'] as Record<string, unknown>[];
+  expect(migrations).toMatchObject([
+    {
+      kind: 'schema',
+      locks: expect.arrayContaining([expect.objectContaining({ table: 'entries', blocks: 'read' })]),
+    },
+    { kind: 'data', rows: expect.arrayContaining([{ table: 'entries', rows: expect.any(Number) }]) },
+  ]);
+  const [schema] = migrations;
+  const locks = (schema === undefined ? [] : schema['locks']) as { table: string; ms: number }[];
+  const held = locks.find(({ table }) => table === 'entries');
+  expect(held?.ms).toBeGreaterThan(300);
+  expect(result?.['estimatedOutageMs']).toBeGreaterThan(Number(schema?.['ms']));
+  expect(text).toMatch(/v3\.1 came through .*\n {2}An update will keep it away for about /);
+  await expectUntouched();
+});
+
+test('a data migration that fails is found as well', async () => {
+  await ledger.sandbox.publish(
+    (folder) => {
+      dataMigration(folder, '004_fails', `throw new Error('row 3 has no account');`);
+    },
+    { onto: installed, tag: 'v3.2' },
+  );
+  const { exitCode, text } = await ledger.run('rehearse');
+  expect(exitCode).toBe(3);
+  expect(text).toContain('row 3 has no account');
+  await expectUntouched();
+});
+
+test('data migrations that work on files find a copy of them, where it is asked for', async () => {
+  await ledger.sandbox.publish(release(3), { onto: installed, tag: 'v3.4' });
+  expect(await ledger.run('rehearse')).toMatchObject({
+    exitCode: 3,
+    text: expect.stringContaining('photo.bin'),
+  });
+  expect(await ledger.run('rehearse', '--with-files')).toMatchObject({ exitCode: 0 });
+  await expectUntouched();
+});
+
+test('killed in the middle: the live appliance is untouched, and the next command clears up', async () => {
+  await ledger.sandbox.publish(
+    (folder) => {
+      schemaMigration(folder, '0004_long', 'select pg_sleep(60);');
+    },
+    { onto: installed, tag: 'v3.3' },
+  );
+  const folder = rehearsalFolder(ledger.open());
+  const cli = Cli.start(ledger, 'rehearse');
+  await expect
+    .poll(
+      async () =>
+        await ledger.sql(
+          `select 1 from pg_stat_activity where query like '%pg_sleep(60)%' and pid <> pg_backend_pid()`,
+        ),
+      {
+        timeout: 90_000,
+        interval: 200,
+      },
+    )
+    .not.toEqual([]);
+  await cli.kill();
+  expect(findByEnvironment('HOLDFAST_RUN', folder)).not.toEqual([]);
+  expect(await scratches()).not.toEqual([]);
+
+  await ledger.succeed('backup', 'prune');
+  expect(findByEnvironment('HOLDFAST_RUN', folder)).toEqual([]);
+  await expectUntouched();
+});
+
+test('interrupted by Ctrl-C: exit 130, and nothing is left', async () => {
+  const cli = Cli.start(ledger, 'rehearse');
+  await expect.poll(scratches, { timeout: 90_000, interval: 100 }).not.toEqual([]);
+  cli.signal('SIGINT');
+  expect(await cli.ended).toMatchObject({ exitCode: 130 });
+  await expectUntouched();
+});
