@@ -199,7 +199,6 @@ export async function runDown(
     if (checked === undefined) return;
     transition(file.id, checked.state, 'take-back');
     await takeBack(checked, parts);
-    await record.forget(file.id);
   });
 }
 

@@ -37,7 +37,7 @@ const KNOWN = /^(?:template|index|client)\.[cm]?[jt]s$/;
 export async function discoverMigrations(directory: string): Promise<Discovery> {
   const names = (await listNames(directory)).filter((name) => !NEVER.test(name));
   const files = names.flatMap((name) => parseName(directory, name)).toSorted(byNumber);
-  const misspelled = names.filter((name) => /^\d.*\.(?:[cm]?[jt]s|sql)$/.test(name) && !NAME.test(name));
+  const misspelled = names.filter((name) => /^\d.*\.(?:[cm]?[jt]sx?|sql)$/i.test(name) && !NAME.test(name));
   return {
     files,
     problems: [
@@ -60,7 +60,10 @@ function parseName(directory: string, name: string): MigrationFile[] {
 async function listNames(directory: string): Promise<string[]> {
   try {
     const entries = await readdir(directory, { withFileTypes: true });
-    return entries.filter((entry) => !entry.isDirectory()).map((entry) => entry.name);
+    // Hidden ones are an editor's or the system's: `.#001_x.ts` of Emacs points nowhere.
+    return entries
+      .filter((entry) => !entry.isDirectory() && !entry.name.startsWith('.'))
+      .map((entry) => entry.name);
   } catch (error) {
     const reason = describeError(error);
     throw new Refusal(EXIT.refused, `cannot look for data migrations: ${reason}. Check --directory`, {

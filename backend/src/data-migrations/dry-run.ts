@@ -13,6 +13,8 @@ export interface TableChange {
 }
 
 const SAMPLES = 3;
+/** A name that no column has: that would be taken for the row. */
+const ROW = 'holdfast_row';
 
 /**
  * Runs `work` on a session whose transaction cannot be committed, and takes everything back.
@@ -31,6 +33,8 @@ export async function tryOut(
   const onlooker = new Client({ connectionString: url, application_name: 'holdfast dry run' });
   try {
     await onlooker.connect();
+    // What the migration altered or locked nobody else can look at until it ends.
+    await onlooker.query(`SET lock_timeout = '1s'`);
     await session.client.query('SET default_transaction_read_only = on');
     await session.client.query('BEGIN READ WRITE');
     await session.client.query(`
@@ -100,8 +104,25 @@ async function readChanges(client: Client, onlooker: Client): Promise<TableChang
     ORDER BY 2`);
   const changes: TableChange[] = [];
   for (const { relation, ...counts } of rows)
-    changes.push({ ...counts, samples: await readSamples(client, onlooker, relation, counts.table) });
+    changes.push({
+      ...counts,
+      // They are for people to look at: without them it was tried all the same.
+      samples: await inSavepoint(
+        client,
+        async () => await readSamples(client, onlooker, relation, counts.table),
+      ),
+    });
   return changes;
+}
+
+async function inSavepoint<T>(client: Client, read: () => Promise<readonly T[]>): Promise<readonly T[]> {
+  await client.query('SAVEPOINT holdfast_samples');
+  try {
+    return await read();
+  } catch {
+    await client.query('ROLLBACK TO SAVEPOINT holdfast_samples');
+    return [];
+  }
 }
 
 /**
@@ -120,7 +141,7 @@ async function readSamples(
   );
   const age = started[0]?.age ?? '0';
   const after = await client.query<{ row: Record<string, unknown> }>(
-    `SELECT to_jsonb(t) AS row FROM ${table} t WHERE age(t.xmin) <= ${age} LIMIT ${SAMPLES}`,
+    `SELECT to_jsonb(${ROW}.*) AS row FROM ${table} ${ROW} WHERE age(${ROW}.xmin) <= ${age} LIMIT ${SAMPLES}`,
   );
   if (after.rows.length > 0) {
     const before = await readByKey(
@@ -133,7 +154,7 @@ async function readSamples(
   }
   // Nothing but deleted rows: others still see them, marked with the number of who deleted them.
   const gone = await onlooker.query<{ row: Record<string, unknown> }>(
-    `SELECT to_jsonb(t) AS row FROM ${table} t WHERE t.xmax::text <> '0' AND age(t.xmax) <= ${age} LIMIT ${SAMPLES}`,
+    `SELECT to_jsonb(${ROW}.*) AS row FROM ${table} ${ROW} WHERE ${ROW}.xmax::text <> '0' AND age(${ROW}.xmax) <= ${age} LIMIT ${SAMPLES}`,
   );
   return gone.rows.map(({ row }) => ({ before: row, after: null }));
 }
@@ -149,9 +170,9 @@ async function readByKey(
   rows: readonly Record<string, unknown>[],
 ): Promise<Map<string, unknown>> {
   if (key.length === 0) return new Map();
-  const matches = key.map((column) => `t.${quote.name(column)} = k.${quote.name(column)}`).join(' AND ');
+  const matches = key.map((column) => `${ROW}.${quote.name(column)} = k.${quote.name(column)}`).join(' AND ');
   const found = await onlooker.query<{ row: Record<string, unknown> }>(
-    `SELECT to_jsonb(t) AS row FROM ${table} t JOIN jsonb_populate_recordset(NULL::${table}, $1::jsonb) AS k ON ${matches}`,
+    `SELECT to_jsonb(${ROW}.*) AS row FROM ${table} ${ROW} JOIN jsonb_populate_recordset(NULL::${table}, $1::jsonb) AS k ON ${matches}`,
     [JSON.stringify(rows)],
   );
   return new Map(found.rows.map(({ row }) => [keyOf(key, row), row]));

@@ -4,6 +4,7 @@ import { parse, type AnyNode, type CallExpression, type Program } from 'acorn';
 import { transform, type Loader } from 'esbuild';
 import { checksumOf } from './checksum.ts';
 import { describeError } from './refusal.ts';
+import { findSqlProblem } from './sql-file.ts';
 
 /** How a file is to be run. Found out by reading it: a script must not be imported only to look at it. */
 export type Format =
@@ -33,8 +34,8 @@ export async function inspectFile(file: string): Promise<Inspection> {
   }
   const checksum = checksumOf(text);
   if (name.endsWith('.sql')) {
-    const isEmpty = text.replaceAll(/--.*|\/\*[\s\S]*?\*\//g, '').trim() === '';
-    const problems = isEmpty ? [`${name}: it holds no statement`] : [];
+    const problem = findSqlProblem(text);
+    const problems = problem === undefined ? [] : [`${name}: ${problem}`];
     return { format: 'sql', checksum, takesDirection: false, problems };
   }
   let program: Program;
@@ -51,9 +52,17 @@ export async function inspectFile(file: string): Promise<Inspection> {
     return broken(checksum, describeSyntaxError(name, error));
   }
   const guarded = program.body.flatMap(callsInGuard);
-  const calls = program.body.flatMap(callAtTopLevel);
+  const calls = program.body.flatMap(callAtTopLevel).filter((call) => !isNamespace(call));
   const isModule = exportsSomething(program);
-  const isScript = calls.some((call) => startsWork(call, program)) || !isModule;
+  const work = calls.filter((call) => startsWork(call, program));
+  const isScript = work.length > 0 || !isModule;
+  // Run as a script it would end with exit 0 without its up(): that is no success.
+  const isPlain = (call: CallExpression): boolean => chainOf(call).length === 1 && !isAwaited(call, program);
+  if (isModule && work.length > 0 && work.every((call) => isPlain(call) && !isAsync(call, program)))
+    return broken(
+      checksum,
+      `${name}: it exports a migration, and calls a function of its own when it is loaded, so nobody can tell whether it is a script: move that call into up(), or put "await" before it where it is the migration`,
+    );
   if (!isScript) return { format: 'module', checksum, takesDirection: false, problems: [] };
   if (!isModule && calls.length + guarded.length === 0 && !hasLooseWork(program))
     return broken(checksum, `${name}: it does not export "migration"; see template.ts`);
@@ -106,6 +115,11 @@ function hasLooseWork(program: Program): boolean {
   );
 }
 
+/** What esbuild makes of a TypeScript namespace: `((Names2) => { ... })(Names || (Names = {}))`. */
+function isNamespace({ callee, arguments: [first] }: CallExpression): boolean {
+  return callee.type === 'ArrowFunctionExpression' && first?.type === 'LogicalExpression';
+}
+
 /** The links of a chain, outermost first: `main().catch(a).finally(b)` is finally, catch, main. */
 function chainOf(call: CallExpression): CallExpression[] {
   const { callee } = call;
@@ -143,6 +157,31 @@ function declaredFunctions(program: Program): ReadonlySet<string> {
   return new Set(names.filter((name) => !name.startsWith('__')));
 }
 
+/** True for `await main()` at the top level. */
+function isAwaited(call: CallExpression, { body }: Program): boolean {
+  return body.some(
+    (node) =>
+      node.type === 'ExpressionStatement' &&
+      node.expression.type === 'AwaitExpression' &&
+      node.expression.argument === call,
+  );
+}
+
+/** True for a call of an async function that is written down in this file. */
+function isAsync({ callee }: CallExpression, program: Program): boolean {
+  if (callee.type === 'FunctionExpression' || callee.type === 'ArrowFunctionExpression') return callee.async;
+  const name = callee.type === 'Identifier' ? callee.name : '';
+  return mentions(program.body, (node) => {
+    if (node.type === 'FunctionDeclaration') return node.async && node.id?.name === name;
+    if (node.type !== 'VariableDeclarator' || node.id.type !== 'Identifier' || node.id.name !== name)
+      return false;
+    return (
+      (node.init?.type === 'ArrowFunctionExpression' || node.init?.type === 'FunctionExpression') &&
+      node.init.async
+    );
+  });
+}
+
 function exportsSomething(program: Program): boolean {
   return program.body.some(
     (node) =>
@@ -160,16 +199,19 @@ function assignsExports(expression: AnyNode): boolean {
 
 /** A failure that is printed and forgotten ends with exit 0, and would be taken for a success. */
 function findScriptProblems(name: string, text: string, calls: readonly CallExpression[]): string[] {
-  const swallows = calls.flatMap(chainOf).some((call) => methodOf(call) === 'catch' && swallowsError(call));
-  if (!swallows) return [];
-  const at = text.slice(0, text.search(/\.\s*catch\s*\(/)).split('\n').length;
+  const swallowing = calls.flatMap(chainOf).find((call) => {
+    const method = methodOf(call);
+    if (method === 'catch') return swallowsError(call.arguments[0]);
+    return method === 'then' && call.arguments.length > 1 && swallowsError(call.arguments[1]);
+  });
+  if (swallowing === undefined) return [];
+  const at = text.slice(0, text.search(/\.\s*(?:catch|then)\s*\(/)).split('\n').length;
   return [
-    `${name}:${at}: a failure would end with exit 0: its catch() only prints it. Write .catch((error) => { console.error(error); process.exit(1); })`,
+    `${name}:${at}: a failure would end with exit 0: its handler only prints it. Write .catch((error) => { console.error(error); process.exit(1); })`,
   ];
 }
 
-function swallowsError(call: CallExpression): boolean {
-  const [handler] = call.arguments;
+function swallowsError(handler: AnyNode | undefined): boolean {
   if (handler === undefined) return true;
   if (handler.type === 'MemberExpression') return isConsole(handler.object);
   if (handler.type !== 'ArrowFunctionExpression' && handler.type !== 'FunctionExpression') return false;

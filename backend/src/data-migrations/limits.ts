@@ -8,6 +8,9 @@ export interface Limits {
   readonly memoryMb: number | undefined;
 }
 
+/** A timer of Node's that is longer goes off at once. */
+const LONGEST_MS = 2 ** 31 - 1;
+
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, min: 60_000, h: 3_600_000 };
 
 /** Reads `90s`, `10m`, `2h`. @throws Refusal (exit 2). */
@@ -19,7 +22,7 @@ export function parseDuration(text: string, name: string): number {
       EXIT.refused,
       `cannot run the data migrations: ${name} is "${text}"; write it like 90s, 10m or 2h`,
     );
-  return ms;
+  return Math.min(ms, LONGEST_MS);
 }
 
 /** Reads a number of megabytes. @throws Refusal (exit 2). */

@@ -7,6 +7,7 @@ import type { State } from './states.ts';
 import {
   createTables,
   forgetBatches,
+  inTransaction,
   markExported,
   readRows,
   saveState,
@@ -21,8 +22,6 @@ export interface Record {
   readonly warnings: readonly string[];
   /** Writes a state to the table, then to the file. `afresh`: its batches begin anew. */
   set(id: string, change: Change, how?: { readonly afresh?: boolean }): Promise<void>;
-  /** Forgets how far the batches of a migration came. */
-  forget(id: string): Promise<void>;
   /** Brings the file to what the table says, durably, and only then says so in the table. */
   export(): Promise<void>;
 }
@@ -36,15 +35,18 @@ export async function createRecord(client: Client, { registryFile }: Catalog): P
   const before = await readRows(client);
   const registry = await readRegistry(registryFile);
   const { states, toStore, toForget, warnings } = reconcile(registry, before);
-  await createTables(client);
-  for (const { id, state, entry } of toStore)
-    await saveState(client, id, {
-      state,
-      ...(entry
-        ? { finishedAt: new Date(entry.appliedAt), durationMs: Math.round(entry.executionTimeMs) }
-        : {}),
-    });
-  for (const id of toForget) await forgetBatches(client, id);
+  // Whole or not at all: half of a registry taken over would be the whole of it to the next run.
+  await inTransaction(client, async () => {
+    await createTables(client);
+    for (const { id, state, entry } of toStore)
+      await saveState(client, id, {
+        state,
+        ...(entry
+          ? { finishedAt: new Date(entry.appliedAt), durationMs: Math.round(entry.executionTimeMs) }
+          : {}),
+      });
+    for (const id of toForget) await forgetBatches(client, id);
+  });
 
   const exportAll = async (): Promise<void> => {
     const rows = (await readRows(client)) ?? [];
@@ -64,11 +66,12 @@ export async function createRecord(client: Client, { registryFile }: Catalog): P
     rows: (await readRows(client)) ?? [],
     warnings,
     async set(id, change, how) {
-      if (how?.afresh === true) await forgetBatches(client, id);
-      await saveState(client, id, change);
+      await inTransaction(client, async () => {
+        if (how?.afresh === true) await forgetBatches(client, id);
+        await saveState(client, id, change);
+      });
       await exportAll();
     },
-    forget: async (id) => await forgetBatches(client, id),
     export: exportAll,
   };
 }

@@ -6,7 +6,15 @@ import type { Done, Progress } from './protocol.ts';
 import { describeError, EXIT, Refusal } from './refusal.ts';
 import type { Report } from './reporter.ts';
 import { transition, type State } from './states.ts';
-import { extendLease, LEASE_SECONDS, saveState, type Change } from './store.ts';
+import {
+  extendLease,
+  forgetBatches,
+  inTransaction,
+  isHalfTakenBack,
+  LEASE_SECONDS,
+  saveState,
+  type Change,
+} from './store.ts';
 import { runMigrationFile } from './worker-process.ts';
 
 /** A migration that was found fit to run. */
@@ -43,6 +51,11 @@ async function runOne({ file, inspection, state }: Checked, parts: RunParts): Pr
   const { lock, report, signal } = parts;
   const { client } = lock;
   const running = transition(id, state, 'start');
+  if (await isHalfTakenBack(client, id))
+    throw new Refusal(
+      EXIT.failed,
+      `cannot apply data migration ${id}: its down() ended half-way. --down ${id} goes on with that, --rerun ${id} does all of up() afresh`,
+    );
   report({ type: 'migration-started', id, resumes: state === 'RUNNING' });
   await saveState(client, id, { state: running, checksum: inspection.checksum });
   const startedAt = performance.now();
@@ -90,7 +103,7 @@ export async function takeBack({ file, inspection, state }: Checked, parts: RunP
       `cannot take data migration ${id} back: ${describeError(outcome.failure)}. What it took back so far stays; mend the cause, then --down ${id} once more`,
     );
   }
-  await record(id, { state: pending }, parts);
+  await record(id, { state: pending }, parts, { afresh: true });
   parts.report({ type: 'migration-taken-back', id, executionTimeMs });
 }
 
@@ -122,9 +135,18 @@ async function attempt(
   }
 }
 
-async function record(id: string, change: Change, { lock, exportRegistry }: RunParts): Promise<void> {
+async function record(
+  id: string,
+  change: Change,
+  { lock, exportRegistry }: RunParts,
+  how: { readonly afresh?: true } = {},
+): Promise<void> {
   try {
-    await saveState(lock.client, id, change);
+    // Both or neither: pending, with its batches remembered as done, it would be a success without a row.
+    await inTransaction(lock.client, async () => {
+      if (how.afresh === true) await forgetBatches(lock.client, id);
+      await saveState(lock.client, id, change);
+    });
     await exportRegistry();
   } catch (error) {
     throw new Refusal(

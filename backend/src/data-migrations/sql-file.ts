@@ -1,8 +1,35 @@
 import type { Session } from './session.ts';
 
-/** Words that PostgreSQL refuses inside a transaction, or that are one themselves. */
-const OWN_TRANSACTION = /^\s*(?:BEGIN|START\s+TRANSACTION|COMMIT|ROLLBACK)\b/im;
-const OUTSIDE_ONLY = /\b(?:CONCURRENTLY|VACUUM|CREATE\s+DATABASE|ALTER\s+SYSTEM)\b/i;
+/** The first words of statements that are a transaction of their own, or that PostgreSQL refuses inside of one. */
+const OWN_TRANSACTION =
+  /^(?:BEGIN|START\s+TRANSACTION|COMMIT|END|ROLLBACK(?!\s+(?:WORK\s+|TRANSACTION\s+)?TO\b)|ABORT|PREPARE\s+TRANSACTION)\b/i;
+const OUTSIDE_ONLY =
+  /^(?:(?:CREATE|DROP|REINDEX)\b.*\bCONCURRENTLY\b|VACUUM\b|(?:CREATE|DROP)\s+(?:DATABASE|TABLESPACE)\b|ALTER\s+SYSTEM\b)/is;
+
+// Comments, quoted names, texts (plain, E'', $$): what is in them is no statement.
+const OPAQUE =
+  /--[^\n]*|\/\*[\s\S]*?\*\/|"(?:[^"]|"")*"|\bE'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|\$([A-Za-z_]\w*|)\$[\s\S]*?\$\1\$/gi;
+// The body of a function in standard SQL holds statements of its own.
+const ATOMIC = /\bBEGIN\s+ATOMIC\b[\s\S]*?\bEND\s*(?=;|$)/gi;
+
+/** What is wrong with a file of SQL, as far as its text tells; undefined where nothing is. */
+export function findSqlProblem(text: string): string | undefined {
+  const bare = withoutMark(text)
+    .replaceAll(OPAQUE, (found) => (/^(?:--|\/\*)/.test(found) ? ' ' : "''"))
+    .replaceAll(ATOMIC, '');
+  const statements = bare.split(';').map((one) => one.trim());
+  if (statements.every((one) => one === '')) return 'it holds no statement';
+  if (statements.some((one) => OWN_TRANSACTION.test(one)))
+    return 'it opens or ends a transaction of its own: take that out, the whole file is one';
+  if (statements.some((one) => OUTSIDE_ONLY.test(one)))
+    return 'it holds what PostgreSQL does not do in a transaction (CONCURRENTLY, VACUUM): write it as code, statement by statement';
+  return undefined;
+}
+
+/** Some editors begin a file with a mark of its encoding, which PostgreSQL takes for a word. */
+function withoutMark(text: string): string {
+  return text.replace(/^\uFEFF/, '');
+}
 
 /**
  * Runs the statements of a file, all or nothing.
@@ -11,17 +38,10 @@ const OUTSIDE_ONLY = /\b(?:CONCURRENTLY|VACUUM|CREATE\s+DATABASE|ALTER\s+SYSTEM)
  * @throws Error with the statement that failed, or for one that cannot be in a transaction
  */
 export async function runSql(session: Session, text: string): Promise<number> {
-  const bare = text
-    .replaceAll(/--.*$|\/\*[\s\S]*?\*\//gm, '')
-    .replaceAll(/'(?:[^']|'')*'|\$(\w*)\$[\s\S]*?\$\1\$/g, "''");
-  if (OWN_TRANSACTION.test(bare))
-    throw new Error('it opens or ends a transaction of its own: take that out, the whole file is one');
-  if (OUTSIDE_ONLY.test(bare))
-    throw new Error(
-      'it holds what PostgreSQL does not do in a transaction (CONCURRENTLY, VACUUM): write it as code, statement by statement',
-    );
+  const problem = findSqlProblem(text);
+  if (problem !== undefined) throw new Error(problem);
   return await session.transaction(async () => {
-    const result = await session.client.query(text);
+    const result = await session.client.query(withoutMark(text));
     const results = Array.isArray(result) ? (result as (typeof result)[]) : [result];
     return results
       .filter(({ command }) => /^(?:INSERT|UPDATE|DELETE|MERGE)$/.test(command))

@@ -130,11 +130,32 @@ export async function saveState(client: Client, id: string, change: Change): Pro
       finishedAt ?? null,
       durationMs ?? null,
       rows ?? null,
-      reason ?? null,
-      result === undefined ? null : JSON.stringify(result),
+      typeof reason === 'string' ? storable(reason) : null,
+      result === undefined ? null : storable(JSON.stringify(result)),
       isStart,
     ],
   );
+}
+
+/** Runs statements as one: all of them or none. */
+export async function inTransaction<T>(client: Client, work: () => Promise<T>): Promise<T> {
+  await client.query('BEGIN');
+  try {
+    const result = await work();
+    await client.query('COMMIT');
+    return result;
+  } catch (error) {
+    await client.query('ROLLBACK').catch(() => {});
+    throw error;
+  }
+}
+
+/** Neither text nor jsonb takes a NUL or half a surrogate pair, as itself or as JSON escapes it. */
+export function storable(text: string): string {
+  return text
+    .replaceAll('\0', '\uFFFD')
+    .replaceAll(/(?<!\\)((?:\\\\)*)\\u(?:0000|d[89a-f][0-9a-f]{2})/gi, '$1\uFFFD')
+    .toWellFormed();
 }
 
 /** Says that the running one lives. */
@@ -152,6 +173,15 @@ export async function markExported(client: Client, ids: readonly string[]): Prom
     `UPDATE holdfast.data_migrations SET exported_at = now() WHERE id = ANY($1) AND exported_at IS NULL`,
     [ids],
   );
+}
+
+/** True when batches of its down() began and were not forgotten: some rows are taken back, others are not. */
+export async function isHalfTakenBack(client: Client, id: string): Promise<boolean> {
+  const { rowCount } = await client.query(
+    `SELECT FROM holdfast.data_migration_batches WHERE migration = $1 AND starts_with(batch, 'down ')`,
+    [id],
+  );
+  return (rowCount ?? 0) > 0;
 }
 
 /** Forgets how far the batches of a migration came, so that it starts afresh. */

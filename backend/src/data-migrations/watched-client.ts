@@ -5,9 +5,19 @@ export interface Watch {
   readonly prisma: PrismaClient;
   /** Names of queries that nobody awaited, or that still run. Empty after a migration that awaited all of its own. */
   unfinished(): string[];
+  /** Starts anew: what was not waited for so far is not looked at any more. */
+  forget(): void;
 }
 
-const STARTING = new Set(['then', 'catch', 'finally', 'requestTransaction']);
+type Call = (...args: unknown[]) => unknown;
+
+/** @throws Error that names the queries. */
+export function refuseUnfinished(names: readonly string[]): void {
+  if (names.length === 0) return;
+  throw new Error(
+    `it ended without waiting for ${names.slice(0, 3).join(', ')}${names.length > 3 ? ` and ${names.length - 3} more` : ''}: put "await" before each query`,
+  );
+}
 
 /**
  * A client that remembers which of its queries were awaited. Prisma's promises are lazy: a query without `await` does
@@ -23,16 +33,26 @@ export function watchClient(client: PrismaClient): Watch {
       get(target, key) {
         const value: unknown = Reflect.get(target, key, target);
         if (typeof value !== 'function') return value;
+        const call = (...args: unknown[]): unknown => (value as Call).apply(target, args);
+        const settle =
+          (then: unknown, otherwise: Call): Call =>
+          (outcome) => {
+            waiting.delete(query);
+            return (typeof then === 'function' ? (then as Call) : otherwise)(outcome);
+          };
+        // The handlers themselves are wrapped: one more promise here would hide a failure that nobody else handles.
+        const start = (fulfilled: unknown, rejected: unknown): unknown =>
+          (target as PromiseLike<unknown>).then(settle(fulfilled, pass), settle(rejected, rethrow));
+        if (key === 'then') return start;
+        if (key === 'catch') return (rejected: unknown) => start(undefined, rejected);
+        if (key === 'finally') return (handler: unknown) => call(settle(handler, () => undefined));
         if (key === 'requestTransaction') waiting.delete(query);
-        if (!STARTING.has(String(key)) || key === 'requestTransaction')
-          return (value as (...args: unknown[]) => unknown).bind(target);
+        if (typeof key === 'symbol' || key === 'requestTransaction') return call;
+        // `findUnique(...).department()` is another query, in place of the first.
         return (...args: unknown[]) => {
-          const settled = (value as (...all: unknown[]) => Promise<unknown>).apply(target, args);
-          void settled.then(
-            () => waiting.delete(query),
-            () => waiting.delete(query),
-          );
-          return settled;
+          waiting.delete(query);
+          const result = call(...args);
+          return isThenable(result) ? watchPromise(result, `${name}.${key}`) : result;
         };
       },
     });
@@ -46,8 +66,13 @@ export function watchClient(client: PrismaClient): Watch {
         const name = path === '' ? key : `${path}.${key}`;
         if (typeof value === 'function') {
           return (...args: unknown[]) => {
-            const result: unknown = (value as (...all: unknown[]) => unknown).apply(target, args);
-            return isThenable(result) && key !== '$transaction' && key !== '$disconnect' && key !== '$connect'
+            const [first, ...others] = args;
+            const all =
+              key === '$transaction' && typeof first === 'function'
+                ? [(tx: object) => (first as Call)(watchObject(tx, '', 0)), ...others]
+                : args;
+            const result: unknown = (value as Call).apply(target, all);
+            return isThenable(result) && key !== '$disconnect' && key !== '$connect'
               ? watchPromise(result, name)
               : result;
           };
@@ -62,7 +87,16 @@ export function watchClient(client: PrismaClient): Watch {
   return {
     prisma: watchObject(client, '', 0),
     unfinished: () => [...waiting].map(({ name }) => name),
+    forget: () => waiting.clear(),
   };
+}
+
+function pass(value: unknown): unknown {
+  return value;
+}
+
+function rethrow(error: unknown): never {
+  throw error;
 }
 
 function isThenable(value: unknown): value is object {

@@ -5,6 +5,7 @@ import { formatLimit, type Limits } from './limits.ts';
 import type { Inspection } from './inspection.ts';
 import type { Description, Done, FromWorker, Job, Progress, ToWorker } from './protocol.ts';
 import { EXIT, Refusal } from './refusal.ts';
+import { sessionName } from './session.ts';
 
 /** What the engine hears of a migration at work. */
 export interface Listener {
@@ -14,6 +15,10 @@ export interface Listener {
 
 /** How long a migration may go on after it was told to stop, to end its batch and clean up. */
 const GRACE_MS = 5_000;
+/** What a process said before its end is read by then, unless others hold its pipes. */
+const DRAIN_MS = 1_000;
+/** Nobody reads more of one line, and what failed is kept with its last words. */
+const LONGEST_LINE = 10_000;
 
 /** tsx understands what people write: decorators, parameter properties, paths of a tsconfig, require(). */
 const LOADER = ['--import', import.meta.resolve('tsx')];
@@ -108,8 +113,7 @@ async function runScript(
 ): Promise<Done> {
   if (job.task === 'down' && !inspection.takesDirection) throw new Error('it is a script without a "down"');
   const args = [...LOADER, '--import', GUARD, job.file, ...(inspection.takesDirection ? [job.task] : [])];
-  const env = job.dryRun ? readOnlyEnvironment(job.url) : { DATABASE_URL: job.url };
-  const child = start(args, limits, env);
+  const child = start(args, limits, environmentFor(job));
   const end = await watch(child, limits, signal, listener);
   signal.throwIfAborted();
   const writes = /read-only transaction/i.test(end.said);
@@ -122,7 +126,15 @@ async function runScript(
   return { status: 'success' };
 }
 
-/** The server itself refuses to write, whatever the script does to its own client. */
+/** By its name the server's side of a client of its own is found, and ended, when it is left behind. */
+function environmentFor(job: Pick<Job, 'id' | 'url' | 'dryRun' | 'task'>): Record<string, string> {
+  const PGAPPNAME = sessionName(job.id);
+  // What is only looked at may not write either: its top level runs.
+  if (job.dryRun || job.task === 'describe') return { ...readOnlyEnvironment(job.url), PGAPPNAME };
+  return { DATABASE_URL: job.url, PGAPPNAME };
+}
+
+/** The server itself refuses to write, whatever is done to a client of its own, unless it asks for it outright. */
 function readOnlyEnvironment(url: string): Record<string, string> {
   const readOnly = new URL(url);
   const option = '-c default_transaction_read_only=on';
@@ -143,7 +155,9 @@ function describeEnd({ code, signal, said, timedOut }: End, limits: Limits): str
   if (timedOut) return `it did not end within ${formatLimit(limits.timeoutMs)}`;
   const why = said === '' ? '' : `: ${said}`;
   if (/heap out of memory|heap limit/i.test(said))
-    return `it needs more than ${limits.memoryMb} MB of memory`;
+    return limits.memoryMb === undefined
+      ? 'it needs more memory than Node.js gives it: --memory gives more'
+      : `it needs more than ${limits.memoryMb} MB of memory`;
   if (signal !== null) return `it was ended by ${signal}${why}`;
   if (code === 0) return `it ended the process before it was done; take process.exit() out of it${why}`;
   return `it ended with exit ${code}${why}`;
@@ -156,7 +170,7 @@ async function runWorker(
   onMessage: (message: FromWorker) => void,
   listener?: Listener,
 ): Promise<End> {
-  const child = start([...LOADER, WORKER], limits, { DATABASE_URL: jobs[0]?.url ?? '' });
+  const child = start([...LOADER, WORKER], limits, jobs[0] === undefined ? {} : environmentFor(jobs[0]));
   child.on('message', (message: FromWorker) => {
     if (message.type === 'ready') send(child, { type: 'jobs', jobs });
     else onMessage(message);
@@ -186,7 +200,8 @@ async function watch(
   listener: Listener | undefined,
 ): Promise<End> {
   const said: string[] = [];
-  const hear = (line: string): void => {
+  const hear = (whole: string): void => {
+    const line = whole.length > LONGEST_LINE ? `${whole.slice(0, LONGEST_LINE)} ...` : whole;
     said.push(line);
     if (said.length > 100) said.shift();
     listener?.log(line);
@@ -196,6 +211,7 @@ async function watch(
 
   let timedOut = false;
   let grace: NodeJS.Timeout | undefined;
+  let left: NodeJS.Timeout | undefined;
   const stop = (reason: string): void => {
     send(child, { type: 'abort', reason });
     grace = setTimeout(() => child.kill('SIGKILL'), GRACE_MS);
@@ -215,11 +231,19 @@ async function watch(
       child.once('error', (error) =>
         reject(new Refusal(EXIT.failed, `cannot start a process for the migration: ${error.message}`)),
       );
+      // A process that it started, and that lives on, may hold its pipes open: nobody waits for that.
+      child.once('exit', () => {
+        left = setTimeout(() => {
+          child.stdout?.destroy();
+          child.stderr?.destroy();
+        }, DRAIN_MS);
+      });
       child.once('close', (code, by) => resolve({ code, signal: by, said: lastWords(said), timedOut }));
     });
   } finally {
     clearTimeout(timer);
     clearTimeout(grace);
+    clearTimeout(left);
     signal.removeEventListener('abort', onAbort);
   }
 }

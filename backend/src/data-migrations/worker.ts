@@ -14,7 +14,7 @@ import type { Done, FromWorker, Job, ToWorker } from './protocol.ts';
 import { describeError } from './refusal.ts';
 import { Session, sessionName } from './session.ts';
 import { runSql } from './sql-file.ts';
-import { watchClient } from './watched-client.ts';
+import { refuseUnfinished, watchClient } from './watched-client.ts';
 
 /*
  * One migration in a process of its own: a leak, a crash or process.exit() in it cannot hurt the engine. It takes one
@@ -106,9 +106,10 @@ async function runMigration(job: Job, exported: unknown, pool: Pool, dry?: Sessi
     if (job.task === 'up' && !(await migration.shouldRun())) return { status: 'not-needed' };
     const outcome = await (job.task === 'down' ? migration.down() : migration.up());
     abort.signal.throwIfAborted();
-    refuseUnfinished(watch.unfinished());
+    refuseUnfinished([...watch.unfinished(), ...batch.unfinished()]);
     const rows = readOutcome(outcome) ?? batch.rowsDone();
     if (job.task === 'up') await verify(migration);
+    refuseUnfinished(watch.unfinished());
     return { status: 'success', ...(rows === undefined ? {} : { rows }), result: toPlain(outcome) };
   } finally {
     await batch.end();
@@ -121,30 +122,32 @@ function readOutcome(outcome: unknown): number | undefined {
   if (typeof outcome !== 'object' || outcome === null) return undefined;
   const { success, error, recordsProcessed }: Record<string, unknown> = { ...outcome };
   if (success === false) throw new Error(describeError(error ?? 'it returned success: false'));
-  return typeof recordsProcessed === 'number' ? recordsProcessed : undefined;
-}
-
-function refuseUnfinished(names: readonly string[]): void {
-  if (names.length === 0) return;
-  throw new Error(
-    `it ended without waiting for ${names.slice(0, 3).join(', ')}${names.length > 3 ? ` and ${names.length - 3} more` : ''}: put "await" before each query`,
-  );
+  return Number.isSafeInteger(recordsProcessed) ? (recordsProcessed as number) : undefined;
 }
 
 async function verify(migration: Runnable): Promise<void> {
   const report: boolean | VerificationReport | undefined = await migration.verify();
   if (report === undefined || report === true) return;
-  if (report !== false && (report.ok || report['success'] === true || report['valid'] === true)) {
-    tell({ type: 'log', message: `verified: ${JSON.stringify(report)}` });
+  if (
+    typeof report === 'object' &&
+    report !== null &&
+    (report.ok || report['success'] === true || report['valid'] === true)
+  ) {
+    tell({ type: 'log', message: `verified: ${textOf(report)}` });
     return;
   }
-  throw new Error(`its verify() found it wrong${report === false ? '' : `: ${JSON.stringify(report)}`}`);
+  throw new Error(`its verify() found it wrong${report === false ? '' : `: ${textOf(report)}`}`);
+}
+
+/** JSON of whatever a migration returned: counts of the database are bigints, which JSON has not. */
+function textOf(value: unknown): string | undefined {
+  return JSON.stringify(value, (_, one: unknown) => (typeof one === 'bigint' ? String(one) : one));
 }
 
 /** What can be kept as JSON of whatever a migration returned. */
 function toPlain(value: unknown): unknown {
   try {
-    const text = JSON.stringify(value, (_, one: unknown) => (typeof one === 'bigint' ? String(one) : one));
+    const text = textOf(value);
     return text === undefined || text.length > 100_000 ? undefined : JSON.parse(text);
   } catch {
     return undefined;

@@ -1,7 +1,7 @@
-import type { PrismaClient } from '../../generated/client.ts';
 import { openPrisma } from '../prisma-client.ts';
 import type { Job } from '../protocol.ts';
 import { Session } from '../session.ts';
+import { watchClient, type Watch } from '../watched-client.ts';
 import { inDatabase, inMemory } from './cursor.ts';
 import type { BatchOptions, BatchResult } from './options.ts';
 import { BatchRun } from './run.ts';
@@ -22,6 +22,8 @@ export interface Batches {
   run(options: BatchOptions): Promise<BatchResult>;
   /** Rows of all batches of this migration; undefined where it had none. */
   rowsDone(): number | undefined;
+  /** Names of batches that are still at work: nobody waited for them. */
+  unfinished(): string[];
   end(): Promise<void>;
 }
 
@@ -29,11 +31,12 @@ export interface Batches {
 export function createBatch(parts: BatchParts): Batches {
   const names = new Set<string>();
   let rows: number | undefined;
-  let own: { session: Session; prisma: PrismaClient } | undefined;
-  const open = async (): Promise<{ session: Session; prisma: PrismaClient }> => {
+  let atWork: string | undefined;
+  let own: { session: Session; watch: Watch } | undefined;
+  const open = async (): Promise<{ session: Session; watch: Watch }> => {
     if (own !== undefined) return own;
     const session = parts.dry ?? (await Session.open(parts.job.url, parts.job.id));
-    own = { session, prisma: await openPrisma(parts.directory, session.asPool()) };
+    own = { session, watch: watchClient(await openPrisma(parts.directory, session.asPool())) };
     return own;
   };
   return {
@@ -41,28 +44,44 @@ export function createBatch(parts: BatchParts): Batches {
       const name = nameOf(options, parts.job);
       if (names.has(name))
         throw new Error(`batch: two batches are called "${name}"; give each a "name" of its own`);
+      // They share one session, and with it one transaction: what one commits would be a part of the other.
+      if (atWork !== undefined)
+        throw new Error(
+          `batch: "${name}" begins while "${atWork}" is at work; put "await" before each batch, one after another`,
+        );
       names.add(name);
-      const { session, prisma } = await open();
-      const source =
-        options.table === undefined
-          ? await openModel(session, prisma, options)
-          : await openTable(session, options);
-      const positions = parts.dry ? inMemory() : inDatabase(session.client, parts.job.id, name);
-      const { signal, log, progress } = parts;
-      const result = await new BatchRun({
-        options,
-        session,
-        prisma,
-        source,
-        positions,
-        signal,
-        log,
-        progress,
-      }).finish();
-      rows = (rows ?? 0) + result.done;
-      return result;
+      atWork = name;
+      try {
+        const { session, watch } = await open();
+        const { prisma } = watch;
+        const source =
+          options.table === undefined
+            ? await openModel(session, prisma, options)
+            : await openTable(session, options);
+        const positions = parts.dry ? inMemory() : inDatabase(session.client, parts.job.id, name);
+        const { signal, log, progress } = parts;
+        const result = await new BatchRun({
+          options,
+          session,
+          watch,
+          source,
+          positions,
+          signal,
+          log,
+          progress,
+        }).finish();
+        rows = (rows ?? 0) + result.done;
+        return result;
+      } finally {
+        atWork = undefined;
+        // A dry run has one transaction for everything: what limits a batch must not limit what comes after it.
+        await parts.dry?.client
+          .query('SET LOCAL lock_timeout TO DEFAULT; SET LOCAL statement_timeout TO DEFAULT')
+          .catch(() => {});
+      }
     },
     rowsDone: () => rows,
+    unfinished: () => (atWork === undefined ? [] : [`batch ${atWork}`]),
     async end() {
       if (!parts.dry) await own?.session.end();
     },
@@ -71,7 +90,7 @@ export function createBatch(parts: BatchParts): Batches {
 
 /** @throws Error for options that contradict each other. */
 function nameOf(options: BatchOptions, job: Job): string {
-  const { table, model, set, rows, up, where } = options;
+  const { table, model, set, rows, up, where, size = 1, targetMs = 1, maxFailures = 0 } = options;
   if ((table === undefined) === (model === undefined))
     throw new Error('batch: give it either a "table" or a "model"');
   if ([set, rows, up].filter((one) => one !== undefined).length !== 1)
@@ -82,6 +101,14 @@ function nameOf(options: BatchOptions, job: Job): string {
     throw new Error('batch: with a "model", "where" is a Prisma filter; SQL goes with a "table"');
   if (typeof where === 'object' && table !== undefined)
     throw new Error('batch: with a "table", "where" is SQL; a Prisma filter goes with a "model"');
+  if (!Number.isSafeInteger(size) || size < 1)
+    throw new Error(`batch: "size" is ${String(size)}; it is a whole number of rows, 1 or more`);
+  if (!(targetMs > 0)) throw new Error(`batch: "targetMs" is ${String(targetMs)}; it is more than 0`);
+  if (!(maxFailures >= 0)) throw new Error(`batch: "maxFailures" is ${String(maxFailures)}; it is 0 or more`);
+  if (set !== undefined && maxFailures > 0)
+    throw new Error(
+      'batch: "maxFailures" goes with "up" or "rows"; of a "set" all rows of a batch fail together',
+    );
   const name = options.name ?? table ?? model ?? '';
   return job.task === 'down' ? `down ${name}` : name;
 }

@@ -1,4 +1,5 @@
 import type { Client } from 'pg';
+import { storable } from '../store.ts';
 import type { Cursor } from './source.ts';
 
 /** How far a batch came. */
@@ -53,7 +54,7 @@ export function inDatabase(client: Client, migration: string, batch: string): Po
         await client.query(
           `INSERT INTO holdfast.data_migration_failures VALUES ($1, $2, $3, $4)
            ON CONFLICT (migration, batch, key) DO UPDATE SET reason = excluded.reason`,
-          [migration, batch, JSON.stringify(key), reason.slice(0, 1000)],
+          [migration, batch, JSON.stringify(key), storable(reason.slice(0, 1000))],
         );
     },
   };

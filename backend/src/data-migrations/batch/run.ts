@@ -1,6 +1,6 @@
-import type { PrismaClient } from '../../generated/client.ts';
 import { describeError } from '../refusal.ts';
 import type { Session } from '../session.ts';
+import { refuseUnfinished, type Watch } from '../watched-client.ts';
 import type { Failure, Position, Positions } from './cursor.ts';
 import { Health } from './health.ts';
 import type { BatchOptions, BatchResult, BatchRow, RowChanges } from './options.ts';
@@ -19,7 +19,7 @@ export interface RunParts {
   readonly options: BatchOptions;
   readonly session: Session;
   /** On the same session. */
-  readonly prisma: PrismaClient;
+  readonly watch: Watch;
   readonly source: Source;
   readonly positions: Positions;
   readonly signal: AbortSignal;
@@ -82,11 +82,11 @@ export class BatchRun {
     const failures: Failure[] = [];
     await this.#work(chunk, failures);
     const next: Position = {
-      cursor: chunk.keys.at(-1) ?? position.cursor,
+      cursor: chunk.last ?? position.cursor,
       done: position.done + chunk.rows.length - failures.length,
       failed: position.failed + failures.length,
       // Not when there were fewer than asked for: some may have come in the meantime.
-      finished: chunk.rows.length === 0,
+      finished: chunk.last === undefined,
     };
     this.#refuseTooMany(next.failed, failures);
     await this.#parts.positions.save(next, failures);
@@ -144,15 +144,21 @@ export class BatchRun {
           ),
         });
     };
+    const { watch } = this.#parts;
+    watch.forget();
     const { rows, up } = this.#parts.options;
     if (rows !== undefined) {
-      const all = (await rows(chunk.rows, this.#parts.prisma)) ?? [];
-      if (all.length > chunk.rows.length)
-        throw new Error(`batch: "rows" returned ${all.length} changes for ${chunk.rows.length} rows`);
+      const all = (await rows(chunk.rows, watch.prisma)) ?? [];
+      // Fewer would belong to other rows than they were made for.
+      if (all.length !== 0 && all.length !== chunk.rows.length)
+        throw new Error(
+          `batch: "rows" returned ${all.length} changes for ${chunk.rows.length} rows; give one for each, undefined for none`,
+        );
       all.forEach(add);
     } else if (up !== undefined) {
       for (const [index, row] of chunk.rows.entries()) add(await this.#one(up, row, chunk, index), index);
     }
+    refuseUnfinished(watch.unfinished());
     await writeChanges(this.#parts.session.client, this.#parts.source.target, changes);
   }
 
@@ -163,8 +169,9 @@ export class BatchRun {
     index: number,
   ): Promise<RowChanges | void> {
     try {
-      const result = up(row, this.#parts.prisma);
-      return result instanceof Promise ? await result : result;
+      const result = up(row, this.#parts.watch.prisma);
+      // Prisma's own promises are no Promise. Waiting for what is none costs a turn of the loop for each row.
+      return isThenable(result) ? await result : result;
     } catch (error) {
       if (isPassing(error)) throw error;
       const key = this.#parts.source.target.key
@@ -182,4 +189,8 @@ export class BatchRun {
       `batch: ${failed} rows failed, and ${most} may; the first of the last ones: ${first?.key.join(', ')}: ${first?.reason}`,
     );
   }
+}
+
+function isThenable(value: unknown): value is PromiseLike<RowChanges | void> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
 }

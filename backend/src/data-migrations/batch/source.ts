@@ -1,8 +1,10 @@
+import { types } from 'pg';
 import type { PrismaClient } from '../../generated/client.ts';
 import type { Session } from '../session.ts';
 import { quote } from '../identifiers.ts';
 import type { BatchOptions, BatchRow } from './options.ts';
 import { findTarget, parameters, tuple, type Target } from './target.ts';
+import { findEnd } from './update-range.ts';
 
 /** A key as it is kept: text that PostgreSQL reads back as what it was. */
 export type Cursor = readonly string[];
@@ -13,12 +15,17 @@ export interface Chunk {
   readonly keys: readonly Cursor[];
 }
 
+/** `last`: how far it reaches, whatever became of its rows meanwhile; undefined when there was no row any more. */
+export interface NextChunk extends Chunk {
+  readonly last: Cursor | undefined;
+}
+
 /** Where a batch gets its rows from. */
 export interface Source {
   readonly target: Target;
   /** What a change of a row's field or column is called in the table. */
   columnOf(name: string): string;
-  read(after: Cursor | undefined, size: number): Promise<Chunk>;
+  read(after: Cursor | undefined, size: number): Promise<NextChunk>;
   /** How many rows there are after the cursor, or about as many. */
   estimate(after: Cursor | undefined): Promise<number | undefined>;
 }
@@ -43,16 +50,34 @@ export async function openTable(session: Session, options: BatchOptions): Promis
     target,
     columnOf: (name) => name,
     async read(after, size) {
-      const { rows } = await client.query<BatchRow>(
-        `SELECT ${[...columns, ...keyTexts].join(', ')} ${from(after)} ORDER BY ${order} LIMIT ${size} FOR NO KEY UPDATE OF t`,
-        [...(after ?? [])],
-      );
-      return { rows, keys: rows.map((row) => takeKey(row, target.key.length)) };
+      // The end first: a row whose key another session changes while we wait for it would carry the cursor away.
+      const where = typeof options.where === 'string' ? options.where : undefined;
+      const last = await findEnd(client, target, { where, after, size });
+      if (last === undefined) return { rows: [], keys: [], last };
+      const { rows } = await client.query<BatchRow>({
+        text: `SELECT ${[...columns, ...keyTexts].join(', ')} ${from(after)}
+          AND ${key} <= ${parameters(target, 1 + (after?.length ?? 0))} ORDER BY ${order} FOR NO KEY UPDATE OF t`,
+        values: [...(after ?? []), ...last],
+        types: UTC,
+      });
+      return { rows, keys: rows.map((row) => takeKey(row, target.key.length)), last };
     },
     estimate: async (after) =>
       await countQuickly(session, `SELECT count(*)::float8 AS n ${from(after)}`, after, target, filter),
   };
 }
+
+/** Dates without a zone, as Prisma has them: by the zone of this machine they would not be written back as they were. */
+const UTC = {
+  getTypeParser(oid: number, format?: 'text' | 'binary'): (text: string) => unknown {
+    if (oid !== types.builtins.DATE && oid !== types.builtins.TIMESTAMP)
+      return types.getTypeParser(oid, format) as (text: string) => unknown;
+    return (text) => {
+      const date = new Date(text.includes(' ') ? `${text.replace(' ', 'T')}Z` : `${text}T00:00:00Z`);
+      return Number.isNaN(date.getTime()) ? text : date;
+    };
+  },
+};
 
 /** The key as text, which is then no part of the row any more. */
 function takeKey(row: BatchRow, length: number): Cursor {
@@ -123,7 +148,7 @@ export async function openModel(
   const wanted = options.key === undefined ? undefined : [options.key].flat().map(columnOf);
   const target = await findTarget(session.client, model.dbName ?? name, wanted);
   const key = target.key.map((column) => fieldOf.get(column) ?? column);
-  const types = new Map(model.fields.map((field) => [field.name, field.type]));
+  const typeOf = new Map(model.fields.map((field) => [field.name, field.type]));
   const delegate = (prisma as unknown as Record<string, Delegate>)[
     name.charAt(0).toLowerCase() + name.slice(1)
   ];
@@ -135,7 +160,7 @@ export async function openModel(
         ? {}
         : beyond(
             key,
-            after.map((text, index) => fromText(text, types.get(key[index] ?? ''))),
+            after.map((text, index) => fromText(text, typeOf.get(key[index] ?? ''))),
           ),
     ],
   });
@@ -151,7 +176,8 @@ export async function openModel(
         take: size,
         ...(select === undefined ? {} : { select }),
       });
-      return { rows, keys: rows.map((row) => key.map((field) => toText(row[field]))) };
+      const keys = rows.map((row) => key.map((field) => toText(row[field])));
+      return { rows, keys, last: keys.at(-1) };
     },
     estimate: async (after) => await delegate.count({ where: filter(after) }),
   };

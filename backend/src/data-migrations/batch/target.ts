@@ -29,7 +29,7 @@ export async function findTarget(
 ): Promise<Target> {
   const table = quote.table(name);
   const { rows: columns } = await client.query<Column>(
-    `SELECT attname AS name, format_type(atttypid, atttypmod) AS type, attnotnull AS "notNull" FROM pg_attribute
+    `SELECT attname AS name, format_type(atttypid, -1) AS type, attnotnull AS "notNull" FROM pg_attribute
      WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped`,
     [table],
   );

@@ -44,11 +44,16 @@ async function writeGroup(
   const matches = target.key.map(
     (column, index) => `t.${quote.name(column)} = v.k${index}::${typeOf(column)}`,
   );
-  await client.query(
+  const { rowCount } = await client.query(
     `UPDATE ${target.table} AS t SET ${sets.join(', ')}
      FROM unnest(${arrays.join(', ')}) AS v(${names.join(', ')}) WHERE ${matches.join(' AND ')}`,
     [...keys, ...values],
   );
+  const missing = changes.length - (rowCount ?? 0);
+  if (missing !== 0)
+    throw new Error(
+      `batch: ${missing} of ${changes.length} rows of ${quote.plain(target.table)} were not found again by their key (${target.key.join(', ')})`,
+    );
 }
 
 /** A value as PostgreSQL reads it as text. */
