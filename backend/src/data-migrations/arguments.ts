@@ -116,7 +116,10 @@ export function parseArguments(argv: readonly string[], variables: NodeJS.Proces
     isKeyVisible: values['developer-key'] !== undefined,
     healthTimeoutMs: parseDuration(values.wait ?? '60s', '--wait'),
     limits: {
-      timeoutMs: timeout ? parseDuration(timeout, '--timeout') : undefined,
+      timeoutMs:
+        timeout === undefined || (values.timeout === undefined && timeout === '')
+          ? undefined
+          : parseDuration(timeout, '--timeout'),
       memoryMb: memory ? parseMegabytes(memory, '--memory') : undefined,
     },
   };

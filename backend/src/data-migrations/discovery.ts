@@ -35,7 +35,8 @@ const KNOWN = /^(?:template|index|client)\.[cm]?[jt]s$/;
  * @throws Refusal when the folder cannot be read.
  */
 export async function discoverMigrations(directory: string): Promise<Discovery> {
-  const names = (await listNames(directory)).filter((name) => !NEVER.test(name));
+  const entries = await listEntries(directory);
+  const names = entries.flatMap(({ name, isFolder }) => (isFolder || NEVER.test(name) ? [] : [name]));
   const files = names.flatMap((name) => parseName(directory, name)).toSorted(byNumber);
   const misspelled = names.filter((name) => /^\d.*\.(?:[cm]?[jt]sx?|sql)$/i.test(name) && !NAME.test(name));
   return {
@@ -44,7 +45,13 @@ export async function discoverMigrations(directory: string): Promise<Discovery> 
       ...misspelled.map((name) => `${name}: the name must look like 001_what_it_does.ts`),
       ...findDuplicates(files),
     ],
-    warnings: [...findSharedNumbers(files), ...findGaps(files)],
+    warnings: [
+      ...findSharedNumbers(files),
+      ...findGaps(files),
+      ...entries
+        .filter(({ name, isFolder }) => isFolder && /^\d{3,}[_-]/.test(name))
+        .map(({ name }) => `${name} is a folder, and a data migration is one file: it is left out`),
+    ],
     unnumbered: names
       .filter((name) => CODE.test(name) && !/^\d/.test(name) && !KNOWN.test(name))
       .map((name) => path.join(directory, name)),
@@ -57,13 +64,13 @@ function parseName(directory: string, name: string): MigrationFile[] {
   return [{ id, path: path.join(directory, name), kind: extension === 'sql' ? 'sql' : 'code' }];
 }
 
-async function listNames(directory: string): Promise<string[]> {
+async function listEntries(directory: string): Promise<{ name: string; isFolder: boolean }[]> {
   try {
     const entries = await readdir(directory, { withFileTypes: true });
     // Hidden ones are an editor's or the system's: `.#001_x.ts` of Emacs points nowhere.
     return entries
-      .filter((entry) => !entry.isDirectory() && !entry.name.startsWith('.'))
-      .map((entry) => entry.name);
+      .filter(({ name }) => !name.startsWith('.'))
+      .map((entry) => ({ name: entry.name, isFolder: entry.isDirectory() }));
   } catch (error) {
     const reason = describeError(error);
     throw new Refusal(EXIT.refused, `cannot look for data migrations: ${reason}. Check --directory`, {

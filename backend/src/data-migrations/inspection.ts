@@ -5,6 +5,8 @@ import { transform, type Loader } from 'esbuild';
 import { checksumOf } from './checksum.ts';
 import { describeError } from './refusal.ts';
 import { findSqlProblem } from './sql-file.ts';
+import { findScriptProblems } from './swallowed-errors.ts';
+import { chainOf, mentions } from './syntax.ts';
 
 /** How a file is to be run. Found out by reading it: a script must not be imported only to look at it. */
 export type Format =
@@ -71,7 +73,7 @@ export async function inspectFile(file: string): Promise<Inspection> {
     format: 'script',
     checksum,
     takesDirection,
-    problems: findScriptProblems(name, text, [...calls, ...guarded]),
+    problems: findScriptProblems(name, text, [...calls, ...guarded], program),
   };
 }
 
@@ -118,18 +120,6 @@ function hasLooseWork(program: Program): boolean {
 /** What esbuild makes of a TypeScript namespace: `((Names2) => { ... })(Names || (Names = {}))`. */
 function isNamespace({ callee, arguments: [first] }: CallExpression): boolean {
   return callee.type === 'ArrowFunctionExpression' && first?.type === 'LogicalExpression';
-}
-
-/** The links of a chain, outermost first: `main().catch(a).finally(b)` is finally, catch, main. */
-function chainOf(call: CallExpression): CallExpression[] {
-  const { callee } = call;
-  if (callee.type !== 'MemberExpression' || callee.object.type !== 'CallExpression') return [call];
-  return [call, ...chainOf(callee.object)];
-}
-
-function methodOf({ callee }: CallExpression): string | undefined {
-  if (callee.type !== 'MemberExpression' || callee.property.type !== 'Identifier') return undefined;
-  return callee.property.name;
 }
 
 /** True for a call of a function that the file itself declares, or writes down in place. */
@@ -195,47 +185,4 @@ function assignsExports(expression: AnyNode): boolean {
   let { object }: { object: AnyNode } = expression.left;
   if (object.type === 'MemberExpression') object = object.object;
   return object.type === 'Identifier' && (object.name === 'exports' || object.name === 'module');
-}
-
-/** A failure that is printed and forgotten ends with exit 0, and would be taken for a success. */
-function findScriptProblems(name: string, text: string, calls: readonly CallExpression[]): string[] {
-  const swallowing = calls.flatMap(chainOf).find((call) => {
-    const method = methodOf(call);
-    if (method === 'catch') return swallowsError(call.arguments[0]);
-    return method === 'then' && call.arguments.length > 1 && swallowsError(call.arguments[1]);
-  });
-  if (swallowing === undefined) return [];
-  const at = text.slice(0, text.search(/\.\s*(?:catch|then)\s*\(/)).split('\n').length;
-  return [
-    `${name}:${at}: a failure would end with exit 0: its handler only prints it. Write .catch((error) => { console.error(error); process.exit(1); })`,
-  ];
-}
-
-function swallowsError(handler: AnyNode | undefined): boolean {
-  if (handler === undefined) return true;
-  if (handler.type === 'MemberExpression') return isConsole(handler.object);
-  if (handler.type !== 'ArrowFunctionExpression' && handler.type !== 'FunctionExpression') return false;
-  // Whatever ends the process, marks it as failed, or calls on: only what surely does none of it is refused.
-  return !mentions(handler.body, (node) => {
-    if (node.type === 'ThrowStatement') return true;
-    if (node.type === 'Identifier') return node.name === 'process' || node.name === 'Deno';
-    if (node.type !== 'CallExpression') return false;
-    const { callee } = node;
-    return !(callee.type === 'MemberExpression' && (isConsole(callee.object) || isDisconnect(callee)));
-  });
-}
-
-function isConsole(node: AnyNode): boolean {
-  return node.type === 'Identifier' && /^(?:console|logger|log)$/.test(node.name);
-}
-
-function isDisconnect({ property }: { property: AnyNode }): boolean {
-  return property.type === 'Identifier' && property.name === '$disconnect';
-}
-
-/** Looks through a syntax tree, whatever its nodes are. */
-function mentions(node: unknown, isIt: (node: AnyNode) => boolean): boolean {
-  if (Array.isArray(node)) return node.some((one) => mentions(one, isIt));
-  if (typeof node !== 'object' || node === null || !('type' in node)) return false;
-  return isIt(node as AnyNode) || Object.values(node).some((child) => mentions(child, isIt));
 }

@@ -99,7 +99,12 @@ function compare({ migrations }: Registry, rows: readonly Row[]): Reconciled {
   for (const row of rows) {
     const entry = byId.get(row.id);
     const own = entryOf(row);
-    if (own === undefined) {
+    if (own === undefined && entry !== undefined && row.exportedAt !== null && row.state === 'PENDING') {
+      states.set(row.id, STATE_OF[entry.status]);
+      toStore.push({ id: row.id, state: STATE_OF[entry.status], entry });
+      entries.push(entry);
+      warnings.push(`${row.id} was put back into registry.json by hand: it counts as ${entry.status}`);
+    } else if (own === undefined) {
       // Pending or interrupted: a line of the file would be of an earlier time.
       states.set(row.id, row.state);
     } else if (entry === undefined && row.exportedAt !== null) {

@@ -34,7 +34,8 @@ export function parseRegistry(text: string, where: string): Registry {
     );
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    // Some editors begin a file with a mark of its encoding.
+    value = JSON.parse(text.replace(/^\uFEFF/, ''));
   } catch (error) {
     throw problem(text.trim() === '' ? 'it is empty' : `it is not JSON: ${describeError(error)}`);
   }
@@ -60,7 +61,7 @@ function parseEntry(item: unknown): Entry | string {
   if (typeof appliedAt !== 'string' || Number.isNaN(Date.parse(appliedAt))) {
     return `("${id}") has no date in "appliedAt"`;
   }
-  if (typeof executionTimeMs !== 'number' || executionTimeMs < 0) {
+  if (typeof executionTimeMs !== 'number' || !(executionTimeMs >= 0 && executionTimeMs < 2 ** 53)) {
     return `("${id}") has no duration in "executionTimeMs"`;
   }
   const known = STATUSES.find((candidate) => candidate === status);

@@ -7,6 +7,7 @@ import { describeError, EXIT, Refusal } from './refusal.ts';
 import type { Report } from './reporter.ts';
 import { transition, type State } from './states.ts';
 import {
+  beginTakingBack,
   extendLease,
   forgetBatches,
   inTransaction,
@@ -91,9 +92,12 @@ export async function takeBack({ file, inspection, state }: Checked, parts: RunP
   const { id } = file;
   const pending = transition(id, state, 'take-back');
   parts.report({ type: 'migration-started', id, resumes: false });
+  await beginTakingBack(parts.lock.client, id);
+  await parts.exportRegistry();
   const startedAt = performance.now();
   const outcome = await attempt('down', { file, inspection }, parts);
-  if (parts.signal.aborted) throw describeInterruption(id, parts.signal.reason);
+  if (parts.signal.aborted)
+    throw describeInterruption(id, parts.signal.reason, `--down ${id} goes on with it`);
   const executionTimeMs = Math.round(performance.now() - startedAt);
   if ('failure' in outcome) {
     const reason = `its down() failed: ${describeError(outcome.failure)}`;
@@ -163,10 +167,10 @@ function describeFailure(id: string, error: unknown): Refusal {
   });
 }
 
-function describeInterruption(id: string, reason: unknown): Refusal {
+function describeInterruption(id: string, reason: unknown, next = 'The next run goes on with it'): Refusal {
   return new Refusal(
     reason instanceof Refusal ? reason.exitCode : EXIT.failed,
-    `cannot finish data migration ${id}: ${describeError(reason)}. The next run goes on with it: batches where they were, anything else from its start`,
+    `cannot finish data migration ${id}: ${describeError(reason)}. ${next}: batches where they were, anything else from its start`,
     { cause: reason },
   );
 }

@@ -175,7 +175,23 @@ export async function markExported(client: Client, ids: readonly string[]): Prom
   );
 }
 
-/** True when batches of its down() began and were not forgotten: some rows are taken back, others are not. */
+/**
+ * Before a down(): killed in it, the migration is neither done nor to be done, which is for the operator to say.
+ * `forgetBatches` takes the mark away. May be run twice.
+ */
+export async function beginTakingBack(client: Client, id: string): Promise<void> {
+  await inTransaction(client, async () => {
+    await client.query(
+      `INSERT INTO holdfast.data_migration_batches (migration, batch) VALUES ($1, 'down ') ON CONFLICT DO NOTHING`,
+      [id],
+    );
+    await saveState(client, id, {
+      ...{ state: 'FAILED', finishedAt: new Date(), reason: 'its down() was interrupted' },
+    });
+  });
+}
+
+/** True when a down() of it began and did not come to its end: some of it may be taken back, and some not. */
 export async function isHalfTakenBack(client: Client, id: string): Promise<boolean> {
   const { rowCount } = await client.query(
     `SELECT FROM holdfast.data_migration_batches WHERE migration = $1 AND starts_with(batch, 'down ')`,

@@ -5,7 +5,7 @@ import type { Failure, Position, Positions } from './cursor.ts';
 import { Health } from './health.ts';
 import type { BatchOptions, BatchResult, BatchRow, RowChanges } from './options.ts';
 import { isPassing, LARGEST_IN_MEMORY, LARGEST_ON_SERVER, nextSize, RETRIES } from './pace.ts';
-import type { Chunk, Source } from './source.ts';
+import type { Chunk, Cursor, Source } from './source.ts';
 import { updateRange } from './update-range.ts';
 import { writeChanges, type Change } from './write-changes.ts';
 
@@ -135,14 +135,8 @@ export class BatchRun {
   async #apply(chunk: Chunk): Promise<void> {
     const changes: Change[] = [];
     const add = (values: RowChanges | undefined | void, index: number): void => {
-      const key = chunk.keys[index];
-      if (values && key)
-        changes.push({
-          key,
-          values: Object.fromEntries(
-            Object.entries(values).map(([name, value]) => [this.#parts.source.columnOf(name), value]),
-          ),
-        });
+      const [key, row] = [chunk.keys[index], chunk.rows[index]];
+      if (values && key && row) changes.push({ key, values: this.#toColumns(values, row, key) });
     };
     const { watch } = this.#parts;
     watch.forget();
@@ -160,6 +154,23 @@ export class BatchRun {
     }
     refuseUnfinished(watch.unfinished());
     await writeChanges(this.#parts.session.client, this.#parts.source.target, changes);
+  }
+
+  /** The new values by column. As Prisma has it, undefined leaves a column as it is. */
+  #toColumns(values: RowChanges, row: BatchRow, key: Cursor): RowChanges {
+    const { source } = this.#parts;
+    const columns: Record<string, unknown> = {};
+    for (const [name, value] of Object.entries(values)) {
+      const column = source.columnOf(name);
+      if (value === undefined) continue;
+      if (!source.target.key.includes(column)) columns[column] = value;
+      // A row that moves to where the batch has yet to come would be done again.
+      else if (!isSame(value, row[name]))
+        throw new Error(
+          `batch: the row ${key.join(', ')} gets another ${name}, by which the batch goes: take it out, or go by another "key"`,
+        );
+    }
+    return columns;
   }
 
   async #one(
@@ -189,6 +200,11 @@ export class BatchRun {
       `batch: ${failed} rows failed, and ${most} may; the first of the last ones: ${first?.key.join(', ')}: ${first?.reason}`,
     );
   }
+}
+
+function isSame(one: unknown, other: unknown): boolean {
+  if (one instanceof Date && other instanceof Date) return one.getTime() === other.getTime();
+  return one === other || String(one) === String(other);
 }
 
 function isThenable(value: unknown): value is PromiseLike<RowChanges | void> {

@@ -67,11 +67,12 @@ export async function openTable(session: Session, options: BatchOptions): Promis
   };
 }
 
+const ZONELESS: ReadonlySet<number> = new Set([types.builtins.DATE, types.builtins.TIMESTAMP]);
+
 /** Dates without a zone, as Prisma has them: by the zone of this machine they would not be written back as they were. */
 const UTC = {
   getTypeParser(oid: number, format?: 'text' | 'binary'): (text: string) => unknown {
-    if (oid !== types.builtins.DATE && oid !== types.builtins.TIMESTAMP)
-      return types.getTypeParser(oid, format) as (text: string) => unknown;
+    if (!ZONELESS.has(oid)) return types.getTypeParser(oid, format) as (text: string) => unknown;
     return (text) => {
       const date = new Date(text.includes(' ') ? `${text.replace(' ', 'T')}Z` : `${text}T00:00:00Z`);
       return Number.isNaN(date.getTime()) ? text : date;
@@ -153,16 +154,10 @@ export async function openModel(
     name.charAt(0).toLowerCase() + name.slice(1)
   ];
   if (delegate === undefined) throw new Error(`batch: the client has no model "${name}"`);
+  const valuesOf = (texts: Cursor): unknown[] =>
+    texts.map((text, index) => fromText(text, typeOf.get(key[index] ?? '')));
   const filter = (after: Cursor | undefined): object => ({
-    AND: [
-      options.where ?? {},
-      after === undefined
-        ? {}
-        : beyond(
-            key,
-            after.map((text, index) => fromText(text, typeOf.get(key[index] ?? ''))),
-          ),
-    ],
+    AND: [options.where ?? {}, after === undefined ? {} : beyond(key, valuesOf(after))],
   });
   const select =
     options.select && Object.fromEntries([...options.select, ...key].map((field) => [field, true]));
@@ -170,17 +165,46 @@ export async function openModel(
     target,
     columnOf,
     async read(after, size) {
-      const rows = await delegate.findMany({
+      const orderBy = key.map((field) => ({ [field]: 'asc' }));
+      const found = await delegate.findMany({
         where: filter(after),
-        orderBy: key.map((field) => ({ [field]: 'asc' })),
+        orderBy,
         take: size,
+        select: Object.fromEntries(key.map((field) => [field, true])),
+      });
+      const keysOf = (some: readonly BatchRow[]): Cursor[] =>
+        some.map((row) => key.map((field) => toText(row[field])));
+      const last = keysOf(found).at(-1);
+      if (last === undefined) return { rows: [], keys: [], last };
+      if (after !== undefined && last.join('\0') === after.join('\0'))
+        throw new Error(
+          `batch: Prisma cannot tell the keys (${key.join(', ')}) of ${name} apart; go by its "table" instead of the "model"`,
+        );
+      await lockRows(session, target, keysOf(found));
+      // As they are now that nobody else changes them.
+      const rows = await delegate.findMany({
+        where: { AND: [filter(after), { NOT: beyond(key, valuesOf(last)) }] },
+        orderBy,
         ...(select === undefined ? {} : { select }),
       });
-      const keys = rows.map((row) => key.map((field) => toText(row[field])));
-      return { rows, keys, last: keys.at(-1) };
+      return { rows, keys: keysOf(rows), last };
     },
     estimate: async (after) => await delegate.count({ where: filter(after) }),
   };
+}
+
+/** What a callback works out of the rows must not be out of date when it is written. */
+async function lockRows(session: Session, target: Target, keys: readonly Cursor[]): Promise<void> {
+  const names = target.key.map((_, index) => `k${index}`);
+  const arrays = names.map((_, index) => `$${index + 1}::text[]`);
+  const matches = target.key.map(
+    (column, index) => `t.${quote.name(column)} = v.k${index}::${target.types.get(column)}`,
+  );
+  await session.client.query(
+    `SELECT FROM ${target.table} AS t JOIN unnest(${arrays.join(', ')}) AS v(${names.join(', ')})
+     ON ${matches.join(' AND ')} ORDER BY ${target.key.map((column) => `t.${quote.name(column)}`).join(', ')} FOR NO KEY UPDATE OF t`,
+    target.key.map((_, index) => keys.map((texts) => texts[index] ?? null)),
+  );
 }
 
 function findModel(prisma: PrismaClient, name: string): Model {

@@ -29,6 +29,18 @@ const beyond = (target: Target, after: Cursor | undefined): string =>
 
 const also = (where: string | undefined): string => (where === undefined ? '' : ` AND (${where})`);
 
+/** A row that moves to where the batch has yet to come would be done again. */
+function refuseNewKeys(target: Target, set: string): void {
+  const bare = set.replaceAll(/'(?:[^']|'')*'/g, "''");
+  for (const column of target.key) {
+    const name = column.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&');
+    if (new RegExp(`(?:^|,)\\s*(?:"${name}"|${name})\\s*=`, 'i').test(bare))
+      throw new Error(
+        `batch: "set" changes ${column}, by which the batch goes: take it out, or go by another "key"`,
+      );
+  }
+}
+
 interface Range {
   readonly set: string;
   readonly where: string | undefined;
@@ -46,6 +58,7 @@ export async function updateRange(
   target: Target,
   { set, where, after, size }: Range,
 ): Promise<{ count: number; last: Cursor | undefined }> {
+  refuseNewKeys(target, set);
   const last = await findEnd(client, target, { where, after, size });
   if (last === undefined) return { count: 0, last };
   const { rowCount } = await client.query(
