@@ -18,6 +18,7 @@ import { Sandbox } from './sandbox.ts';
 import { replaceIn } from './releases.ts';
 import { addHoldfast, lendPackages } from './self-hosted.ts';
 import { sparingStatements } from './sparing-server.ts';
+import { spreadFolders } from './roomy-folder.ts';
 import type { State } from './state.ts';
 
 /** A database on a server that Holdfast does not run, as its owner and as the server's administrator reach it. */
@@ -98,8 +99,11 @@ export class Ledger {
         grant connect, temporary on database ledger to auditor with grant option;
         grant select on accounts to auditor;`);
       // A disk of the test's own is there to fill up or to lose its power: on that one nothing is spared.
-      if (!options.parent && !options.external)
+      if (!options.parent && !options.external) {
         for (const statement of sparingStatements(ledger.#credentials())) await ledger.sql(statement);
+        // Each database is a folder of some 300 files, and every update makes one and removes it.
+        spreadFolders(join(ledger.open().state.postgres, 'cluster/data/base'));
+      }
     } catch (error) {
       await ledger.destroy();
       throw error;
