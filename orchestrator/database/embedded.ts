@@ -24,6 +24,12 @@ import { endSessionsOverTcp } from './sessions.ts';
 import { endNewcomers } from './newcomers.ts';
 import { reachableSocketFolder, removeSocketLink } from './socket-folder.ts';
 
+/** Whether what an appliance needs is there. */
+interface Contents {
+  readonly role: boolean;
+  readonly database: boolean;
+}
+
 const stopPolicy = { signal: 'SIGINT', timeoutMs: 60_000, kill: 'process' } as const;
 
 /**
@@ -89,8 +95,7 @@ export class EmbeddedServer implements PostgresServer {
     if (!isInitialised(this.#folder))
       await initialiseCluster(this.#runtime, await this.bin(), this.#folder, this.#configured);
     if (!this.#runtime.serviceState(this.#service).running) await this.#startAlone();
-    await this.#untilItAnswers();
-    await this.#ensureDatabase();
+    await this.#ensureDatabase(await this.#untilItAnswers());
   }
 
   async glance(): Promise<DatabaseGlance> {
@@ -230,16 +235,15 @@ export class EmbeddedServer implements PostgresServer {
   }
 
   /** A server that was just started, or that crashed and started itself again (a full disk), recovers first. */
-  async #untilItAnswers(): Promise<void> {
+  async #untilItAnswers(): Promise<Contents> {
     const client = await this.#client();
     const logFile = join(this.#folder, 'server.log');
     let last: unknown;
-    const up = await waitFor(
+    const contents = await waitFor(
       async () => {
         if (!this.#runtime.serviceState(this.#service).running) return false;
         try {
-          await client.execute('select 1;');
-          return true;
+          return await this.#contents(client);
         } catch (error) {
           last = error;
           return undefined;
@@ -247,19 +251,23 @@ export class EmbeddedServer implements PostgresServer {
       },
       { timeoutMs: 60_000, everyMs: 30 },
     );
-    if (up !== true) {
+    if (!contents) {
       const log = existsSync(logFile) ? lastLines(readFileSync(logFile, 'utf8'), 5) : messageOf(last);
       throw new Refusal(`the database server does not answer: ${log}`, `look at ${logFile}`, last);
     }
+    return contents;
   }
 
-  async #ensureDatabase(): Promise<void> {
-    const client = await this.#client();
+  async #contents(client: PostgresClient): Promise<Contents> {
     const name = quoteLiteral(this.#database);
-    const there = await client.query<{ role: boolean; database: boolean }>(
+    return await client.query<Contents>(
       `select json_build_object('role', exists(select from pg_roles where rolname = 'app'),
         'database', exists(select from pg_database where datname = ${name}));`,
     );
+  }
+
+  async #ensureDatabase(there: Contents): Promise<void> {
+    const client = await this.#client();
     const password = quoteLiteral(this.#credentials().appPassword);
     if (!there.role) await client.execute(`create role app login password ${password};`);
     // A database that is missing in the middle of a swap is no reason to make an empty one: recovery knows by OID.

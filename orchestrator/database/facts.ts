@@ -1,7 +1,7 @@
 import type { PostgresClient } from './client.ts';
 import { quoteIdentifier } from './connection.ts';
-import type { DatabaseFacts } from './engine.ts';
-import { readRoles } from './roles.ts';
+import type { DatabaseFacts, Role } from './engine.ts';
+import { rolesSql } from './roles.ts';
 
 /**
  * What a dump does not carry: owner, grants, comment, connection limit, settings of the database and of roles in it,
@@ -54,12 +54,17 @@ export async function readProperties(client: PostgresClient): Promise<DatabaseFa
  * @param name the one that it has outside the window
  */
 export async function readFacts(client: PostgresClient, name: string): Promise<DatabaseFacts> {
-  const properties = { ...(await readProperties(client)), name };
-  const relations = await client.query<{ tables: [string, string][]; sequences: DatabaseFacts['sequences'] }>(
-    `${relationsSql};`,
+  // A psql takes its time to start, and the appliance stands still: everything but the rows at once.
+  const { properties, relations, roles } = await client.query<{
+    properties: Omit<DatabaseFacts, 'tables' | 'sequences'>;
+    relations: { tables: [string, string][]; sequences: DatabaseFacts['sequences'] };
+    roles: Role[];
+  }>(
+    `select json_build_object('properties', (${propertiesSql('current_database()')}),
+       'relations', (${relationsSql}), 'roles', (${rolesSql}));`,
   );
   const tables = await countRows(client, relations.tables);
-  return { ...properties, roles: await readRoles(client), tables, sequences: relations.sequences };
+  return { ...properties, name, roles, tables, sequences: relations.sequences };
 }
 
 async function countRows(

@@ -43,6 +43,7 @@ export class PostgresDatabase implements Database {
   readonly #server: PostgresServer;
   readonly #runtime: Runtime;
   readonly #fenceFile: string;
+  #isDumpNewEnough = false;
 
   /** @param fenceFile where a fence by name is announced */
   constructor(server: PostgresServer, runtime: Runtime, fenceFile: string) {
@@ -53,6 +54,8 @@ export class PostgresDatabase implements Database {
 
   async ensureRunning(): Promise<void> {
     await this.#server.ensureRunning();
+    // Our own has just answered, and is of one version for life, as the programs are that are made for it.
+    if (this.#server.isOurs && this.#isDumpNewEnough) return;
     try {
       const server = await (
         await this.#maintenance()
@@ -68,6 +71,7 @@ export class PostgresDatabase implements Database {
           `sudo apt-get install -y postgresql-client-${server}`,
         );
       }
+      this.#isDumpNewEnough = true;
     } catch (error) {
       if (error instanceof HoldfastError) throw error;
       throw new Refusal(

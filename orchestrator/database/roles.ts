@@ -8,15 +8,17 @@ import type { Role } from './engine.ts';
  * to them can only be told.
  */
 
+export const rolesSql = `
+select coalesce(json_agg(json_build_object('name', r.rolname, 'used', exists(
+    select from pg_shdepend s, pg_database d
+    where d.datname = current_database() and s.refclassid = 'pg_authid'::regclass and s.refobjid = r.oid
+      and (s.dbid = d.oid or (s.dbid = 0 and s.classid = 'pg_database'::regclass and s.objid = d.oid))))
+  order by r.rolname), '[]')
+from pg_roles r where r.rolname !~ '^pg_'`;
+
 /** The server's roles, and which of them this database's owner, objects and grants name. */
 export async function readRoles(client: PostgresClient): Promise<Role[]> {
-  return await client.query<Role[]>(`
-    select coalesce(json_agg(json_build_object('name', r.rolname, 'used', exists(
-        select from pg_shdepend s, pg_database d
-        where d.datname = current_database() and s.refclassid = 'pg_authid'::regclass and s.refobjid = r.oid
-          and (s.dbid = d.oid or (s.dbid = 0 and s.classid = 'pg_database'::regclass and s.objid = d.oid))))
-      order by r.rolname), '[]')
-    from pg_roles r where r.rolname !~ '^pg_';`);
+  return await client.query<Role[]>(`${rolesSql};`);
 }
 
 /** @throws NotRestoredError if one that the snapshot's database names is gone: a restore would fail half-way */

@@ -9,10 +9,13 @@ import { quoteLiteral } from './connection.ts';
  * @throws CommandError if one of them is not ours to end
  */
 export async function endSessions(client: PostgresClient, name: string): Promise<void> {
-  await client.execute(
-    `select pg_terminate_backend(pid) from pg_stat_activity
-     where datname = ${quoteLiteral(name)} and pid <> pg_backend_pid() and usesysid is not null;`,
-  );
+  await client.execute(endSessionsSql(name));
+}
+
+/** The same as a statement, for one psql with others. */
+export function endSessionsSql(name: string): string {
+  return `select pg_terminate_backend(pid) from pg_stat_activity
+    where datname = ${quoteLiteral(name)} and pid <> pg_backend_pid() and usesysid is not null;`;
 }
 
 /**

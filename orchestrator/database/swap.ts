@@ -3,7 +3,7 @@ import { HoldfastError } from '../lib/errors.ts';
 import type { PostgresClient } from './client.ts';
 import { quoteIdentifier, quoteLiteral } from './connection.ts';
 import type { DatabaseFacts, Replacement } from './engine.ts';
-import { endSessions } from './sessions.ts';
+import { endSessionsSql } from './sessions.ts';
 
 /*
  * The swap: what was live gets another name, the replacement gets the live one's, and everything that belongs to a
@@ -102,16 +102,14 @@ export async function createReplacement(
   mark: string,
 ): Promise<Replacement> {
   const name = replacementName(mark);
-  await client.execute(
+  const oids = await client.query<{ live: number | null; replacement: number }>(
     `drop database if exists ${quoteIdentifier(name)} with (force);
      create database ${quoteIdentifier(name)} template template0 ${localeClauses(facts)};
-     comment on database ${quoteIdentifier(name)} is ${quoteLiteral(`holdfast:new:${mark}`)};`,
-    { timeoutMs: 600_000 },
-  );
-  const oids = await client.query<{ live: number | null; replacement: number }>(
-    `select json_build_object(
+     comment on database ${quoteIdentifier(name)} is ${quoteLiteral(`holdfast:new:${mark}`)};
+     select json_build_object(
        'live', (select oid::bigint from pg_database where datname = ${quoteLiteral(facts.name)}),
        'replacement', (select oid::bigint from pg_database where datname = ${quoteLiteral(name)}));`,
+    { timeoutMs: 600_000 },
   );
   // 0 is no database: the live one is gone, and there is nothing to set aside.
   return { live: oids.live ?? 0, replacement: oids.replacement };
@@ -176,8 +174,9 @@ export async function findNames(
 
 /** Nobody gets in any more, and who is in is ended: a rename wants no session on the database. */
 async function closeToClients(client: PostgresClient, name: string): Promise<void> {
-  await client.execute(`alter database ${quoteIdentifier(name)} with allow_connections false;`);
-  await endSessions(client, name);
+  await client.execute(
+    `alter database ${quoteIdentifier(name)} with allow_connections false; ${endSessionsSql(name)}`,
+  );
 }
 
 /** Lets clients in to the database of that name, if there is one. */

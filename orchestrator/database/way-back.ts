@@ -35,15 +35,14 @@ async function rehearse(
   const facts = await readProperties(inDatabase);
   const mark = markOf(facts.name, `try-${process.pid}`);
   const [name, renamed] = [replacementName(mark), setAsideName(mark)];
-  const drop = [name, renamed]
-    .map((one) => `drop database if exists ${quoteIdentifier(one)} with (force);`)
-    .join('\n');
+  const drop = (one: string) => `drop database if exists ${quoteIdentifier(one)} with (force);`;
   try {
-    await client.execute(drop);
     await createReplacement(client, facts, mark);
     await dumpSchema(inDatabase, scratchFile);
     await client.restore(scratchFile, name);
-    await client.execute(`alter database ${quoteIdentifier(name)} rename to ${quoteIdentifier(renamed)};`);
+    await client.execute(
+      `${drop(renamed)} alter database ${quoteIdentifier(name)} rename to ${quoteIdentifier(renamed)};`,
+    );
     await tryProperties(client, facts, renamed);
   } catch (error) {
     if (error instanceof Refusal) throw error;
@@ -54,7 +53,7 @@ async function rehearse(
     );
   } finally {
     rmSync(scratchFile, { force: true });
-    await client.execute(drop);
+    await client.execute(`${drop(name)} ${drop(renamed)}`);
   }
 }
 

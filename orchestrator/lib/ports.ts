@@ -42,11 +42,14 @@ export async function isReachable(
  * @param among looks at these processes only, which is quicker
  */
 export function findListeners(port: number, among: (pid: number) => boolean = () => true): number[] {
+  const candidates = readdirSync('/proc')
+    .map(Number)
+    .filter((pid) => Number.isInteger(pid) && among(pid));
+  // The kernel walks all that a table has room for: milliseconds, on a machine with much memory.
+  if (candidates.length === 0) return [];
   const sockets = new Set(['/proc/net/tcp', '/proc/net/tcp6'].flatMap((table) => listening(table, port)));
   if (sockets.size === 0) return [];
-  return readdirSync('/proc')
-    .map(Number)
-    .filter((pid) => Number.isInteger(pid) && among(pid) && openFiles(pid).some((file) => sockets.has(file)));
+  return candidates.filter((pid) => openFiles(pid).some((file) => sockets.has(file)));
 }
 
 const listenState = '0A';

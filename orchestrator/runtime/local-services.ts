@@ -104,10 +104,11 @@ export async function stopService(service: ServiceHandle, policy: StopPolicy): P
   const recorded = readRecord(service);
   const leader = recorded && isAlive(recorded) && isOurs(service, recorded.pid) ? recorded : undefined;
   const members = () => {
-    const found = [...findByEnvironment('HOLDFAST_SERVICE', mark(service)), ...findEscaped(policy.listening)];
+    const found = findByEnvironment('HOLDFAST_SERVICE', mark(service));
     if (service.place) found.push(...findByPlace(service.place));
     // The group counts only while its leader is the process that we started: pids are reused.
-    return leader && isAlive(leader) ? [...found, ...findByGroup(leader.pid)] : found;
+    if (leader && isAlive(leader)) found.push(...findByGroup(leader.pid));
+    return [...found, ...findEscaped(policy.listening, found)];
   };
   const { left } = await endProcesses(members, {
     signal: policy.signal,
@@ -119,12 +120,12 @@ export async function stopService(service: ServiceHandle, policy: StopPolicy): P
   rmSync(recordPath(service), { force: true });
 }
 
-/** Processes that left group and environment behind, and still answer in the service's place. */
-function findEscaped(where: StopPolicy['listening']): number[] {
+/** Processes but those known that left group and environment behind, and still answer in the service's place. */
+function findEscaped(where: StopPolicy['listening'], known: readonly number[]): number[] {
   if (!where) return [];
   const folder = `${realpathSync(where.within)}/`;
-  const isInside = (pid: number) => pid !== process.pid && `${workingFolder(pid)}/`.startsWith(folder);
-  return findListeners(where.port, isInside);
+  const others = (pid: number) => pid !== process.pid && !known.includes(pid);
+  return findListeners(where.port, (pid) => others(pid) && `${workingFolder(pid)}/`.startsWith(folder));
 }
 
 /**

@@ -1,17 +1,17 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { Client } from 'pg';
 import { freePort, waitUntil, type PostgresServer } from '../fixtures/schema-engine/postgres-server.ts';
+import { roomyFolder } from './roomy-folder.ts';
 
 const source = join(import.meta.dirname, '..', '..', 'backend');
 
 /** The reference backend, built, in a folder of its own whose path holds a space; and its running processes. */
 export class BuiltBackend {
-  readonly root = mkdtempSync(join(tmpdir(), 'hold fast-'));
+  readonly root = mkdtempSync(join(roomyFolder(), 'hold fast-'));
   readonly directory = join(this.root, 'the backend');
   readonly migrations = join(this.directory, 'prisma', 'data-migrations');
   readonly #running: RunningBackend[] = [];

@@ -9,11 +9,11 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { ensurePrismaCli } from '../fixtures/schema-engine/prisma-project.ts';
 import { startPostgres, type PostgresServer } from '../fixtures/schema-engine/postgres-server.ts';
+import { roomyFolder } from './roomy-folder.ts';
 
 const backend = join(import.meta.dirname, '..', '..', 'backend');
 
@@ -62,7 +62,7 @@ export class DataMigrations {
   /** @param settings of the database server, as `fsync=on` */
   static async start(settings: readonly string[] = []): Promise<DataMigrations> {
     await ensurePrismaCli();
-    const root = mkdtempSync(join(tmpdir(), 'data migrations-'));
+    const root = mkdtempSync(join(roomyFolder(), 'data migrations-'));
     const one = new DataMigrations(root, await startPostgres(settings));
     for (const part of parts) cpSync(join(backend, part), join(one.backend, part), { recursive: true });
     symlinkSync(join(backend, 'node_modules'), join(one.backend, 'node_modules'));

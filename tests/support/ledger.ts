@@ -1,10 +1,11 @@
-import { appendFileSync, existsSync, readFileSync } from 'node:fs';
+import { appendFileSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Client } from 'pg';
 import { openAppliance, type Appliance, type Program } from '../../orchestrator/appliance/appliance.ts';
 import { ask } from '../../orchestrator/appliance/http.ts';
 import { serviceHandle } from '../../orchestrator/appliance/services.ts';
 import { loadAppliance } from '../../orchestrator/config/load.ts';
+import { administrator, readCredentials, type Credentials } from '../../orchestrator/database/cluster.ts';
 import { formatConnection } from '../../orchestrator/database/connection.ts';
 import type { Event } from '../../orchestrator/pipeline/events.ts';
 import { localRuntime } from '../../orchestrator/runtime/local.ts';
@@ -16,6 +17,8 @@ import { builtRunner } from './runner.ts';
 import { Sandbox } from './sandbox.ts';
 import { replaceIn } from './releases.ts';
 import { addHoldfast, lendPackages } from './self-hosted.ts';
+import { sparingStatements } from './sparing-server.ts';
+import { spreadFolders } from './roomy-folder.ts';
 import type { State } from './state.ts';
 
 /** A database on a server that Holdfast does not run, as its owner and as the server's administrator reach it. */
@@ -95,6 +98,12 @@ export class Ledger {
         alter database ledger with connection limit 40;
         grant connect, temporary on database ledger to auditor with grant option;
         grant select on accounts to auditor;`);
+      // A disk of the test's own is there to fill up or to lose its power: on that one nothing is spared.
+      if (!options.parent && !options.external) {
+        for (const statement of sparingStatements(ledger.#credentials())) await ledger.sql(statement);
+        // Each database is a folder of some 300 files, and every update makes one and removes it.
+        spreadFolders(join(ledger.open().state.postgres, 'cluster/data/base'));
+      }
     } catch (error) {
       await ledger.destroy();
       throw error;
@@ -208,19 +217,21 @@ export class Ledger {
 
   async #adminUrl(): Promise<string> {
     if (this.#external) return this.#external.adminUrl;
-    const { port, adminPassword } = JSON.parse(
-      readFileSync(join(this.open().state.postgres, 'credentials.json'), 'utf8'),
-    ) as { port: number; adminPassword: string };
+    const { port, adminPassword } = this.#credentials();
     return await Promise.resolve(
       formatConnection({
         host: '127.0.0.1',
         port,
-        user: 'holdfast',
+        user: administrator,
         password: adminPassword,
         database: 'ledger',
         parameters: {},
       }),
     );
+  }
+
+  #credentials(): Credentials {
+    return readCredentials(this.open().state.postgres);
   }
 
   async destroy(): Promise<void> {

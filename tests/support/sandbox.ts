@@ -9,12 +9,12 @@ import {
   readlinkSync,
   rmSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort } from '../../orchestrator/lib/ports.ts';
 import { execa } from 'execa';
 import { writeData, writeTrackedOddities } from './odd-files.ts';
 import { replaceIn, type Edit } from './releases.ts';
+import { roomyFolder } from './roomy-folder.ts';
 
 const fixture = join(import.meta.dirname, '..', 'fixtures', 'ledger');
 
@@ -62,7 +62,7 @@ export class Sandbox {
    * @param options.parent where it shall lie: a disk of its own, say
    * @param options.edit what is different in the first release already
    */
-  static async create({ parent = tmpdir(), edit = () => {} }: SandboxOptions = {}): Promise<Sandbox> {
+  static async create({ parent = roomyFolder(), edit = () => {} }: SandboxOptions = {}): Promise<Sandbox> {
     const sandbox = new Sandbox(mkdtempSync(join(parent, 'hold fast-')));
     mkdirSync(sandbox.home);
     cpSync(fixture, sandbox.vendor, { recursive: true, filter: (path) => !/node_modules|dist$/.test(path) });
