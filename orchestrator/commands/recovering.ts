@@ -101,6 +101,8 @@ export function describeRecovery(run: Run, report: RecoveryReport): string {
     case 'unchanged':
       return `The interrupted ${run.started.kind} of ${run.id} had not touched anything. Nothing was changed.`;
     case 'after':
+      if (run.journal.last('committed')?.leaveStopped === true)
+        return `The interrupted ${run.started.kind} of ${run.id} was complete. The services stay down: the code that is here belongs to another schema.\n  Next: ./run.sh migrate status`;
       return `The interrupted ${run.started.kind} of ${run.id} was complete: ${run.started.toLabel} runs.`;
     case 'before':
       return report.compared === ''
