@@ -1,0 +1,80 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { DataMigrations } from '../support/data-migrations.ts';
+
+/* What nobody waits for is no success: it would be recorded as done while it still runs, or never ran. */
+
+let appliance: DataMigrations;
+
+beforeAll(async () => {
+  appliance = await DataMigrations.start();
+});
+
+beforeEach(async () => {
+  await appliance.reset();
+  await appliance.fill(3);
+});
+
+afterAll(async () => {
+  await appliance?.stop();
+});
+
+const unawaited: Readonly<Record<string, string>> = {
+  'a query of a transaction': `await prisma.$transaction(async (tx) => { tx.$executeRaw\`UPDATE users SET n = 1\`; });`,
+  'a transaction of a function': `prisma.$transaction(async (tx) => { await tx.$executeRaw\`UPDATE users SET n = 1\`; });`,
+  'a transaction of a list': `prisma.$transaction([prisma.$executeRaw\`UPDATE users SET n = 1\`]);`,
+  'a batch': `batch({ table: 'users', set: 'n = 1' });`,
+  'a query in a row of a batch': `await batch({ table: 'users', up: ({ id }, tx) => { tx.$executeRaw\`UPDATE users SET n = 1 WHERE id = \${id}\`; } });`,
+  'a query for the rows of a batch': `await batch({ table: 'users', rows: (rows, tx) => { tx.$executeRaw\`UPDATE users SET n = 1\`; } });`,
+};
+
+test.for(Object.entries(unawaited))('%s without await: fails, with the mend', async ([, text]) => {
+  appliance.migration('001_x', `  async up(prisma, { batch }) { ${text} },`);
+  const { exitCode, stderr } = await appliance.run();
+  expect(stderr).toMatch(/001_x: .*ended without waiting for .*: put "await" before each query/);
+  expect(exitCode).toBe(1);
+  expect(appliance.registry()).toEqual(['001_x failed']);
+  expect(await appliance.states()).toEqual(['001_x FAILED']);
+});
+
+test('a query that failed behind a then() which nobody awaited: no success', async () => {
+  appliance.migration(
+    '001_x',
+    `  async up(prisma) {
+    prisma.$executeRawUnsafe('UPDATE nope SET x = 1').then(() => {});
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  },`,
+  );
+  const { exitCode, stderr } = await appliance.run();
+  expect(stderr).toContain('nope');
+  expect(exitCode).toBe(1);
+  expect(appliance.registry()).toEqual(['001_x failed']);
+});
+
+test('what is awaited is a success: a relation of one row, catch(), finally(), a batch and both transactions', async () => {
+  await appliance.sql(`
+    CREATE TYPE "MachineStatus" AS ENUM ('active', 'maintenance', 'retired');
+    CREATE TABLE departments (id int PRIMARY KEY, name text UNIQUE NOT NULL, code text,
+      created_at timestamptz(3) NOT NULL DEFAULT now(), updated_at timestamptz(3) NOT NULL DEFAULT now());
+    CREATE TABLE machines (id int PRIMARY KEY, name text NOT NULL, serial text UNIQUE NOT NULL,
+      location text NOT NULL DEFAULT '', status "MachineStatus" NOT NULL DEFAULT 'active', department_name text,
+      department_id int REFERENCES departments, created_at timestamptz(3) NOT NULL DEFAULT now(),
+      updated_at timestamptz(3) NOT NULL DEFAULT now());
+    INSERT INTO departments (id, name) VALUES (7, 'Foundry');
+    INSERT INTO machines (id, name, serial, department_id) VALUES (1, 'Press', 'P-1', 7)`);
+  appliance.migration(
+    '001_x',
+    `  async up(prisma, { batch }) {
+    const department = await prisma.machine.findUnique({ where: { id: 1 } }).department();
+    if (department?.name !== 'Foundry') throw new Error('not ' + JSON.stringify(department));
+    await prisma.$executeRawUnsafe('UPDATE nope SET x = 1').catch(() => {});
+    await prisma.$executeRaw\`UPDATE users SET n = n + 1\`.finally(() => {});
+    await batch({ table: 'users', up: async ({ id }, tx) => { await tx.$executeRaw\`UPDATE users SET n = n + 1 WHERE id = \${id}\`; } });
+    await prisma.$transaction(async (tx) => { await tx.$executeRaw\`UPDATE users SET n = n + 1\`; });
+    await prisma.$transaction([prisma.$executeRaw\`UPDATE users SET n = n + 1\`]);
+  },`,
+  );
+  const { exitCode, stderr } = await appliance.run();
+  expect(stderr).toBe('');
+  expect(exitCode).toBe(0);
+  expect(await appliance.tallied()).toEqual({ 4: 3 });
+});

@@ -1,0 +1,122 @@
+import { writeFileSync } from 'node:fs';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { addOne, batch, DataMigrations } from '../support/data-migrations.ts';
+
+/* What is recorded is what happened: nothing runs twice, and nothing counts as done that is not. */
+
+let appliance: DataMigrations;
+
+beforeAll(async () => {
+  appliance = await DataMigrations.start();
+});
+
+beforeEach(async () => {
+  await appliance.reset();
+  await appliance.fill(20);
+});
+
+afterAll(async () => {
+  await appliance?.stop();
+});
+
+test('a registry is taken over as a whole or not at all', async () => {
+  appliance.migration('001_one', addOne);
+  appliance.migration('002_two', addOne);
+  const register = (executionTimeMs: number) =>
+    writeFileSync(
+      appliance.registryFile,
+      JSON.stringify({
+        migrations: [
+          { id: '001_one', appliedAt: '2026-01-12T09:00:00.000Z', executionTimeMs: 12, status: 'success' },
+          { id: '002_two', appliedAt: '2026-01-12T09:00:00.000Z', executionTimeMs, status: 'success' },
+        ],
+      }),
+    );
+  register(1e30);
+  expect((await appliance.run()).exitCode).not.toBe(0);
+  register(12);
+  expect(await appliance.run()).toMatchObject({ exitCode: 0, stderr: '' });
+  expect(await appliance.tallied()).toEqual({ 0: 20 });
+  expect(await appliance.states()).toEqual(['001_one COMPLETED', '002_two COMPLETED']);
+  expect(appliance.registry()).toEqual(['001_one success', '002_two success']);
+});
+
+test('a down() that ended half-way: no run goes over it, and --down goes on with it', async () => {
+  const write = (down: string) =>
+    appliance.migration(
+      '001_x',
+      `${batch(`table: 'users', size: 5, up: ({ n }) => ({ n: n + 1 })`)}
+  async down(_, { batch }) { await batch({ table: 'users', size: 5, up: ({ id, n }) => { ${down} return { n: n - 1 }; } }); },`,
+    );
+  write(`if (id === 15) throw new Error('not 15');`);
+  await appliance.run();
+  expect(await appliance.run('--down', '1')).toMatchObject({
+    exitCode: 1,
+    stderr: expect.stringContaining('not 15'),
+  });
+  const half = await appliance.tallied();
+  expect(Object.keys(half)).toEqual(['0', '1']);
+
+  const { exitCode, stderr } = await appliance.run();
+  expect(stderr).toContain(
+    'its down() ended half-way. --down 001_x goes on with that, --rerun 001_x does all',
+  );
+  expect(exitCode).toBe(1);
+  expect(await appliance.tallied()).toEqual(half);
+
+  write('');
+  expect(await appliance.run('--down', '1')).toMatchObject({ exitCode: 0 });
+  expect(await appliance.tallied()).toEqual({ 0: 20 });
+  expect(await appliance.run()).toMatchObject({ exitCode: 0 });
+  expect(await appliance.tallied()).toEqual({ 1: 20 });
+});
+
+const returned: Readonly<Record<string, readonly [result: string, metadata: string | null]>> = {
+  'a NUL, which no jsonb holds': [String.raw`{ metadata: 'a\u0000b' }`, 'a\uFFFDb'],
+  'half a surrogate pair': [String.raw`{ metadata: 'a\ud800b' }`, 'a\uFFFDb'],
+  'what only looks like an escaped NUL': [String.raw`{ metadata: 'a\\u0000b' }`, String.raw`a\u0000b`],
+  'half a record': ['{ recordsProcessed: 1.5 }', null],
+};
+
+test.for(Object.entries(returned))(
+  'an up() that returns %s: a success is recorded, and it runs once',
+  async ([, [result, metadata]]) => {
+    appliance.migration(
+      '001_x',
+      `  async up(prisma) { await prisma.$executeRaw\`UPDATE users SET n = n + 1\`; return ${result}; },`,
+    );
+    for (let run = 0; run < 2; run += 1) {
+      expect(await appliance.run()).toMatchObject({ exitCode: 0, stderr: '' });
+      expect(appliance.registry()).toEqual(['001_x success']);
+      expect(await appliance.tallied()).toEqual({ 1: 20 });
+    }
+    expect(
+      await appliance.sql(`SELECT result ->> 'metadata' AS metadata FROM holdfast.data_migrations`),
+    ).toEqual([{ metadata }]);
+  },
+);
+
+test('a failure whose text holds a NUL is recorded', async () => {
+  appliance.migration('001_x', String.raw`  async up() { throw new Error('broken\0off'); },`);
+  const { exitCode, stderr } = await appliance.run();
+  expect(stderr).toContain('001_x: broken');
+  expect(exitCode).toBe(1);
+  expect(appliance.registry()).toEqual(['001_x failed']);
+  expect(await appliance.sql('SELECT state, reason FROM holdfast.data_migrations')).toEqual([
+    { state: 'FAILED', reason: expect.stringMatching(/^broken\uFFFDoff/) },
+  ]);
+});
+
+test('a row that fails with a NUL in the reason is kept, and the others go through', async () => {
+  appliance.migration(
+    '001_x',
+    batch(
+      String.raw`table: 'users', maxFailures: 1, up: ({ id }) => { if (id === 7) throw new Error('seven\0!'); return { n: 1 }; }`,
+    ),
+  );
+  expect(await appliance.run()).toMatchObject({ exitCode: 0, stderr: '' });
+  expect(await appliance.tallied()).toEqual({ 0: 1, 1: 19 });
+  expect(await appliance.sql('SELECT reason FROM holdfast.data_migration_failures')).toEqual([
+    { reason: 'row id=7: seven\uFFFD!' },
+  ]);
+});
