@@ -52,6 +52,21 @@ describe('a key', () => {
   });
 });
 
+test('keys that Prisma cannot tell apart end the batch, whatever its callback does', async () => {
+  await appliance.sql(departments.replaceAll('timestamptz(3)', 'timestamptz'));
+  await appliance.sql(`UPDATE departments SET created_at = now() + id * interval '1 microsecond'`);
+  await appliance.sql('CREATE UNIQUE INDEX ON departments (created_at)');
+  appliance.migration(
+    '001_micro',
+    batch(
+      `model: 'Department', key: 'createdAt', size: 5, up: async ({ id }, tx) => { await tx.$executeRaw\`SELECT 1\`; }`,
+    ),
+  );
+  const { exitCode, stderr } = await appliance.run();
+  expect(stderr).toMatch(/cannot tell the keys \(createdAt\) of Department apart; go by its "table"/);
+  expect(exitCode).toBe(1);
+});
+
 test('rows of a model are locked while a callback works: what another session writes is not lost', async () => {
   await appliance.sql(departments);
   appliance.migration(
@@ -89,6 +104,7 @@ test('a down() that was killed is neither done nor to be done, until the operato
   expect(await appliance.run('--status')).toMatchObject({
     stdout: expect.stringContaining('001_both (its down() was interrupted)'),
   });
+  expect(await appliance.run('--retry', '1')).toMatchObject({ exitCode: 1 });
   const refused = await appliance.run();
   expect(refused).toMatchObject({ exitCode: 1 });
   expect(refused.stderr).toMatch(
@@ -120,6 +136,28 @@ test('a line that was taken out and put back counts again, and is told', async (
   expect(stderr).toContain('002_two was put back into registry.json by hand: it counts as success');
   expect(exitCode).toBe(0);
   expect(await appliance.numbers()).toEqual([2, 2]);
+});
+
+test('SQL in standard functions and nested comments is no transaction; limits of a dry run are given back', async () => {
+  appliance.write(
+    '001_standard.sql',
+    `/* a /* nested */ ; COMMIT; */
+CREATE FUNCTION one() RETURNS int LANGUAGE SQL BEGIN ATOMIC SELECT CASE WHEN true THEN 1 END; SELECT 2; END;
+SELECT 'COMMIT; -- /*';`,
+  );
+  appliance.migration(
+    '002_limits',
+    `  async up(prisma, { batch, log }) {
+    await prisma.$executeRaw\`SET statement_timeout = '7min'\`;
+    await batch({ table: 'users', set: 'n = n + 1' });
+    log(JSON.stringify(await prisma.$queryRaw\`SHOW statement_timeout\`));
+  },`,
+  );
+  await appliance.fill(1);
+  const { exitCode, stdout } = await appliance.run('--dry-run');
+  expect(stdout).toContain('[{"statement_timeout":"7min"}]');
+  expect(exitCode).toBe(0);
+  expect(await appliance.run()).toMatchObject({ exitCode: 0 });
 });
 
 test('a named handler that only prints is refused like one in place; a folder is told', async () => {

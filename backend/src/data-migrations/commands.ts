@@ -12,7 +12,7 @@ import { createRecord, type Record } from './record.ts';
 import { readRegistry, verifyRegistryWritable } from './registry-file.ts';
 import type { Report } from './reporter.ts';
 import { reconcile } from './reconcile.ts';
-import { runMigrations, takeBack, type Checked, type RunParts } from './runner.ts';
+import { runMigrations, verifyNotHalfTakenBack, takeBack, type Checked, type RunParts } from './runner.ts';
 import { isDone, transition, type Action, type State } from './states.ts';
 import { formatList, formatSummary, summarize, type Summary } from './status.ts';
 import { readRows, type Row } from './store.ts';
@@ -167,6 +167,7 @@ export async function runAgain(
     const state = transition(file.id, record.states.get(file.id) ?? 'PENDING', how.action);
     const [checked] = await check(catalog, [file], record, parts);
     if (checked === undefined) return;
+    if (how.action === 'retry') await verifyNotHalfTakenBack(parts.lock.client, file.id);
     await record.set(file.id, { state }, { afresh: how.action === 'rerun' });
     await runMigrations([{ ...checked, state }], parts);
   });

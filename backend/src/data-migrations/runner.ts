@@ -1,3 +1,4 @@
+import type { Client } from 'pg';
 import type { AdvisoryLock } from './advisory-lock.ts';
 import type { MigrationFile } from './discovery.ts';
 import type { Inspection } from './inspection.ts';
@@ -52,11 +53,7 @@ async function runOne({ file, inspection, state }: Checked, parts: RunParts): Pr
   const { lock, report, signal } = parts;
   const { client } = lock;
   const running = transition(id, state, 'start');
-  if (await isHalfTakenBack(client, id))
-    throw new Refusal(
-      EXIT.failed,
-      `cannot apply data migration ${id}: its down() ended half-way. --down ${id} goes on with that, --rerun ${id} does all of up() afresh`,
-    );
+  await verifyNotHalfTakenBack(client, id);
   report({ type: 'migration-started', id, resumes: state === 'RUNNING' });
   await saveState(client, id, { state: running, checksum: inspection.checksum });
   const startedAt = performance.now();
@@ -85,6 +82,15 @@ async function runOne({ file, inspection, state }: Checked, parts: RunParts): Pr
     ...(rows === undefined ? {} : { rows }),
   });
   if ('failure' in outcome) throw describeFailure(id, outcome.failure);
+}
+
+/** @throws Refusal where nobody can tell what of it is done: before anything of it is written down. */
+export async function verifyNotHalfTakenBack(client: Client, id: string): Promise<void> {
+  if (!(await isHalfTakenBack(client, id))) return;
+  throw new Refusal(
+    EXIT.failed,
+    `cannot apply data migration ${id}: its down() ended half-way. --down ${id} goes on with that, --rerun ${id} does all of up() afresh`,
+  );
 }
 
 /** Takes a completed migration back. @throws Refusal that names the cause; it then counts as failed. */

@@ -51,8 +51,10 @@ export function createBatch(parts: BatchParts): Batches {
         );
       names.add(name);
       atWork = name;
+      let giveBack = async (): Promise<void> => {};
       try {
         const { session, watch } = await open();
+        if (parts.dry) giveBack = await keepLimits(parts.dry);
         const { prisma } = watch;
         const source =
           options.table === undefined
@@ -74,10 +76,7 @@ export function createBatch(parts: BatchParts): Batches {
         return result;
       } finally {
         atWork = undefined;
-        // A dry run has one transaction for everything: what limits a batch must not limit what comes after it.
-        await parts.dry?.client
-          .query('SET LOCAL lock_timeout TO DEFAULT; SET LOCAL statement_timeout TO DEFAULT')
-          .catch(() => {});
+        await giveBack().catch(() => {});
       }
     },
     rowsDone: () => rows,
@@ -85,6 +84,20 @@ export function createBatch(parts: BatchParts): Batches {
     async end() {
       if (!parts.dry) await own?.session.end();
     },
+  };
+}
+
+/** A dry run has one transaction for everything: what limits a batch must not limit what comes after it. */
+async function keepLimits({ client }: Session): Promise<() => Promise<void>> {
+  const { rows } = await client.query<{ lock: string; statement: string }>(
+    `SELECT current_setting('lock_timeout') AS lock, current_setting('statement_timeout') AS statement`,
+  );
+  const [{ lock, statement } = { lock: '0', statement: '0' }] = rows;
+  return async () => {
+    await client.query(
+      `SELECT set_config('lock_timeout', $1, true), set_config('statement_timeout', $2, true)`,
+      [lock, statement],
+    );
   };
 }
 
