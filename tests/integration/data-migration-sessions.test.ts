@@ -18,7 +18,7 @@ afterAll(async () => {
   await appliance?.stop();
 });
 
-const up = (body: string) => `  async up(prisma) { ${body} },`;
+const up = (body: string) => `  async up(prisma, { batch }) { ${body} },`;
 const transaction = (body: string) => up(`await prisma.$transaction(async (tx) => { ${body} });`);
 const set = (client: string, value: string) =>
   `await ${client}.$executeRaw\`UPDATE users SET n = ${value}\`;`;
@@ -38,6 +38,12 @@ describe('a dry run does not hang', () => {
         ${set('tx', 'n + 1')}
       });`,
       4,
+    ],
+    'on a batch inside of $transaction, with prisma in it': [
+      `await prisma.$transaction(async (tx) => { ${set('tx', 'n + 1')} await batch({ table: 'users', up: async ({ n }, own) => {
+        ${set('own', 'n')} ${set('prisma', 'n')} ${set('tx', 'n')} return { n: n + 1 };
+      } }); ${set('tx', 'n + 1')} });`,
+      3,
     ],
     'on several that come at once': [
       `await Promise.all([1, 2, 3, 4].map(async () => prisma.$transaction(async (tx) => {
@@ -75,8 +81,7 @@ describe('a real run does not hang', () => {
       },`,
     );
     const { exitCode, stderr } = await appliance.run();
-    expect(stderr).toContain('waits for a row that its own batch holds');
-    expect(stderr).toContain('use the "tx"');
+    expect(stderr).toMatch(/waits for a row that its own batch holds.*use the "tx"/);
     expect(exitCode).toBe(1);
     expect(await appliance.numbers()).toEqual([0, 0]);
     expect(appliance.registry()).toEqual(['001_x failed']);
@@ -84,10 +89,7 @@ describe('a real run does not hang', () => {
 
   test("it waits for somebody else's lock as long as that takes", { timeout: 60_000 }, async () => {
     appliance.migration('001_x', addOne);
-    const busy = appliance.server.query(
-      appliance.database,
-      'BEGIN; UPDATE users SET n = 5; SELECT pg_sleep(9); COMMIT',
-    );
+    const busy = appliance.sql('BEGIN; UPDATE users SET n = 5; SELECT pg_sleep(9); COMMIT');
     const { exitCode } = await appliance.run();
     await busy;
     expect(exitCode).toBe(0);
@@ -180,6 +182,14 @@ describe("the engine's channel", () => {
       expect(exitCode).toBe(1);
     }
     expect(appliance.registry()).toEqual(['001_x failed', '002_y failed']);
+  });
+
+  test('what log() and progress() are given is never taken for that', async () => {
+    const calls = `log({ a: 1n }); log(undefined); log(); progress(undefined); progress('x', null); progress(1, NaN);`;
+    appliance.migration('001_x', `  async up(_, { log, progress }) { ${calls} },`);
+    const { exitCode, stdout } = await appliance.run();
+    expect(stdout).toContain('{"a":"1"}');
+    expect(exitCode).toBe(0);
   });
 
   test('process.send() reaches nobody', async () => {

@@ -29,14 +29,18 @@ interface Holder {
  * end; so does what waits for one that has nothing to do.
  */
 export class SessionPool extends Pool {
+  static readonly #all = new WeakMap<Session, Holder[]>();
+
   readonly #session: Session;
-  /** Each is inside of the one before. */
-  readonly #holders: Holder[] = [];
+  /** Each is inside of the one before. The session's, not the pool's: a dry run has one session for all. */
+  readonly #holders: Holder[];
 
   constructor(session: Session) {
     // Never used: every way to a session is overridden.
     super({ max: 1 });
     this.#session = session;
+    this.#holders = SessionPool.#all.get(session) ?? [];
+    SessionPool.#all.set(session, this.#holders);
     Object.assign(this, {
       query: async (...args: unknown[]) => await this.#single(args),
       connect: async () => await this.#lend(),

@@ -110,8 +110,15 @@ async function runCode(job: Job): Promise<Done> {
 async function runMigration(job: Job, exported: unknown, pool: Pool, dry?: Session): Promise<Done> {
   const watch = watchClient(trackInteractive(await openPrisma(DIRECTORY, pool)));
   const { prisma } = watch;
-  const log = (message: string): void => tell({ type: 'log', message });
-  const progress = createProgress((one) => tell({ type: 'progress', progress: one }));
+  // Whatever it is in a migration that nobody checked the types of: what is no text would count as forged.
+  const log = (message: unknown): void =>
+    tell({
+      type: 'log',
+      message: typeof message === 'string' ? message : (textOf(message) ?? String(message)),
+    });
+  const progress = createProgress((one) => {
+    if (Number.isFinite(one.done) && Number.isFinite(one.rate)) tell({ type: 'progress', progress: one });
+  });
   const batch = createBatch({ job, dry, signal: abort.signal, log, progress, directory: DIRECTORY });
   const context: MigrationContext = {
     prisma,
