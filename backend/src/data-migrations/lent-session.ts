@@ -64,10 +64,13 @@ export class SessionPool extends Pool {
       interactive: currentInteractive(),
       over,
       underWay: 0,
-      lastAt: performance.now(),
+      lastAt: 0,
       hasGuests: false,
     };
-    await this.#untilFree(() => this.#holders.push(holder));
+    await this.#untilFree(() => {
+      holder.lastAt = performance.now();
+      this.#holders.push(holder);
+    });
     const transaction = new LentTransaction(session, () => {
       if (holder.hasGuests) session.warn(LOST);
     });
