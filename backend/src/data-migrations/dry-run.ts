@@ -1,4 +1,5 @@
 import { Client } from 'pg';
+import { addEmptied, readStorage } from './emptied.ts';
 import { quote } from './identifiers.ts';
 import { Session } from './session.ts';
 
@@ -19,8 +20,9 @@ const ROW = 'holdfast_row';
 /**
  * Runs `work` on a session whose transaction cannot be committed, and takes everything back.
  *
- * It is the database that refuses: a constraint that is checked at the commit does not hold, so a COMMIT from whomever
- * becomes a rollback; and outside of that transaction the session may only read.
+ * It is the database that refuses: it does not commit with two temporary tables that do not go together, so a COMMIT from
+ * whomever becomes a rollback; and outside of that transaction the session may only read. What would begin or end a
+ * transaction is not even sent, since a BEGIN READ WRITE asks for more outright.
  *
  * @returns what changed, and what no rollback takes back
  */
@@ -37,34 +39,44 @@ export async function tryOut(
     await onlooker.query(`SET lock_timeout = '1s'`);
     await session.client.query('SET default_transaction_read_only = on');
     await session.client.query('BEGIN READ WRITE');
+    // "unsupported ON COMMIT and foreign key combination", which no SET CONSTRAINTS brings forward.
     await session.client.query(`
-      CREATE TEMPORARY TABLE holdfast_dry_run (
-        id integer PRIMARY KEY,
-        never integer REFERENCES holdfast_dry_run DEFERRABLE INITIALLY DEFERRED
-      ) ON COMMIT DROP;
-      INSERT INTO holdfast_dry_run VALUES (1, 2)`);
+      CREATE TEMPORARY TABLE holdfast_dry_run (id integer PRIMARY KEY) ON COMMIT DELETE ROWS;
+      CREATE TEMPORARY TABLE holdfast_dry_run_kept (id integer REFERENCES holdfast_dry_run) ON COMMIT PRESERVE ROWS;
+      SAVEPOINT holdfast_before`);
     session.join();
     const sequences = await readSequences(session.client);
-    await work(session);
+    const storage = await readStorage(session.client);
+    try {
+      await work(session);
+    } catch (error) {
+      throw session.refused ?? error;
+    }
+    if (session.refused) throw session.refused;
     await verifyStillOpen(session.client);
-    return {
-      changes: await readChanges(session.client, onlooker),
-      warnings: describeSequences(sequences, await readSequences(session.client)),
-    };
+    const changes = await readChanges(session.client, onlooker);
+    const warnings = [
+      ...session.warnings,
+      ...describeSequences(sequences, await readSequences(session.client)),
+    ];
+    return { changes: await addEmptied(session.client, storage, changes), warnings };
   } finally {
     await session.client.query('ROLLBACK').catch(() => {});
     await Promise.all([session.end(), onlooker.end().catch(() => {})]);
   }
 }
 
-/** @throws Error when the migration ended the transaction by itself: what it did afterwards was not tried. */
+/** @throws Error when the migration ended the transaction by a way that nobody looks at: what it did then is not known. */
 async function verifyStillOpen(client: Client): Promise<void> {
   try {
     await client.query('SELECT FROM holdfast_dry_run');
   } catch (error) {
-    throw new Error('it ends the transaction that it is tried in: take its COMMIT or ROLLBACK out', {
-      cause: error,
-    });
+    throw new Error(
+      'it ends the transaction that it is tried in: take its COMMIT or ROLLBACK out, and look at its rows: what it did after that may be there',
+      {
+        cause: error,
+      },
+    );
   }
 }
 

@@ -43,16 +43,19 @@ export interface Progress {
   readonly secondsLeft?: number;
 }
 
-/** From the worker to the engine. */
+/**
+ * From the worker to the engine. The migration runs in the same process and can write whatever it likes; an outcome
+ * counts only with the secret, which the worker alone was told.
+ */
 export type FromWorker =
   | { readonly type: 'ready' }
-  | { readonly type: 'described'; readonly description: Description }
+  | { readonly type: 'described'; readonly secret: string; readonly description: Description }
   | { readonly type: 'log'; readonly message: string }
   | { readonly type: 'progress'; readonly progress: Progress }
-  | { readonly type: 'done'; readonly done: Done }
+  | { readonly type: 'done'; readonly secret: string; readonly done: Done }
   | { readonly type: 'failed'; readonly error: string };
 
 /** From the engine to the worker. */
 export type ToWorker =
-  | { readonly type: 'jobs'; readonly jobs: readonly Job[] }
+  | { readonly type: 'jobs'; readonly jobs: readonly Job[]; readonly secret: string }
   | { readonly type: 'abort'; readonly reason: string };

@@ -1,4 +1,5 @@
-import { Client, Pool, type PoolClient, type QueryResult } from 'pg';
+import { Client, type Pool } from 'pg';
+import { SessionPool } from './lent-session.ts';
 
 /** By this name the engine's own sessions are known on the server; the id of the migration follows it. */
 export const SESSION_NAME = 'holdfast data migration';
@@ -16,9 +17,15 @@ type Work<T> = () => Promise<T>;
  * callback changed through Prisma, and a dry run takes back whatever Prisma had committed.
  */
 export class Session {
+  /** The server's numbers of those of this process. */
+  static readonly #open = new Set<unknown>();
+
   readonly client: Client;
   #depth = 0;
   #tail: Promise<unknown> = Promise.resolve();
+  #isTried = false;
+  #refused: Error | undefined;
+  readonly #warnings = new Set<string>();
 
   constructor(client: Client) {
     this.client = client;
@@ -34,7 +41,13 @@ export class Session {
     // Told by the query that is under way, or by the next one.
     client.on('error', () => {});
     await client.connect();
+    Session.#open.add(pidOf(client));
     return new Session(client);
+  }
+
+  /** True for the server's number of a session that was opened here, rather than by a pool of the migration's. */
+  static isOpen(pid: number): boolean {
+    return Session.#open.has(pid);
   }
 
   get isInTransaction(): boolean {
@@ -55,9 +68,34 @@ export class Session {
     return result;
   }
 
-  /** Says that somebody opened a transaction on the client by hand: from now on all of ours are savepoints. */
+  /** Says that a dry run opened a transaction on the client by hand: from now on all of ours are savepoints. */
   join(): void {
     this.#depth = 1;
+    this.#isTried = true;
+  }
+
+  /** True when everything is taken back at the end. */
+  get isTried(): boolean {
+    return this.#isTried;
+  }
+
+  /** Remembers what the migration was refused: it may catch the error, and is wrong all the same. */
+  refuse(error: Error): Error {
+    this.#refused ??= error;
+    return error;
+  }
+
+  get refused(): Error | undefined {
+    return this.#refused;
+  }
+
+  /** For whoever reads the dry run; the same one is told once. */
+  warn(message: string): void {
+    this.#warnings.add(message);
+  }
+
+  get warnings(): readonly string[] {
+    return [...this.#warnings];
   }
 
   async begin(): Promise<number> {
@@ -97,66 +135,12 @@ export class Session {
   }
 
   async end(): Promise<void> {
+    Session.#open.delete(pidOf(this.client));
     await this.client.end().catch(() => {});
   }
 }
 
-/** A pool of one session that is already in a transaction, and stays in it. */
-class SessionPool extends Pool {
-  readonly #session: Session;
-
-  constructor(session: Session) {
-    // Never used: every way to a session is overridden.
-    super({ max: 1 });
-    this.#session = session;
-    Object.assign(this, {
-      query: async (...args: unknown[]) => await this.#single(args),
-      connect: async () => await this.#lend(),
-    });
-  }
-
-  /** A statement by itself: in a savepoint, since its failure would otherwise end the transaction around it. */
-  async #single(args: unknown[]): Promise<QueryResult> {
-    const session = this.#session;
-    return await session.alone(
-      async () => await session.transaction(async () => await send(session.client, args)),
-    );
-  }
-
-  /** For a transaction of Prisma's: until it is released, nobody else gets the session. */
-  async #lend(): Promise<PoolClient> {
-    const session = this.#session;
-    const { promise: over, resolve: release } = Promise.withResolvers<void>();
-    const { promise: mine, resolve: start } = Promise.withResolvers<void>();
-    void session.alone(async () => {
-      start();
-      await over;
-    });
-    await mine;
-    let level: number | undefined;
-    const query = async (...args: unknown[]): Promise<QueryResult | void> => {
-      const text = textOf(args);
-      if (text === 'BEGIN') {
-        level = await session.begin();
-      } else if ((text === 'COMMIT' || text === 'ROLLBACK') && level !== undefined) {
-        await (text === 'COMMIT' ? session.commit(level) : session.rollback(level));
-        level = undefined;
-      } else if (!/^SET TRANSACTION ISOLATION LEVEL/i.test(text)) {
-        return await send(session.client, args);
-      }
-      return { rows: [], fields: [], rowCount: 0, command: text, oid: 0 };
-    };
-    const lent = { query, release, on: () => {}, once: () => {}, removeListener: () => {} };
-    return lent as unknown as PoolClient;
-  }
-}
-
-function textOf([first]: readonly unknown[]): string {
-  if (typeof first === 'string') return first;
-  if (typeof first === 'object' && first !== null && 'text' in first) return String(first.text);
-  return '';
-}
-
-async function send(client: Client, args: unknown[]): Promise<QueryResult> {
-  return await (client.query as (...all: unknown[]) => Promise<QueryResult>).apply(client, args);
+/** pg's types do not know it. */
+function pidOf(client: Client): unknown {
+  return 'processID' in client ? client.processID : undefined;
 }

@@ -1,9 +1,11 @@
+import { randomBytes } from 'node:crypto';
 import { spawn, type ChildProcess } from 'node:child_process';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
+import { CHANNEL_FD, openChannel, readFromWorker, type Channel } from './channel.ts';
 import { formatLimit, type Limits } from './limits.ts';
 import type { Inspection } from './inspection.ts';
-import type { Description, Done, FromWorker, Job, Progress, ToWorker } from './protocol.ts';
+import type { Description, Done, FromWorker, Job, Progress } from './protocol.ts';
 import { EXIT, Refusal } from './refusal.ts';
 import { sessionName } from './session.ts';
 
@@ -98,6 +100,7 @@ export async function runMigrationFile(
     listener,
   );
   signal.throwIfAborted();
+  if (end.wroteGarbage) throw new Error(describeEnd(end, limits));
   if (error !== undefined) throw new Error(error);
   if (done === undefined) throw new Error(describeEnd(end, limits));
   return done;
@@ -113,9 +116,10 @@ async function runScript(
 ): Promise<Done> {
   if (job.task === 'down' && !inspection.takesDirection) throw new Error('it is a script without a "down"');
   const args = [...LOADER, '--import', GUARD, job.file, ...(inspection.takesDirection ? [job.task] : [])];
-  const child = start(args, limits, environmentFor(job));
-  const end = await watch(child, limits, signal, listener);
+  const child = start(args, limits, { ...environmentFor(job), HOLDFAST_CHANNEL: String(CHANNEL_FD) });
+  const end = await watch(child, () => false, limits, signal, listener);
   signal.throwIfAborted();
+  if (end.wroteGarbage) throw new Error(describeEnd(end, limits));
   const writes = /read-only transaction/i.test(end.said);
   if (job.dryRun && writes)
     return {
@@ -134,7 +138,10 @@ function environmentFor(job: Pick<Job, 'id' | 'url' | 'dryRun' | 'task'>): Recor
   return { DATABASE_URL: job.url, PGAPPNAME };
 }
 
-/** The server itself refuses to write, whatever is done to a client of its own, unless it asks for it outright. */
+/**
+ * The server refuses to write through a client of its own, unless it asks for it outright: a BEGIN READ WRITE, or another
+ * default_transaction_read_only, is as good as none of this.
+ */
 function readOnlyEnvironment(url: string): Record<string, string> {
   const readOnly = new URL(url);
   const option = '-c default_transaction_read_only=on';
@@ -149,9 +156,13 @@ interface End {
   /** The last lines that it printed. */
   readonly said: string;
   readonly timedOut: boolean;
+  /** Something else than messages came on the engine's channel; the process was ended for it. */
+  readonly wroteGarbage: boolean;
 }
 
-function describeEnd({ code, signal, said, timedOut }: End, limits: Limits): string {
+function describeEnd({ code, signal, said, timedOut, wroteGarbage }: End, limits: Limits): string {
+  if (wroteGarbage)
+    return `it wrote into the engine's channel (file descriptor ${CHANNEL_FD}): take that out; log() and console.log() are for what it has to say`;
   if (timedOut) return `it did not end within ${formatLimit(limits.timeoutMs)}`;
   const why = said === '' ? '' : `: ${said}`;
   if (/heap out of memory|heap limit/i.test(said))
@@ -171,11 +182,21 @@ async function runWorker(
   listener?: Listener,
 ): Promise<End> {
   const child = start([...LOADER, WORKER], limits, jobs[0] === undefined ? {} : environmentFor(jobs[0]));
-  child.on('message', (message: FromWorker) => {
-    if (message.type === 'ready') send(child, { type: 'jobs', jobs });
-    else onMessage(message);
-  });
-  return await watch(child, limits, signal, listener);
+  const secret = randomBytes(32).toString('hex');
+  let isReady = false;
+  const hear = (heard: unknown, channel: Channel): boolean => {
+    const message = readFromWorker(heard, secret);
+    if (message?.type !== 'ready') {
+      if (message !== undefined) onMessage(message);
+      return message !== undefined;
+    }
+    // The second one is not from the worker: it is asked for the secret.
+    if (isReady) return false;
+    isReady = true;
+    channel.send({ type: 'jobs', jobs, secret });
+    return true;
+  };
+  return await watch(child, hear, limits, signal, listener);
 }
 
 function start(args: readonly string[], limits: Limits, env: Readonly<Record<string, string>>): ChildProcess {
@@ -184,36 +205,42 @@ function start(args: readonly string[], limits: Limits, env: Readonly<Record<str
     cwd: PACKAGE,
     // The key is for those who ask over HTTP; a migration has no use for it.
     env: { ...process.env, DEVELOPER_KEY: undefined, ...env },
-    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
   });
-}
-
-function send(child: ChildProcess, message: ToWorker): void {
-  if (child.connected) child.send(message);
 }
 
 /** Follows a process to its end; aborted, it is told to stop, and after the grace it is ended. */
 async function watch(
   child: ChildProcess,
+  hear: (message: unknown, channel: Channel) => boolean,
   limits: Limits,
   signal: AbortSignal,
   listener: Listener | undefined,
 ): Promise<End> {
+  let wroteGarbage = false;
+  const channel: Channel = openChannel(
+    child,
+    (message) => hear(message, channel),
+    () => {
+      wroteGarbage = true;
+      child.kill('SIGKILL');
+    },
+  );
   const said: string[] = [];
-  const hear = (whole: string): void => {
+  const read = (whole: string): void => {
     const line = whole.length > LONGEST_LINE ? `${whole.slice(0, LONGEST_LINE)} ...` : whole;
     said.push(line);
     if (said.length > 100) said.shift();
     listener?.log(line);
   };
   for (const stream of [child.stdout, child.stderr])
-    if (stream) createInterface({ input: stream }).on('line', hear);
+    if (stream) createInterface({ input: stream }).on('line', read);
 
   let timedOut = false;
   let grace: NodeJS.Timeout | undefined;
   let left: NodeJS.Timeout | undefined;
   const stop = (reason: string): void => {
-    send(child, { type: 'abort', reason });
+    channel.send({ type: 'abort', reason });
     grace = setTimeout(() => child.kill('SIGKILL'), GRACE_MS);
   };
   const onAbort = (): void => stop(signal.reason instanceof Error ? signal.reason.message : 'stopped');
@@ -236,9 +263,12 @@ async function watch(
         left = setTimeout(() => {
           child.stdout?.destroy();
           child.stderr?.destroy();
+          child.stdio[CHANNEL_FD]?.destroy();
         }, DRAIN_MS);
       });
-      child.once('close', (code, by) => resolve({ code, signal: by, said: lastWords(said), timedOut }));
+      child.once('close', (code, by) =>
+        resolve({ code, signal: by, said: lastWords(said), timedOut, wroteGarbage }),
+      );
     });
   } finally {
     clearTimeout(timer);

@@ -1,12 +1,17 @@
 import { readFile } from 'node:fs/promises';
+import { Socket } from 'node:net';
 import path from 'node:path';
+import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
 import { Pool } from 'pg';
 import { createBatch } from './batch/batch.ts';
 import type { BatchOptions } from './batch/options.ts';
+import { CHANNEL_FD } from './channel.ts';
 import { tryOut } from './dry-run.ts';
 import { describeExport, findMigration, type Runnable } from './exported.ts';
+import { trackInteractive } from './interactive.ts';
 import type { MigrationContext, VerificationReport } from './migration.ts';
+import { watchOwnLocks } from './own-locks.ts';
 import { openPrisma } from './prisma-client.ts';
 import { findLine } from './location.ts';
 import { createProgress } from './progress.ts';
@@ -14,6 +19,7 @@ import type { Done, FromWorker, Job, ToWorker } from './protocol.ts';
 import { describeError } from './refusal.ts';
 import { Session, sessionName } from './session.ts';
 import { runSql } from './sql-file.ts';
+import { findTransactionWord } from './transaction-words.ts';
 import { refuseUnfinished, watchClient } from './watched-client.ts';
 
 /*
@@ -24,35 +30,40 @@ import { refuseUnfinished, watchClient } from './watched-client.ts';
 const abort = new AbortController();
 const DIRECTORY = process.cwd();
 
+const channel = new Socket({ fd: CHANNEL_FD });
 function tell(message: FromWorker): void {
-  if (process.connected) process.send?.(message);
+  channel.write(`${JSON.stringify(message)}\n`);
 }
 
 /** Ends the process once the last message is on its way. */
 async function leave(message: FromWorker | undefined, exitCode: number): Promise<never> {
-  await new Promise((resolve) => {
-    if (process.connected) process.send?.(message ?? { type: 'bye' }, resolve);
-    else resolve(undefined);
-  });
+  if (message !== undefined)
+    await new Promise((resolve) => {
+      channel.write(`${JSON.stringify(message)}\n`, resolve);
+    });
   process.exit(exitCode);
 }
 
-async function execute(jobs: readonly Job[]): Promise<void> {
+/** @param secret by which the engine knows our outcome from one that a migration writes; it must not get out of here */
+async function execute(jobs: readonly Job[], secret: string): Promise<void> {
   for (const one of jobs) {
     if (one.task !== 'describe') continue;
     current = one;
-    tell({ type: 'described', description: await describeExport(one) });
+    tell({ type: 'described', secret, description: await describeExport(one) });
   }
   const job = jobs.find(({ task }) => task !== 'describe');
   if (job === undefined) return await leave(undefined, 0);
   current = job;
   const done = job.kind === 'sql' ? await runSqlJob(job) : await runCode(job);
-  return await leave({ type: 'done', done }, 0);
+  return await leave({ type: 'done', secret, done }, 0);
 }
 
 async function runSqlJob(job: Job): Promise<Done> {
   const text = await readFile(job.file, 'utf8');
   if (job.dryRun) {
+    const word = findTransactionWord(text);
+    if (word !== undefined)
+      throw new Error(`it says "${word}": take that out, the whole file is one transaction`);
     const tried = await tryOut(job.url, job.id, async (session) => {
       await runSql(session, text);
     });
@@ -77,7 +88,17 @@ async function runCode(job: Job): Promise<Done> {
     });
     // A session that was ended from outside is told by the query that used it.
     pool.on('error', () => {});
-    return await runMigration(job, exported, pool);
+    const locks = watchOwnLocks(job.url, job.id, fail);
+    try {
+      const ended = await runMigration(job, exported, pool);
+      const stuck = locks.stuck();
+      if (stuck) throw stuck;
+      return ended;
+    } catch (error) {
+      throw locks.stuck() ?? error;
+    } finally {
+      await locks.end();
+    }
   }
   let done: Done = { status: 'success' };
   const tried = await tryOut(job.url, job.id, async (session) => {
@@ -87,10 +108,17 @@ async function runCode(job: Job): Promise<Done> {
 }
 
 async function runMigration(job: Job, exported: unknown, pool: Pool, dry?: Session): Promise<Done> {
-  const watch = watchClient(await openPrisma(DIRECTORY, pool));
+  const watch = watchClient(trackInteractive(await openPrisma(DIRECTORY, pool)));
   const { prisma } = watch;
-  const log = (message: string): void => tell({ type: 'log', message });
-  const progress = createProgress((one) => tell({ type: 'progress', progress: one }));
+  // Whatever it is in a migration that nobody checked the types of: what is no text would count as forged.
+  const log = (message: unknown): void =>
+    tell({
+      type: 'log',
+      message: typeof message === 'string' ? message : (textOf(message) ?? String(message)),
+    });
+  const progress = createProgress((one) => {
+    if (Number.isFinite(one.done) && Number.isFinite(one.rate)) tell({ type: 'progress', progress: one });
+  });
   const batch = createBatch({ job, dry, signal: abort.signal, log, progress, directory: DIRECTORY });
   const context: MigrationContext = {
     prisma,
@@ -154,7 +182,8 @@ function toPlain(value: unknown): unknown {
   }
 }
 
-process.on('disconnect', () => process.exit(1));
+channel.on('error', () => {});
+channel.on('close', () => process.exit(1));
 // Both are for the engine: a Ctrl-C reaches the whole group.
 process.on('SIGINT', () => {});
 process.on('SIGTERM', () => {});
@@ -167,11 +196,9 @@ const fail = (error: unknown): void => {
 };
 process.on('uncaughtException', fail);
 process.on('unhandledRejection', fail);
-process.on('message', (message: ToWorker) => {
-  if (message.type === 'abort') {
-    abort.abort(new Error(message.reason));
-    return;
-  }
-  execute(message.jobs).catch(fail);
+createInterface({ input: channel }).on('line', (line) => {
+  const message = JSON.parse(line) as ToWorker;
+  if (message.type === 'abort') abort.abort(new Error(message.reason));
+  else execute(message.jobs, message.secret).catch(fail);
 });
 tell({ type: 'ready' });

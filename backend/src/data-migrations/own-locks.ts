@@ -1,0 +1,98 @@
+import { Client } from 'pg';
+import { Session, sessionName } from './session.ts';
+
+const EVERY_MS = 1_000;
+/** A batch waits for its callback only; a transaction may have other reasons to stand still for a while. */
+const ROUNDS = { batch: 5, transaction: 60 } as const;
+
+const OWN_WAITS = `
+  WITH RECURSIVE own AS (
+    SELECT pid, state, wait_event_type, state_change::text AS since FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name = $1
+  ), waits (waiter, blocker) AS (
+    SELECT pid, unnest(pg_blocking_pids(pid)) FROM own WHERE wait_event_type = 'Lock'
+    UNION SELECT waiter, unnest(pg_blocking_pids(blocker)) FROM waits
+  )
+  SELECT waits.waiter, blocker.pid AS blocker, waiter.since || '/' || blocker.since AS since
+  FROM waits JOIN own waiter ON waiter.pid = waits.waiter JOIN own blocker ON blocker.pid = waits.blocker
+  WHERE blocker.state LIKE 'idle in transaction%'`;
+
+interface OwnWait {
+  readonly waiter: number;
+  readonly blocker: number;
+  readonly since: string;
+}
+
+/** A watch over one migration. */
+export interface OwnLocks {
+  /** What was found: the migration itself only sees that a session of it was ended. */
+  stuck(): Error | undefined;
+  end(): Promise<void>;
+}
+
+/**
+ * Watches a migration at work for one of its sessions that waits for a lock of another one, which does nothing: that one
+ * waits for the first in turn, here and not on the server, so no deadlock detector sees it. Waits for others' locks are
+ * left alone.
+ *
+ * @param onStuck is told once; by then the one that waited is ended, and nothing of it is kept
+ */
+export function watchOwnLocks(url: string, id: string, onStuck: (error: Error) => void): OwnLocks {
+  let stuck: Error | undefined;
+  let client: Client | undefined;
+  let rounds = new Map<string, number>();
+  let timer: NodeJS.Timeout | undefined;
+  let isOver = false;
+
+  const look = async (): Promise<void> => {
+    if (client === undefined) {
+      client = new Client({ connectionString: url, application_name: sessionName('watch') });
+      client.on('error', () => {});
+      await client.connect();
+    }
+    const { rows } = await client.query<OwnWait>(OWN_WAITS, [sessionName(id)]);
+    const seen = new Map<string, number>();
+    for (const { waiter, blocker, since } of rows) {
+      const key = `${waiter} ${blocker} ${since}`;
+      const count = (rounds.get(key) ?? 0) + 1;
+      seen.set(key, count);
+      const isBatch = Session.isOpen(blocker);
+      if (count < ROUNDS[isBatch ? 'batch' : 'transaction']) continue;
+      stuck = describeStuck(isBatch);
+      // Once the lock is let go it would change its row before it notices that nobody is there any more.
+      await client.query('SELECT pg_terminate_backend($1)', [waiter]);
+      onStuck(stuck);
+      return;
+    }
+    rounds = seen;
+  };
+  const next = (): void => {
+    if (isOver) return;
+    timer = setTimeout(() => {
+      // Without the watch it works all the same.
+      void look()
+        .catch(async () => {
+          await client?.end().catch(() => {});
+          client = undefined;
+        })
+        .finally(next);
+    }, EVERY_MS).unref();
+  };
+  next();
+  return {
+    stuck: () => stuck,
+    async end() {
+      isOver = true;
+      clearTimeout(timer);
+      await client?.end().catch(() => {});
+    },
+  };
+}
+
+function describeStuck(isBatch: boolean): Error {
+  return new Error(
+    isBatch
+      ? 'a query through "prisma" waits for a row that its own batch holds, and the batch waits for the query: use the "tx" that the callback is given, or return the changes'
+      : 'a query through "prisma" waits for what its own $transaction holds, and the transaction waits for the query: use "tx" inside of $transaction',
+  );
+}
