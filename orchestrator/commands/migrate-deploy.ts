@@ -40,7 +40,8 @@ export async function deployMigrations(session: Session, options: DeployOptions)
     }
     const origin = await readOrigin(appliance);
     const allowDestructive =
-      options.allowDestructive === true || (await consentToLoss(session, await lintCheckout(appliance, to)));
+      options.allowDestructive === true ||
+      (session.ui.canAsk && (await consentToLoss(session, await lintCheckout(appliance, to))));
     const migrations = all.filter((name) => to === undefined || name <= to);
     return await runAndTell(
       session,

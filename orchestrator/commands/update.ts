@@ -87,7 +87,7 @@ async function update(
   await tellRelease(session, appliance, origin, target);
   const allowDestructive =
     options.allowDestructive === true ||
-    (await consentToLoss(session, await lintNow(appliance, origin, target)));
+    (session.ui.canAsk && (await consentToLoss(session, await lintNow(appliance, origin, target))));
   if (options.rehearse === true)
     verifyRehearsed(
       await rehearseAndTell(session, appliance, target, { signal: signals.abort.signal }),

@@ -39,28 +39,46 @@ const prismaLock = 72707369;
 /** Below this size the rows of a table are counted, above it the planner's estimate is taken. */
 const countedBytes = 16 * 1024 * 1024;
 
-/** Looks only, and reads no more than a few megabytes. */
+/** Looks only, waits for nobody, and reads for five seconds at most. */
 export async function inspectSchema(client: PostgresClient): Promise<SchemaInspection> {
-  const found = await client.query<Omit<SchemaInspection, 'hasMigrationsTable'>>(inspectionSql);
+  const found = await client
+    .query<Omit<SchemaInspection, 'hasMigrationsTable'>>(
+      impatient(inspectionSql('pg_total_relation_size(c.oid)')),
+    )
+    // By the catalog alone, which nobody locks.
+    .catch(
+      async () =>
+        await client.query<Omit<SchemaInspection, 'hasMigrationsTable'>>(
+          inspectionSql('c.relpages::bigint * 8192'),
+        ),
+    );
   const small = found.tables.filter(({ bytes }) => bytes < countedBytes);
   const counts = small.map(
     ({ schema, name }) => `(select count(*) from ${quoteIdentifier(schema)}.${quoteIdentifier(name)})`,
   );
   const rows =
-    counts.length === 0 ? [] : await client.query<number[]>(`select to_json(array[${counts.join(',')}]);`);
-  const counted = new Map(small.map((table, index) => [table, rows[index] ?? table.rows]));
+    counts.length === 0
+      ? []
+      : await client
+          .query<number[]>(impatient(`select to_json(array[${counts.join(',')}]);`))
+          .catch(() => []);
+  const counted = new Map(small.map((table, index) => [table, rows[index]]));
   return {
     ...found,
-    tables: found.tables.map((table) => ({ ...table, rows: counted.get(table) ?? table.rows })),
+    // Only what was counted is empty for sure.
+    tables: found.tables.map((table) => ({ ...table, rows: counted.get(table) ?? Math.max(1, table.rows) })),
     hasMigrationsTable: await hasTable(client, '_prisma_migrations'),
   };
 }
 
-const inspectionSql = `
+/** A table that somebody has locked is not waited for: it would be for nothing but a remark. */
+const impatient = (sql: string) => `set lock_timeout = '500ms'; set statement_timeout = '5s'; ${sql}`;
+
+const inspectionSql = (bytes: string) => `
 select json_build_object(
   'tables', (select coalesce(json_agg(json_build_object('schema', n.nspname, 'name', c.relname,
       'rows', greatest(c.reltuples::bigint, (select n_live_tup from pg_stat_user_tables s where s.relid = c.oid), 0),
-      'bytes', pg_total_relation_size(c.oid),
+      'bytes', ${bytes},
       'indexes', (select count(*) from pg_index i where i.indrelid = c.oid)) order by n.nspname, c.relname), '[]')
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
     where c.relkind in ('r', 'p') and n.nspname not in ('pg_catalog', 'information_schema', 'holdfast')

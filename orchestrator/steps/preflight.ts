@@ -78,6 +78,8 @@ async function verifyRelease(context: StepContext): Promise<void> {
       look: `./run.sh migrate lint --to ${target.label}`,
       allow: './run.sh update --allow-destructive',
     });
+  for (const { migration, directives } of linted)
+    for (const line of directives.breaking) output(`${migration.name}: BREAKING: ${line}`);
   for (const { migration, findings } of linted)
     for (const { severity, line, message, rule } of findings)
       output(`${migration.name}:${line}: ${severity}: ${message} [${rule}]`);

@@ -40,6 +40,7 @@ export function makeUi(options: UiOptions): Ui {
     say: (line) => (options.json ? undefined : aside(line)),
     result: (event, text) => (options.json ? outJson(event) : out(text)),
     confirm: async (question) => await confirm(question, options),
+    canAsk: canAsk(options),
     ask: async (question) => (canAsk(options) ? await ask(question) : undefined),
   };
 }

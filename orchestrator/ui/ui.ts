@@ -13,6 +13,8 @@ export interface Ui {
   result(event: ResultEvent, text: string): void;
   /** Asks for a yes. True with --yes; without a terminal a refusal of the caller's. */
   confirm(question: string): Promise<boolean>;
+  /** Whether somebody is there to be asked. */
+  readonly canAsk: boolean;
   /** What somebody at a terminal types; undefined where nobody can, whatever --yes says. */
   ask(question: string): Promise<string | undefined>;
   readonly paint: Paint;

@@ -64,6 +64,7 @@ export async function runInProcess(
       lastWord = text;
     },
     confirm: async () => await Promise.resolve(true),
+    canAsk: false,
     ask: async () => await Promise.resolve(undefined),
     paint,
   };
