@@ -41,8 +41,8 @@ test.for(Object.entries(ways))('%s: every row once', async ([, body]) => {
 });
 
 test('killed at random instants, again and again: every row exactly once', { timeout: 900_000 }, async () => {
-  const rows = Number(process.env['HOLDFAST_BATCH_ROWS'] ?? 100_000);
-  const kills = Number(process.env['HOLDFAST_BATCH_KILLS'] ?? 12);
+  const rows = Number(process.env['HOLDFAST_BATCH_ROWS'] ?? 40_000);
+  const kills = Number(process.env['HOLDFAST_BATCH_KILLS'] ?? 8);
   const random = new Random(Number(process.env['HOLDFAST_BATCH_SEED'] ?? 1));
   await appliance.fill(rows);
   appliance.migration(
