@@ -154,7 +154,8 @@ SELECT 'COMMIT; -- /*';`,
   },`,
   );
   await appliance.fill(1);
-  const { exitCode, stdout } = await appliance.run('--dry-run');
+  const { exitCode, stdout, stderr } = await appliance.run('--dry-run');
+  expect(stderr).toBe('');
   expect(stdout).toContain('[{"statement_timeout":"7min"}]');
   expect(exitCode).toBe(0);
   expect(await appliance.run()).toMatchObject({ exitCode: 0 });

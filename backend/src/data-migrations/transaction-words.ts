@@ -9,6 +9,9 @@ const TOKEN =
 // The body of a function in standard SQL has an END of its own.
 const ATOMIC = /\bBEGIN\s+ATOMIC\b[\s\S]*?\bEND\s*(?=;|$)/gi;
 
+/** It ends with the same word. */
+const CASE = /\bCASE\b(?:(?!\bCASE\b)[\s\S])*?\bEND\b/gi;
+
 const REFUSED: readonly RegExp[] = [
   /^(?:BEGIN|START\s+TRANSACTION|COMMIT|END|ABORT|PREPARE\s+TRANSACTION)\b/i,
   /^ROLLBACK\b(?!\s+(?:(?:WORK|TRANSACTION)\s+)?TO\b)/i,
@@ -32,12 +35,18 @@ export function findTransactionWord(sql: string): string | undefined {
   if (!ANY.test(sql)) return undefined;
   const byFunction = BY_FUNCTION.exec(sql)?.[0];
   if (byFunction !== undefined) return `${byFunction})`;
-  const statements = blank(sql)
+  const statements = withoutCases(blank(sql))
     .replaceAll(ATOMIC, '')
     .split(';')
     .map((one) => one.trim());
   const found = statements.find((one) => REFUSED.some((word) => word.test(one)));
   return found?.replaceAll(/\s+/g, ' ').slice(0, 60);
+}
+
+function withoutCases(sql: string): string {
+  let bare = sql;
+  for (let before = ''; before !== bare;) [before, bare] = [bare, bare.replaceAll(CASE, '')];
+  return bare;
 }
 
 /** The same text with a blank for each comment, and nothing in its quotes. */
