@@ -55,7 +55,6 @@ export async function readReleaseNotes(
 
 /** It comes from a remote, and goes to a terminal: nothing that moves its cursor. */
 function printable(text: string): string | undefined {
-  // eslint-disable-next-line no-control-regex -- they are what is taken out
-  const clean = text.replaceAll(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '').trim();
+  const clean = text.replaceAll(/(?![\t\n])\p{Cc}/gu, '').trim();
   return clean === '' ? undefined : clean;
 }

@@ -1,4 +1,5 @@
 import type { Session } from './session.ts';
+import { statementsOf } from './transaction-words.ts';
 
 /** The first words of statements that are a transaction of their own, or that PostgreSQL refuses inside of one. */
 const OWN_TRANSACTION =
@@ -6,44 +7,9 @@ const OWN_TRANSACTION =
 const OUTSIDE_ONLY =
   /^(?:(?:CREATE|DROP|REINDEX)\b.*\bCONCURRENTLY\b|VACUUM\b|(?:CREATE|DROP)\s+(?:DATABASE|TABLESPACE)\b|ALTER\s+SYSTEM\b)/is;
 
-// Quoted names, texts (plain, E'', $$), comments to the end of a line: what is in them is no statement.
-const OPAQUE =
-  /"(?:[^"]|"")*"|\bE'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|\$([A-Za-z_]\w*|)\$[\s\S]*?\$\1\$|--[^\n]*/giy;
-// The body of a function in standard SQL holds statements of its own.
-const ATOMIC = /\bBEGIN\s+ATOMIC\b[\s\S]*?\bEND\s*(?=;|$)/gi;
-const CASE = /\bCASE\b(?:(?!\bCASE\b)[\s\S])*?\bEND\b/gi;
-
-/** The statements alone: texts are emptied, comments blanks. Comments of PostgreSQL's may hold comments. */
-function bareOf(text: string): string {
-  let bare = '';
-  for (let at = 0; at < text.length;) {
-    if (text.startsWith('/*', at)) {
-      at = endOfComment(text, at);
-      bare += ' ';
-      continue;
-    }
-    OPAQUE.lastIndex = at;
-    const [found] = OPAQUE.exec(text) ?? [];
-    bare += found === undefined ? text.charAt(at) : found.startsWith('--') ? ' ' : "''";
-    at += found?.length ?? 1;
-  }
-  for (let before = ''; before !== bare;) [before, bare] = [bare, bare.replaceAll(CASE, '')];
-  return bare.replaceAll(ATOMIC, '');
-}
-
-function endOfComment(text: string, from: number): number {
-  let depth = 0;
-  for (const { 0: mark, index } of text.slice(from).matchAll(/\/\*|\*\//g)) {
-    depth += mark === '/*' ? 1 : -1;
-    if (depth === 0) return from + index + 2;
-  }
-  return text.length;
-}
-
 /** What is wrong with a file of SQL, as far as its text tells; undefined where nothing is. */
 export function findSqlProblem(text: string): string | undefined {
-  const bare = bareOf(withoutMark(text));
-  const statements = bare.split(';').map((one) => one.trim());
+  const statements = statementsOf(withoutMark(text));
   if (statements.every((one) => one === '')) return 'it holds no statement';
   if (statements.some((one) => OWN_TRANSACTION.test(one)))
     return 'it opens or ends a transaction of its own: take that out, the whole file is one';

@@ -35,12 +35,16 @@ export function findTransactionWord(sql: string): string | undefined {
   if (!ANY.test(sql)) return undefined;
   const byFunction = BY_FUNCTION.exec(sql)?.[0];
   if (byFunction !== undefined) return `${byFunction})`;
-  const statements = withoutCases(blank(sql))
+  const found = statementsOf(sql).find((one) => REFUSED.some((word) => word.test(one)));
+  return found?.replaceAll(/\s+/g, ' ').slice(0, 60);
+}
+
+/** The statements of a text without what is in comments, quotes and bodies of functions. */
+export function statementsOf(sql: string): string[] {
+  return withoutCases(blank(sql))
     .replaceAll(ATOMIC, '')
     .split(';')
     .map((one) => one.trim());
-  const found = statements.find((one) => REFUSED.some((word) => word.test(one)));
-  return found?.replaceAll(/\s+/g, ' ').slice(0, 60);
 }
 
 function withoutCases(sql: string): string {
