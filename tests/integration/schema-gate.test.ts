@@ -106,7 +106,7 @@ describe('versions', () => {
 
   test('a release that needs another one before it names that one', async () => {
     const between = await ledger.sandbox.publish(
-      (folder) => writeFileSync(join(folder, 'docs/stop.txt'), 'x'),
+      (folder) => writeFileSync(join(folder, 'RELEASE.md'), 'Stop here.\u001B[2J\n'),
       {
         onto: installed,
         tag: 'v3.5.0',
@@ -118,7 +118,13 @@ describe('versions', () => {
       error: 'cannot update to v4.0.0: it needs 3.5 or newer before it, and 2.0.0 is installed',
       next: './run.sh update --to v3.5.0, then ./run.sh update again',
     });
-    expect(await ledger.run('update', '--to', 'v3.5.0')).toMatchObject({ exitCode: 0 });
+    const first = await ledger.run('update', '--to', 'v3.5.0');
+    expect(first).toMatchObject({ exitCode: 0 });
+    // What its vendor says, without what would move the cursor of a terminal.
+    expect(first.events).toContainEqual({
+      type: 'say',
+      message: 'v3.5.0, by its vendor:\n  Stop here.[2J\n',
+    });
     expect(await ledger.run('update')).toMatchObject({ exitCode: 0 });
     await ledger.succeed('rollback');
     await ledger.succeed('rollback', '--undo');
