@@ -34,5 +34,7 @@ export default defineConfig({
     reporters: ['default', './tests/support/closing-report.ts'],
     // Two cores: more files at once would only wait for each other.
     maxWorkers: 2,
+    // As for the command line's own processes, see tests/support/cli.ts.
+    execArgv: ['--liftoff-only'],
   },
 });

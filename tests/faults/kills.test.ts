@@ -4,11 +4,12 @@ import { updateSteps } from '../../orchestrator/pipeline/steps.ts';
 import * as broken from '../support/broken-releases.ts';
 import { Cli } from '../support/cli.ts';
 import { tally, type FaultOutcome } from '../support/fault-tally.ts';
-import { killings, type Killing } from '../support/killing.ts';
+import { killings } from '../support/killing.ts';
 import { leftOf, tidyUp, unfinishedRun } from '../support/left-behind.ts';
 import { Ledger } from '../support/ledger.ts';
 import { release } from '../support/releases.ts';
 import { differences, type State } from '../support/state.ts';
+import { inTurn } from '../support/thoroughness.ts';
 
 /*
  * SIGKILL at every step of an update and in every phase of its restore; a new process recovers. One installation serves
@@ -45,10 +46,11 @@ halves.push(
 );
 
 describe('killed in an update', () => {
-  const moments = halves.flatMap(([step, half]) => [
-    { step, half, state: 'started' as const, killing: 'orchestrator' as Killing },
-    { step, half, state: 'finished' as const, killing: 'process group' as Killing },
-  ]);
+  const ways = [
+    { state: 'started', killing: 'orchestrator' },
+    { state: 'finished', killing: 'process group' },
+  ] as const;
+  const moments = inTurn(halves, ways).map(([[step, half], way]) => ({ step, half, ...way }));
 
   test.for(moments)('$half of $step $state ($killing)', async ({ step, half, state, killing }, context) => {
     const cli = Cli.start(ledger, 'update', '--to', 'good');

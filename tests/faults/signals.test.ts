@@ -7,6 +7,7 @@ import { leftOf, tidyUp, unfinishedRun } from '../support/left-behind.ts';
 import { Ledger } from '../support/ledger.ts';
 import { release } from '../support/releases.ts';
 import { differences, type State } from '../support/state.ts';
+import { inTurn } from '../support/thoroughness.ts';
 
 /* SIGINT, SIGTERM and SIGHUP at every step. One installation serves all cases: each leaves it as it found it. */
 
@@ -38,7 +39,7 @@ const asked = [
   ['SIGTERM', 143],
 ] as const;
 
-test.for(prepared.flatMap((step) => asked.map(([signal, exitCode]) => ({ step, signal, exitCode }))))(
+test.for(inTurn(prepared, asked).map(([step, [signal, exitCode]]) => ({ step, signal, exitCode })))(
   '$signal while $step prepares: nothing has changed, exit $exitCode',
   async ({ step, signal, exitCode }, context) => {
     const pids = ledger.pids();
@@ -55,7 +56,7 @@ test.for(prepared.flatMap((step) => asked.map(([signal, exitCode]) => ({ step, s
   },
 );
 
-test.for(applied.flatMap((step) => asked.map(([signal]) => ({ step, signal }))))(
+test.for(inTurn(applied, asked).map(([step, [signal]]) => ({ step, signal })))(
   '$signal in $step: all of one version',
   async ({ step, signal }, context) => {
     const cli = Cli.start(ledger, 'update', '--to', 'good');
