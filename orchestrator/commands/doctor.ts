@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
 import { findHealthProblem } from '../appliance/health.ts';
 import { runningServices, verifyPortsAreOurs } from '../appliance/services.ts';
+import { verifyHooks } from '../hooks/verify-hooks.ts';
 import { exitCodes, HoldfastError, messageOf, Refusal } from '../lib/errors.ts';
 import { shellWord } from '../lib/shell-word.ts';
 import type { Register } from '../main.ts';
@@ -107,6 +108,13 @@ function checks(appliance: Appliance): Check[] {
             `git -C ${shellWord(directory)} stash`,
           );
         return head.commit.slice(0, 7);
+      },
+    },
+    {
+      name: 'hooks',
+      run: async () => {
+        const idle = await verifyHooks(appliance);
+        return idle === undefined ? undefined : { warning: idle, next: 'chmod +x, or take them away' };
       },
     },
     { name: 'what git ignores', run: async () => await findUnignored(appliance) },

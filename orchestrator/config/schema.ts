@@ -117,6 +117,10 @@ const prisma = z.strictObject({
   requireDown: z.boolean('must be true or false').default(false).meta({
     description: 'Every schema migration must bring a down.sql: migrate lint warns of those without.',
   }),
+  migrateInTest: z.boolean('must be true or false').default(false).meta({
+    description:
+      'With environment: test an update and a setup leave the database alone; true has them migrate it all the same, as update --migrate does once.',
+  }),
   timeout: duration.default(3_600_000),
   dataMigrations: dataMigrations.optional(),
 });
@@ -128,7 +132,10 @@ const externalDatabase = z.strictObject({
   adminUrl: variable.optional(),
   restore: z.enum(['auto', 'swap'], { error: 'only "auto" and "swap" are supported yet' }).default('auto'),
   fence: z.enum(['auto', 'none']).default('auto'),
-  shared: z.literal(false, { error: 'a shared database is not supported yet' }).default(false),
+  shared: z.boolean('must be true or false').default(false).meta({
+    description:
+      'Another environment works on this database as well: it is backed up, but never fenced and never restored; rollback, migrate down and db reset are refused.',
+  }),
 });
 
 const webhook = z
@@ -153,11 +160,25 @@ const notification = z
     message: 'needs either url or command',
   });
 
+const hooks = z.strictObject({
+  dir: insidePath
+    .default('hooks')
+    .meta({ description: 'The folder with before-STEP.d and after-STEP.d, which hold executables.' }),
+  timeout: duration.default(60_000).meta({ description: 'How long one hook may take.' }),
+});
+
 const keepForm = 'must be a whole number from 1 on';
 
 export const applianceSchema = z.strictObject({
   version: z.literal(1, { error: 'must be 1, the version of this format' }),
   name: identifier,
+  environment: z
+    .enum(['production', 'test', 'development'])
+    .default('production')
+    .meta({
+      description:
+        '"production": everything as promised. "test": updates and setups do not migrate by themselves, and db push is allowed. "development": db push and db reset are.',
+    }),
   node: z
     .union([
       z.literal('auto'),
@@ -234,6 +255,7 @@ export const applianceSchema = z.strictObject({
       keep: z.int(keepForm).min(1, keepForm).default(5),
     })
     .prefault({}),
+  hooks: hooks.prefault({}),
   notify: z.array(notification).default([]),
 });
 

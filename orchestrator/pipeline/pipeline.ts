@@ -1,6 +1,7 @@
 import { insideRun, type Appliance } from '../appliance/appliance.ts';
 import { closeGate, type Gate } from '../appliance/gate.ts';
 import { isWorker, startOrder, startService } from '../appliance/services.ts';
+import { runHooks } from '../hooks/run-hooks.ts';
 import { HoldfastError, InterruptedError, messageOf, NotRestoredError } from '../lib/errors.ts';
 import type { Signals } from '../lib/signals.ts';
 import { SnapshotDraft } from '../snapshot/draft.ts';
@@ -160,6 +161,10 @@ export async function executeRun(request: RunRequest): Promise<RunResult> {
   }
   if (request.migrating?.leaveStopped !== true)
     await tryAfterwards(warn, async () => await startWorkers(request.appliance, target));
+  await tryAfterwards(
+    warn,
+    async () => await runHooks(context, { when: 'after', point: 'commit', reach: 'outside' }),
+  );
   await tryAfterwards(warn, async () => await applyAfterCommit(request, context, run, clock));
   await tryAfterwards(
     warn,

@@ -1,4 +1,5 @@
 import { runningServices } from '../appliance/services.ts';
+import { runHooks } from '../hooks/run-hooks.ts';
 import { messageOf } from '../lib/errors.ts';
 import type { Signals } from '../lib/signals.ts';
 import type { DriverTask, Listener } from './events.ts';
@@ -69,7 +70,15 @@ async function runHalf(
     listener,
     signals,
     show,
-  }: { run: Run; clock: Clock; listener: Listener; signals: Signals; show: (line: string) => void },
+    isCommitted = false,
+  }: {
+    run: Run;
+    clock: Clock;
+    listener: Listener;
+    signals: Signals;
+    show: (line: string) => void;
+    isCommitted?: boolean;
+  },
 ): Promise<string | undefined> {
   clock.step = step.name;
   const about = {
@@ -91,7 +100,11 @@ async function runHalf(
   run.journal.append({ type: 'step-started', step: step.name, half });
   listener({ ...about, state: 'started' });
   const startedAt = performance.now();
+  // Around what a step does, which for a check alone is its preparation; after the commit they wait for the gate.
+  const isHooked = half === (step.apply ? 'apply' : 'prepare');
+  const hooks = { point: step.name, reach: half === 'apply' && !isCommitted ? 'window' : 'outside' } as const;
   try {
+    if (isHooked) await runHooks({ ...context, note }, { when: 'before', ...hooks });
     await work({ ...context, note });
     // A step that ended well just as the signal came must not be followed by the next one.
     if (step.name !== 'commit') signals.abort.signal.throwIfAborted();
@@ -107,6 +120,7 @@ async function runHalf(
   const ms = Math.round(performance.now() - startedAt);
   run.journal.append({ type: 'step-finished', step: step.name, half, ms });
   listener({ ...about, state: 'finished', ms });
+  if (isHooked && step.name !== 'commit') await runHooks({ ...context, note }, { when: 'after', ...hooks });
   return undefined;
 }
 
@@ -121,7 +135,7 @@ export function afterCommitTasks(
     title: titleOf(step, 'apply', target.config),
     run: async (show) =>
       await runHalf(step, 'apply', async (within) => await step.apply?.(within), context, {
-        ...{ run, clock, listener, signals, show },
+        ...{ run, clock, listener, signals, show, isCommitted: true },
       }),
   }));
 }

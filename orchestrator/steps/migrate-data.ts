@@ -2,7 +2,8 @@ import { join } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
 import { baseEnvironment, readApplianceEnvironment } from '../config/environment.ts';
 import type { Config } from '../config/schema.ts';
-import { readDataMigrationStates } from '../pipeline/data-pending.ts';
+import { hooksAround } from '../hooks/run-hooks.ts';
+import { pendingDataMigrationsInCheckout, readDataMigrationStates } from '../pipeline/data-pending.ts';
 import type { Step, StepContext } from '../pipeline/step.ts';
 import type { Command } from '../runtime/runtime.ts';
 import { toolEnvironment } from '../schema-migrations/prisma-cli.ts';
@@ -12,7 +13,8 @@ export const migrateData: Step = {
   title: 'Data migrations',
   async apply(context) {
     const environment = (await context.appliance.database?.windowEnvironment(context.runId)) ?? {};
-    await runDataMigrations({ ...context, environment });
+    const around = hooksAround(context, 'data-migration', 'window');
+    await runDataMigrations({ ...context, environment, around });
   },
   skip: async ({ target }) =>
     await Promise.resolve(target.config.prisma?.dataMigrations ? false : 'none configured'),
@@ -24,7 +26,8 @@ export const migrateDataAfterCommit: Step = {
   title: 'Data migrations (the new version serves)',
   async apply(context) {
     const environment = (await context.appliance.database?.environment()) ?? {};
-    await runDataMigrations({ ...context, environment });
+    const around = hooksAround(context, 'data-migration', 'outside');
+    await runDataMigrations({ ...context, environment, around });
   },
   next: async ({ appliance, target }) => await nextAfterDataFailure({ ...appliance, config: target.config }),
 };
@@ -42,16 +45,25 @@ export async function nextAfterDataFailure(
 export async function runDataMigrations(
   context: Pick<StepContext, 'appliance' | 'target' | 'note' | 'output'> & {
     environment: Record<string, string>;
+    /** What is to be done around each of them; they run all at once where absent. */
+    around?: ((migration: string, work: () => Promise<void>) => Promise<void>) | undefined;
   },
 ): Promise<void> {
-  const { appliance, target, note, output, environment } = context;
-  if (!target.config.prisma?.dataMigrations) return;
-  await appliance.runtime.run(dataMigrationsCommand(appliance, target.config, { environment }), {
-    onLine: (line) => {
-      note(line);
-      output(line);
-    },
-  });
+  const { appliance, target, note, output, environment, around } = context;
+  const { config } = target;
+  if (!config.prisma?.dataMigrations) return;
+  const onLine = (line: string) => {
+    note(line);
+    output(line);
+  };
+  const run = async (...args: string[]) => {
+    await appliance.runtime.run(dataMigrationsCommand(appliance, config, { args, environment }), { onLine });
+  };
+  if (around)
+    for (const id of await pendingDataMigrationsInCheckout({ ...appliance, config }))
+      await around(id, async () => await run('--only', id));
+  // What came to be pending meanwhile, too.
+  await run();
 }
 
 /**

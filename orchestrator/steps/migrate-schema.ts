@@ -4,6 +4,7 @@ import type { Appliance } from '../appliance/appliance.ts';
 import { toArgv } from '../appliance/services.ts';
 import { baseEnvironment, readApplianceEnvironment } from '../config/environment.ts';
 import type { Argv, Config } from '../config/schema.ts';
+import { hooksAround } from '../hooks/run-hooks.ts';
 import { plural } from '../lib/units.ts';
 import type { Step, StepContext } from '../pipeline/step.ts';
 import { migrateTo } from '../schema-migrations/engine/migrations-up-to.ts';
@@ -22,7 +23,11 @@ export const migrateSchema: Step = {
   async apply(context) {
     const { appliance, runId } = context;
     const environment = (await appliance.database?.windowEnvironment(runId)) ?? {};
-    await deploy({ ...context, environment, to: context.migrating?.to });
+    await deploy({
+      ...context,
+      ...{ environment, to: context.migrating?.to },
+      around: hooksAround(context, 'migration', 'window'),
+    });
   },
   skip: async ({ appliance, target }) => {
     const { prisma } = target.config;
@@ -61,9 +66,11 @@ export async function deploy(
     environment: Record<string, string>;
     /** The last migration to apply; all where absent. Prisma's own deploy only. */
     to?: string | undefined;
+    /** What is to be done around each of them; they are applied all at once where absent. Prisma's own deploy only. */
+    around?: ((migration: string, work: () => Promise<void>) => Promise<void>) | undefined;
   },
 ): Promise<void> {
-  const { appliance, target, note, output, to } = context;
+  const { appliance, target, note, output, to, around } = context;
   const { prisma } = target.config;
   if (!prisma || prisma.deploy === 'none') return;
   const env = {
@@ -88,12 +95,16 @@ export async function deploy(
   if (prisma.deploy !== 'holdfast') {
     await run(prisma.deploy);
   } else if (pending.length > 0) {
-    const command = prismaCli(appliance, target.config, ['migrate', 'deploy'], {
-      ...context.environment,
-      ...(to === undefined ? {} : { [migrateTo]: to }),
-    });
-    note(command.label ?? '');
-    await appliance.runtime.run(command, { onLine: output });
+    const deployTo = async (last: string | undefined) => {
+      const command = prismaCli(appliance, target.config, ['migrate', 'deploy'], {
+        ...context.environment,
+        ...(last === undefined ? {} : { [migrateTo]: last }),
+      });
+      note(command.label ?? '');
+      await appliance.runtime.run(command, { onLine: output });
+    };
+    if (around) for (const name of pending) await around(name, async () => await deployTo(name));
+    else await deployTo(to);
     if (appliance.database)
       verifyAllApplied(
         wanted(namesInCheckout(appliance, target.config)),

@@ -2,6 +2,7 @@ import { existsSync, lstatSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
 import { verifyPortsAreFree, verifyPortsAreOurs } from '../appliance/services.ts';
+import { verifyHooks } from '../hooks/verify-hooks.ts';
 import { Refusal } from '../lib/errors.ts';
 import { canRenameBetween } from '../lib/mounts.ts';
 import { whyUnmovable } from '../lib/unmovable.ts';
@@ -38,6 +39,8 @@ export const preflight: Step = {
       commit: context.origin.commit,
       except: registryPath(appliance.config),
     });
+    const idle = await verifyHooks(appliance, context);
+    if (idle !== undefined) context.warn(idle);
     note('the registry of data migrations');
     await verifyRegistry(context);
     note('the services');
