@@ -5,6 +5,7 @@ import { EmbeddedServer } from '../database/embedded.ts';
 import type { Database } from '../database/engine.ts';
 import { ExternalServer } from '../database/external.ts';
 import { PostgresDatabase } from '../database/postgres.ts';
+import { SharedDatabase } from '../database/shared.ts';
 import { Secrets } from '../lib/secrets.ts';
 import type { RunOptions, Runtime } from '../runtime/runtime.ts';
 import { StateDirectory } from './state.ts';
@@ -73,7 +74,8 @@ function openDatabase(base: Omit<Appliance, 'database'>): Database | undefined {
           environment: () => readApplianceEnvironment(config, base.directory, secrets),
           secrets,
         });
-  return new PostgresDatabase(server, runtime, join(state.path, 'fence.json'));
+  const Kind = database.embedded !== true && database.shared ? SharedDatabase : PostgresDatabase;
+  return new Kind(server, runtime, join(state.path, 'fence.json'));
 }
 
 /**

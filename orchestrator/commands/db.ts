@@ -6,6 +6,7 @@ import { formatBytes, formatCount, plural } from '../lib/units.ts';
 import type { Register } from '../main.ts';
 import { prismaCli, runPrisma } from '../schema-migrations/prisma-cli.ts';
 import { formatColumns } from '../ui/columns.ts';
+import { openStudio, pushSchema, resetDatabase } from './db-change.ts';
 import { locked } from './locked.ts';
 import type { Session } from './session.ts';
 
@@ -14,7 +15,7 @@ type Table = SchemaInspection['tables'][number];
 export const registerDb: Register = (program, act) => {
   const db = program
     .command('db')
-    .description('the database: its tables, one of them, the seed')
+    .description('the database: its tables, one of them, the seed; for tests and development: push, reset')
     .helpCommand(false)
     .allowExcessArguments()
     .action(
@@ -35,6 +36,28 @@ export const registerDb: Register = (program, act) => {
   db.command('seed')
     .description("run the backend's own prisma db seed")
     .action(act(async (session) => await seed(session)));
+  db.command('studio')
+    .option('--port <port>', 'where it listens')
+    .description('Prisma Studio on this database, until Ctrl-C; says its address')
+    .action(act(async (session, options: { port?: string }) => await openStudio(session, options)));
+  db.command('push')
+    .option('--allow-destructive', 'also what takes data away')
+    .description('for tests and development: the schema as schema.prisma has it, after a snapshot')
+    .action(
+      act(
+        async (session, options: { allowDestructive?: boolean }) =>
+          await pushSchema(session, options.allowDestructive === true),
+      ),
+    );
+  db.command('reset')
+    .option('--allow-destructive', 'without being asked to type the name')
+    .description('for development: empty, migrate and seed the database, after a snapshot')
+    .action(
+      act(
+        async (session, options: { allowDestructive?: boolean }) =>
+          await resetDatabase(session, options.allowDestructive === true),
+      ),
+    );
 };
 
 async function showStats(session: Session): Promise<number> {

@@ -6,6 +6,7 @@ import { verifyHooks } from '../hooks/verify-hooks.ts';
 import { exitCodes, HoldfastError, messageOf, Refusal } from '../lib/errors.ts';
 import { shellWord } from '../lib/shell-word.ts';
 import type { Register } from '../main.ts';
+import { sharedNotice } from '../pipeline/own-migrations.ts';
 import { describeOpenRun } from '../pipeline/run-lock.ts';
 import { verifyNoFailedMigration } from '../schema-migrations/pending.ts';
 import { plural } from '../lib/units.ts';
@@ -140,6 +141,8 @@ function checks(appliance: Appliance): Check[] {
         await database.ensureRunning();
         verifyNoFailedMigration(await database.appliedMigrations());
         await database.proveWayBack(join(state.path, 'doctor-schema.dump'));
+        if (database.isShared === true)
+          return { warning: sharedNotice, next: 'set database.shared: false once it is not any more' };
         return 'answers, and a restore without rows was tried';
       },
     },

@@ -17,9 +17,13 @@ import type { Session } from './session.ts';
 const needsSetup = new Set([
   ...['start', 'restart', 'backup', 'rollback'],
   ...['rehearse', 'migrate deploy', 'migrate down', 'migrate resolve'],
-  ...['migrate generate', 'migrate generate-down', 'migrate test-down', 'db seed'],
+  ...['migrate generate', 'migrate generate-down', 'migrate test-down'],
+  ...['migrate dev', 'db seed', 'db push', 'db reset'],
   ...['data run', 'data retry', 'data rerun', 'data skip', 'data down'],
 ]);
+
+/** What would set another environment back with this one, or take its tables from under it. */
+const refusedOnShared = new Set(['rollback', 'migrate down', 'data down', 'db reset', 'db push']);
 
 export interface Locked {
   readonly appliance: Appliance;
@@ -58,6 +62,11 @@ export async function locked(
       if (needsSetup.has(name) && !appliance.state.isInstalled()) {
         throw new Refusal(`cannot ${verbOf(name)}: this checkout was never set up`, './run.sh setup');
       }
+      if (refusedOnShared.has(name) && appliance.database?.isShared === true)
+        throw new Refusal(
+          `cannot ${verbOf(name)}: another environment works on this database as well (database.shared), and would be changed with this one`,
+          'go forward: ./run.sh update to a release that mends it; snapshots hold a dump (RESTORE.md in each says how to use it by hand)',
+        );
       // After a recovery the configuration in the checkout counts again.
       return await work({ appliance: recovered ? session.open(how) : appliance, signals, recovered });
     });

@@ -11,6 +11,7 @@ import type { Session } from './session.ts';
 export interface DeployOptions {
   readonly to?: string;
   readonly allowDestructive?: boolean;
+  readonly forwardOnly?: boolean;
 }
 
 /** `migrate deploy`: a snapshot, then the migrations that lie here, restored as a whole on failure. */
@@ -39,6 +40,11 @@ export async function deployMigrations(session: Session, options: DeployOptions)
       return 0;
     }
     const origin = await readOrigin(appliance);
+    if (database.isShared === true && options.forwardOnly !== true)
+      throw new Refusal(
+        `cannot migrate: the database is shared with another environment, so that a failure could not take back what was applied (${all.join(', ') || 'by the command of its own'})`,
+        'if the code of both environments works before and after each of them: ./run.sh migrate deploy --forward-only',
+      );
     const allowDestructive =
       options.allowDestructive === true ||
       (session.ui.canAsk && (await consentToLoss(session, await lintCheckout(appliance, to))));

@@ -2,7 +2,9 @@ import { Option, type Command } from 'commander';
 import { UsageError } from '../lib/errors.ts';
 import type { Register } from '../main.ts';
 import { formats } from '../schema-migrations/lint/formats.ts';
+import { showChecklist } from './migrate-checklist.ts';
 import { deployMigrations, type DeployOptions } from './migrate-deploy.ts';
+import { developMigration } from './migrate-dev.ts';
 import { revertMigrations } from './migrate-down.ts';
 import { generateDown, generateMigration, type GenerateOptions } from './migrate-generate.ts';
 import { showLint, type LintCommandOptions } from './migrate-lint.ts';
@@ -55,6 +57,7 @@ export const registerMigrate: Register = (program, act) => {
     .command('deploy')
     .option('--to <name>', 'up to this migration, and no further')
     .option('--allow-destructive', 'apply migrations that take data away')
+    .option('--forward-only', 'although the database is shared, and no restore takes that back')
     .description(
       'apply what is pending, after a snapshot that is restored if it fails; the services stop for it',
     )
@@ -72,6 +75,17 @@ export const registerMigrate: Register = (program, act) => {
     .option('--rolled-back <name>', 'record a failed one as rolled back')
     .description('change the record of a migration, after a snapshot; the schema stays as it is')
     .action(act(async (session, options: ResolveOptions) => await resolveMigration(session, options)));
+  migrate
+    .command('dev')
+    .argument('<name>', 'what it does, such as add_phone_to_users')
+    .option('--create-only', 'write it, and do not apply it')
+    .description('for developers: write the migration that schema.prisma needs, and apply it here')
+    .action(
+      act(
+        async (session, name: string, options: { createOnly?: boolean }) =>
+          await developMigration(session, name, options),
+      ),
+    );
   migrate
     .command('generate')
     .argument('<name>', 'what it does, such as "add phone to users"')
@@ -100,6 +114,12 @@ export const registerMigrate: Register = (program, act) => {
     .argument('<name>', 'the migration')
     .description('for developers: up, down and up again on a scratch database')
     .action(act(async (session, name: string) => await testDown(session, name)));
+  migrate
+    .command('checklist')
+    .option('--to <ref>', 'for a branch, tag or commit, instead of what lies here')
+    .description('what to go through before production, ticked where it can be checked; looks only')
+    .addHelpText('after', '\nExit: 0 nothing that was checked fails, 3 otherwise.')
+    .action(act(async (session, options: { to?: string }) => await showChecklist(session, options.to)));
   migrate
     .command('lint')
     .option('--to <ref>', 'of a branch, tag or commit, instead of what lies here')

@@ -4,6 +4,7 @@ import type { Appliance } from '../appliance/appliance.ts';
 import { exitCodes, InterruptedError, messageOf, Refusal } from '../lib/errors.ts';
 import { formatBytes, formatCount, formatDuration } from '../lib/units.ts';
 import type { Register } from '../main.ts';
+import { noteRehearsal } from '../pipeline/last-rehearsal.ts';
 import { estimateOutage } from '../pipeline/outage-estimate.ts';
 import {
   rehearsalFolder,
@@ -99,7 +100,10 @@ export async function rehearseAndTell(
     ui.say(
       `Rehearsing ${target.label} on ${source.snapshot === undefined ? 'a copy of the live database' : `the rows of ${source.snapshot}`} ...`,
     );
-    return await rehearse(appliance, target, source, { note, output: () => {}, signal, withFiles });
+    const report = await rehearse(appliance, target, source, { note, output: () => {}, signal, withFiles });
+    const { commit, label } = target;
+    noteRehearsal(appliance, { commit, label, ok: report.ok, at: new Date().toISOString() });
+    return report;
   } catch (error) {
     if (error instanceof InterruptedError || error instanceof Refusal) throw error;
     signal.throwIfAborted();

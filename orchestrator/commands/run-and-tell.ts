@@ -27,6 +27,7 @@ type Request = Pick<
   | 'restoring'
   | 'withoutSafety'
   | 'allowDestructive'
+  | 'migrate'
   | 'migrating'
 >;
 

@@ -5,6 +5,7 @@ import { plural } from '../lib/units.ts';
 import type { Register } from '../main.ts';
 import { openToAll, startAndVerify } from '../pipeline/recovery.ts';
 import { readOrigin } from '../pipeline/target.ts';
+import { migratesByItself } from '../pipeline/own-migrations.ts';
 import { findPending } from '../steps/migrate-schema.ts';
 import { addresses } from './addresses.ts';
 import { locked, type Locked } from './locked.ts';
@@ -80,6 +81,8 @@ async function start(session: Session, { appliance }: Locked, asBefore: boolean)
 
 /** Code whose own schema migrations are not applied would fail, or write what the schema does not mean. Throws Refusal. */
 async function verifySchemaFits(appliance: Appliance): Promise<void> {
+  // In a test environment the schema is pushed, and nobody keeps books.
+  if (!migratesByItself(appliance.config)) return;
   const pending = await findPending(appliance, appliance.config);
   if (pending.length === 0) return;
   throw new Refusal(

@@ -4,6 +4,7 @@ import { serviceHandle } from '../appliance/services.ts';
 import { exitCodes } from '../lib/errors.ts';
 import type { Register } from '../main.ts';
 import { describeOpenRun, readHolder } from '../pipeline/run-lock.ts';
+import { sharedNotice } from '../pipeline/own-migrations.ts';
 import { readSetup } from '../pipeline/setup-progress.ts';
 import { readOrigin } from '../pipeline/target.ts';
 import { listSnapshots } from '../snapshot/store.ts';
@@ -62,7 +63,9 @@ async function showStatus(session: Session, appliance: Appliance): Promise<numbe
     ...(installed
       ? services.map(({ name, text, ok }) => `  ${mark(ok)} ${name.padEnd(12)} ${text}`)
       : [setup === undefined ? '  not set up yet' : `  ${ui.paint.yellow(setup.text)}`]),
+    ...(['test', 'development'].includes(config.environment) ? [`  environment  ${config.environment}`] : []),
     ...(database ? [`  ${mark(database.ok)} ${'database'.padEnd(12)} ${database.text}`] : []),
+    ...(appliance.database?.isShared === true ? [`  ${ui.paint.yellow(sharedNotice)}`] : []),
     `  snapshots    ${snapshots.length === 0 ? 'none yet' : `${snapshots.length}, the newest ${newest?.id ?? ''}`}`,
     ...(last === undefined || !lastEnd ? [] : [`  last run     ${last}: ${lastEnd.text}`]),
     ...(open === undefined ? [] : [`  ${ui.paint.yellow(open.text)}`]),
@@ -74,6 +77,8 @@ async function showStatus(session: Session, appliance: Appliance): Promise<numbe
       ok: true,
       exitCode: 0,
       name: config.name,
+      environment: config.environment,
+      ...(appliance.database?.isShared === true ? { sharedDatabase: true } : {}),
       commit: origin.commit,
       label: origin.label,
       installed,

@@ -7,6 +7,7 @@ import {
   readDataMigrationStates,
 } from '../pipeline/data-pending.ts';
 import { lintTarget } from '../pipeline/schema-gate.ts';
+import { migratesByItself, sharedNotice, switchedOff } from '../pipeline/own-migrations.ts';
 import { describeOpenRun } from '../pipeline/run-lock.ts';
 import { findDestination } from '../pipeline/target.ts';
 import { judge } from '../schema-migrations/lint/verdict.ts';
@@ -28,10 +29,12 @@ export async function showPlan(session: Session, to: string | undefined): Promis
       : migrationNames(await filesAt(runtime, directory, target.commit, folder), folder);
   // A server that does not run is not started for a look.
   const applied = await appliance.database?.appliedMigrations().catch(() => undefined);
-  const schema = target.config.prisma?.deploy === 'holdfast' ? pendingMigrations(names, applied ?? []) : [];
+  const migrates = migratesByItself(target.config);
+  const schema =
+    migrates && target.config.prisma?.deploy === 'holdfast' ? pendingMigrations(names, applied ?? []) : [];
   const dataFolder = target.config.prisma?.dataMigrations?.dir;
   const data =
-    dataFolder === undefined
+    dataFolder === undefined || !migrates
       ? []
       : pendingDataMigrations(
           dataMigrationFiles(await filesAt(runtime, directory, target.commit, dataFolder), dataFolder),
@@ -39,7 +42,7 @@ export async function showPlan(session: Session, to: string | undefined): Promis
         );
   // Without the database all of them would seem to be pending.
   const blocked = applied === undefined ? [] : await findBlocked(appliance, origin, target);
-  const linted = applied === undefined ? [] : await lintTarget(appliance, origin, target);
+  const linted = applied === undefined || !migrates ? [] : await lintTarget(appliance, origin, target);
   const { destructive } = judge(linted);
   const space = await estimateSpace(appliance).catch(() => []);
   const stopping = runningServices(appliance, appliance.config);
@@ -54,6 +57,8 @@ export async function showPlan(session: Session, to: string | undefined): Promis
     `  data migrations:    ${list(data)}`,
     `  stopped meanwhile:  ${list(stopping)}`,
     `  room needed:        ${space.map(({ what, bytes }) => `${formatBytes(bytes)} for ${what}`).join(', ') || 'unknown'}`,
+    ...(migrates ? [] : [`  migrations:         ${switchedOff}`]),
+    ...(appliance.database?.isShared === true ? [`  ${sharedNotice}`] : []),
     ...destructive.map(
       ({ migration, message }) => `  Takes data away: ${migration} ${message}. It needs --allow-destructive.`,
     ),

@@ -3,6 +3,7 @@ import type { Appliance } from '../appliance/appliance.ts';
 import { exitCodes, HoldfastError } from '../lib/errors.ts';
 import type { Register } from '../main.ts';
 import { pendingDataMigrationsInCheckout } from '../pipeline/data-pending.ts';
+import { migratesByItself, verifyForwardOnly } from '../pipeline/own-migrations.ts';
 import { notifyAll } from '../pipeline/notify.ts';
 import { lintTarget } from '../pipeline/schema-gate.ts';
 import { stepsOfUpdate } from '../pipeline/steps.ts';
@@ -23,6 +24,8 @@ interface UpdateOptions {
   readonly dryRun?: boolean;
   readonly allowDestructive?: boolean;
   readonly rehearse?: boolean;
+  readonly migrate?: boolean;
+  readonly forwardOnly?: boolean;
 }
 
 export const registerUpdate: Register = (program, act) => {
@@ -32,6 +35,8 @@ export const registerUpdate: Register = (program, act) => {
     .option('--to <ref>', 'a branch, tag or commit, instead of the one that appliance.yaml follows')
     .option('--allow-destructive', 'apply schema migrations that take data away')
     .option('--rehearse', 'try the migrations on a copy of the database first, while the appliance serves')
+    .option('--migrate', 'migrate although environment is test: for integration tests')
+    .option('--forward-only', 'migrate although the database is shared, and no restore takes that back')
     .option('--dry-run', 'show what would happen; nothing is stopped or changed')
     .addHelpText(
       'after',
@@ -77,7 +82,8 @@ async function update(
     await setUpOrTell(session, appliance, signals);
   }
   const destination = await findDestination(appliance, options.to);
-  if (destination.relation !== 'newer' && !(await hasPendingWork(appliance)))
+  const migrate = options.migrate === true;
+  if (destination.relation !== 'newer' && !(await hasPendingWork(appliance, migrate)))
     return tellCurrent(session, appliance, destination);
   const { origin } = destination;
   const target =
@@ -85,9 +91,14 @@ async function update(
       ? destination.target
       : { commit: origin.commit, label: origin.label, config: appliance.config };
   await tellRelease(session, appliance, origin, target);
+  const migrates = migratesByItself(target.config, migrate);
+  if (migrates && options.forwardOnly !== true && appliance.database?.isShared === true)
+    await verifyForwardOnly(appliance, origin, target, './run.sh update');
   const allowDestructive =
     options.allowDestructive === true ||
-    (session.ui.canAsk && (await consentToLoss(session, await lintNow(appliance, origin, target))));
+    (migrates &&
+      session.ui.canAsk &&
+      (await consentToLoss(session, await lintNow(appliance, origin, target))));
   if (options.rehearse === true)
     verifyRehearsed(
       await rehearseAndTell(session, appliance, target, { signal: signals.abort.signal }),
@@ -98,7 +109,7 @@ async function update(
     signals,
     kind: 'update',
     ...stepsOfUpdate(target.config),
-    ...{ origin, target, allowDestructive },
+    ...{ origin, target, allowDestructive, migrate },
     snapshot: { kind: 'update' },
   });
 }
@@ -114,8 +125,8 @@ async function lintNow(
 }
 
 /** The code is current, but a migration of it was never applied: then there is something to do. */
-async function hasPendingWork(appliance: Appliance): Promise<boolean> {
-  if (!appliance.database) return false;
+async function hasPendingWork(appliance: Appliance, migrate: boolean): Promise<boolean> {
+  if (!appliance.database || !migratesByItself(appliance.config, migrate)) return false;
   await appliance.database.ensureRunning();
   return (
     (await findPending(appliance, appliance.config)).length > 0 ||

@@ -172,13 +172,10 @@ const keepForm = 'must be a whole number from 1 on';
 export const applianceSchema = z.strictObject({
   version: z.literal(1, { error: 'must be 1, the version of this format' }),
   name: identifier,
-  environment: z
-    .enum(['production', 'test', 'development'])
-    .default('production')
-    .meta({
-      description:
-        '"production": everything as promised. "test": updates and setups do not migrate by themselves, and db push is allowed. "development": db push and db reset are.',
-    }),
+  environment: z.enum(['production', 'test', 'development']).default('production').meta({
+    description:
+      '"production": everything as promised. "test": updates and setups do not migrate by themselves, and db push is allowed. "development": db push and db reset are.',
+  }),
   node: z
     .union([
       z.literal('auto'),

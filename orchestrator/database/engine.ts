@@ -7,6 +7,9 @@ import type { ScratchDatabase } from './scratch.ts';
 export interface Database {
   readonly engine: 'postgresql';
 
+  /** Another environment works on it as well: it is never fenced and never restored. */
+  readonly isShared?: boolean;
+
   /** Makes sure that it can be reached, starting the server where it is ours. Throws Refusal with the fix. */
   ensureRunning(): Promise<void>;
 

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { removeDurably } from '../lib/atomic-file.ts';
 import { HoldfastError, messageOf, NotRestoredError, Refusal } from '../lib/errors.ts';
 import type { Runtime } from '../runtime/runtime.ts';
@@ -35,11 +35,12 @@ import {
   replacementName,
   swapDatabases,
 } from './swap.ts';
-import { proveWayBack } from './way-back.ts';
+import { dumpSchema, proveWayBack } from './way-back.ts';
 
 /** PostgreSQL behind the `Database` interface, on a server of our own or somebody else's. */
 export class PostgresDatabase implements Database {
   readonly engine = 'postgresql';
+  readonly isShared: boolean = false;
   readonly #server: PostgresServer;
   readonly #runtime: Runtime;
   readonly #fenceFile: string;
@@ -127,6 +128,15 @@ export class PostgresDatabase implements Database {
 
   async proveWayBack(scratchFile: string): Promise<void> {
     await proveWayBack(await this.#maintenance(), await this.#live(), await this.#name(), scratchFile);
+  }
+
+  /** That it can be read is proven, and no more: for a database that no restore touches. */
+  protected async proveReadable(scratchFile: string): Promise<void> {
+    try {
+      await dumpSchema(await this.#live(), scratchFile);
+    } finally {
+      rmSync(scratchFile, { force: true });
+    }
   }
 
   async fence(runId: string): Promise<string | undefined> {

@@ -58,7 +58,7 @@ async function rehearse(
 }
 
 /** A short wait: the appliance serves, and what waits for a lock makes others wait. */
-async function dumpSchema(inDatabase: PostgresClient, file: string): Promise<void> {
+export async function dumpSchema(inDatabase: PostgresClient, file: string): Promise<void> {
   try {
     await inDatabase.dump(file, { schemaOnly: true, lockWaitMs: 3000 });
   } catch (error) {

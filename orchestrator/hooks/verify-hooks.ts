@@ -50,7 +50,9 @@ function refuseUncalled({ prisma }: Config, when: string, point: 'migration' | '
   if (isOurs) return;
   throw new Refusal(
     `cannot go on: ${when}-${point}.d would never run: ${
-      point === 'migration' ? 'Prisma does not apply the schema migrations here' : 'no data migrations are configured'
+      point === 'migration'
+        ? 'Prisma does not apply the schema migrations here'
+        : 'no data migrations are configured'
     }`,
     `use ${when}-${point === 'migration' ? 'migrate-schema' : 'migrate-data'}.d, which runs around all of them`,
   );

@@ -30,6 +30,7 @@ export interface RunRequest {
   readonly restoring?: Restoring;
   readonly withoutSafety?: boolean;
   readonly allowDestructive?: boolean;
+  readonly migrate?: boolean;
   readonly migrating?: Migrating;
   readonly driver: Driver;
   readonly listener: Listener;
@@ -197,6 +198,7 @@ function makeContext(
     ...(request.restoring ? { restoring: request.restoring } : {}),
     withoutSafety: request.withoutSafety === true,
     allowDestructive: request.allowDestructive === true,
+    migrate: request.migrate === true,
     ...(request.migrating ? { migrating: request.migrating } : {}),
     gate: () => (gate ??= closeGate(appliance, run.id)),
     signal: request.signals.abort.signal,

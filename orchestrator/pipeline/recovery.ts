@@ -11,6 +11,7 @@ import { removeTree } from '../lib/remove-tree.ts';
 import { dropUnsealed } from '../snapshot/draft.ts';
 import { releaseReserves } from '../snapshot/reserve.ts';
 import { restoreSnapshot } from '../snapshot/restore.ts';
+import { registryPath } from '../snapshot/registry.ts';
 import { findWhole, listSnapshots, verifySnapshot } from '../snapshot/store.ts';
 import type { Listener } from './events.ts';
 import { phaseOf, type RunPhase } from './journal-entries.ts';
@@ -148,6 +149,8 @@ async function restoreSealed(
       replacement: begun?.mark === mark ? begun : undefined,
       readAll: run.started.boot !== bootId(),
       forward: forward?.type === 'database-replacement' ? forward : undefined,
+      // The registry belongs to the database.
+      keep: appliance.database?.isShared === true ? [registryPath(manifest.configuration) ?? ''] : undefined,
       phase: (phase, state) => {
         journal.append({ type: 'restore-phase', phase, state });
         listener({ type: 'restore', phase, state });
@@ -163,6 +166,12 @@ async function restoreSealed(
     });
     journal.append({ type: 'restored' });
     for (const message of leftOver) listener({ type: 'warning', message });
+    if (appliance.database?.isShared === true)
+      listener({
+        type: 'warning',
+        message:
+          'the database is NOT RESTORED, since another environment works on it as well: what this run migrated stays as it is. See ./run.sh migrate status',
+      });
     return { compared, config: manifest.configuration };
   } catch (error) {
     if (error instanceof NotRestoredError) throw error;

@@ -99,6 +99,9 @@ const verbs: Readonly<Record<string, string>> = {
   'data rerun': 'rerun the data migration',
   'data skip': 'skip the data migration',
   'data down': 'take the data migration back',
+  'migrate down': 'take migrations back',
+  'db reset': 'reset the database',
+  'db push': 'push the schema',
 };
 
 /** What a command does, as it stands after "cannot". */

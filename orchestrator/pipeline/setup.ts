@@ -13,6 +13,7 @@ import { ensurePrograms } from '../steps/programs.ts';
 import { noteInstalled } from './after-run.ts';
 import type { Driver, DriverTask, Listener } from './events.ts';
 import type { StepName } from './journal-entries.ts';
+import { migratesByItself, switchedOff } from './own-migrations.ts';
 import { startAndVerify } from './recovery.ts';
 import { forgetSetup, noteSetup } from './setup-progress.ts';
 import { readOrigin } from './target.ts';
@@ -64,6 +65,7 @@ export async function setUp(
   const isLate = dataMigrations?.when === 'after-start';
   const migrateData = task('migrate-data', 'Data migrations', async (note) => {
     if (!dataMigrations) return 'none configured';
+    if (!migratesByItself(config)) return switchedOff;
     try {
       await runDataMigrations({ ...base, note, environment: await environment() });
     } catch (error) {
@@ -89,6 +91,7 @@ export async function setUp(
     task('migrate-schema', schemaMigrationsTitle(config), async (note) => {
       const { prisma } = config;
       if (!prisma || prisma.deploy === 'none') return 'none configured';
+      if (!migratesByItself(config)) return switchedOff;
       const pending = await findPending(appliance, config);
       const isOwn = prisma.deploy !== 'holdfast' || prisma.before.length + prisma.after.length > 0;
       if (!database || (pending.length === 0 && !isOwn)) return 'none pending';

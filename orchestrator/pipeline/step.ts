@@ -80,6 +80,8 @@ export interface StepContext {
   readonly withoutSafety: boolean;
   /** Schema migrations may take data away. */
   readonly allowDestructive: boolean;
+  /** Whether a test environment is migrated all the same. */
+  readonly migrate: boolean;
   /** For a run that only migrates. */
   readonly migrating?: Migrating;
   readonly gate: () => Gate;

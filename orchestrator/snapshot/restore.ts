@@ -90,7 +90,10 @@ export async function restoreSnapshot(options: RestoreOptions): Promise<RestoreR
     }
   });
   await step('database', async () => await restoreDatabase(options));
-  await step('registry', () => restoreRegistry(appliance.directory, manifest, folder));
+  await step('registry', () => {
+    // It says what was done to the database, which stays.
+    if (appliance.database?.isShared !== true) restoreRegistry(appliance.directory, manifest, folder);
+  });
   let compared = '';
   await step('compare', async () => {
     compared = await compareAll(options, readAll);
@@ -151,7 +154,7 @@ function sameBytes(one: string, other: string): boolean {
 async function restoreDatabase(options: RestoreOptions): Promise<void> {
   const { appliance, manifest, folder, mark } = options;
   const { database } = appliance;
-  if (!database || !manifest.database) return;
+  if (!database || !manifest.database || database.isShared === true) return;
   await database.ensureRunning();
   if (!holdsDatabase(manifest)) {
     await swapBack(options, database, manifest.database);
@@ -211,13 +214,16 @@ async function compareAll(
     problems.push(`the checkout is at ${head.commit} instead of ${manifest.commit}`);
   const changed = await changedFiles(runtime, directory, manifest.registry?.path);
   problems.push(...changed.map((line) => `git status: ${line}`));
-  if (database && manifest.database) {
+  if (database?.isShared === true) parts.push('not the database');
+  else if (database && manifest.database) {
     // What is in it was compared before the swap, while nobody else could reach it.
     problems.push(...compareProperties(manifest.database, await database.describeProperties()));
     if (holdsDatabase(manifest)) parts.push(plural(manifest.database.tables.length, 'table'));
   }
-  problems.push(...compareRegistry(directory, manifest, folder));
-  if (manifest.registry) parts.push('registry');
+  if (database?.isShared !== true) {
+    problems.push(...compareRegistry(directory, manifest, folder));
+    if (manifest.registry) parts.push('registry');
+  }
   if (problems.length > 0) {
     const shown = problems.slice(0, 20).join('\n  ');
     throw new Error(

@@ -4,6 +4,7 @@ import { baseEnvironment, readApplianceEnvironment } from '../config/environment
 import type { Config } from '../config/schema.ts';
 import { hooksAround } from '../hooks/run-hooks.ts';
 import { pendingDataMigrationsInCheckout, readDataMigrationStates } from '../pipeline/data-pending.ts';
+import { migratesByItself, switchedOff } from '../pipeline/own-migrations.ts';
 import type { Step, StepContext } from '../pipeline/step.ts';
 import type { Command } from '../runtime/runtime.ts';
 import { toolEnvironment } from '../schema-migrations/prisma-cli.ts';
@@ -16,9 +17,13 @@ export const migrateData: Step = {
     const around = hooksAround(context, 'data-migration', 'window');
     await runDataMigrations({ ...context, environment, around });
   },
-  skip: async ({ target }) =>
-    await Promise.resolve(target.config.prisma?.dataMigrations ? false : 'none configured'),
+  skip: async (context) => await Promise.resolve(whyNot(context)),
 };
+
+function whyNot({ target, migrate }: Pick<StepContext, 'target' | 'migrate'>): string | false {
+  if (!target.config.prisma?.dataMigrations) return 'none configured';
+  return migratesByItself(target.config, migrate) ? false : switchedOff;
+}
 
 /** The same with the new version serving, which it goes on doing whatever comes of this. */
 export const migrateDataAfterCommit: Step = {
@@ -29,6 +34,7 @@ export const migrateDataAfterCommit: Step = {
     const around = hooksAround(context, 'data-migration', 'outside');
     await runDataMigrations({ ...context, environment, around });
   },
+  skip: async (context) => await Promise.resolve(whyNot(context)),
   next: async ({ appliance, target }) => await nextAfterDataFailure({ ...appliance, config: target.config }),
 };
 

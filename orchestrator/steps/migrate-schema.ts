@@ -6,6 +6,7 @@ import { baseEnvironment, readApplianceEnvironment } from '../config/environment
 import type { Argv, Config } from '../config/schema.ts';
 import { hooksAround } from '../hooks/run-hooks.ts';
 import { plural } from '../lib/units.ts';
+import { migratesByItself, switchedOff } from '../pipeline/own-migrations.ts';
 import type { Step, StepContext } from '../pipeline/step.ts';
 import { migrateTo } from '../schema-migrations/engine/migrations-up-to.ts';
 import {
@@ -29,9 +30,10 @@ export const migrateSchema: Step = {
       around: hooksAround(context, 'migration', 'window'),
     });
   },
-  skip: async ({ appliance, target }) => {
+  skip: async ({ appliance, target, kind, migrate }) => {
     const { prisma } = target.config;
     if (!prisma || prisma.deploy === 'none') return 'none configured';
+    if (kind === 'update' && !migratesByItself(target.config, migrate)) return switchedOff;
     if (prisma.deploy !== 'holdfast' || prisma.before.length + prisma.after.length > 0) return false;
     return (await findPending(appliance, target.config)).length === 0 && 'none pending';
   },

@@ -14,6 +14,7 @@ import {
   verifyApplicationVersion,
   verifyNoUnwantedLoss,
 } from '../pipeline/schema-gate.ts';
+import { migratesByItself, sharedNotice } from '../pipeline/own-migrations.ts';
 import { isDone, pendingDataMigrationsInCheckout } from '../pipeline/data-pending.ts';
 import type { Step, StepContext } from '../pipeline/step.ts';
 import { verifyNoFailedMigration } from '../schema-migrations/pending.ts';
@@ -39,6 +40,7 @@ export const preflight: Step = {
       commit: context.origin.commit,
       except: registryPath(appliance.config),
     });
+    if (appliance.database?.isShared === true) context.warn(sharedNotice);
     const idle = await verifyHooks(appliance, context);
     if (idle !== undefined) context.warn(idle);
     note('the registry of data migrations');
@@ -70,8 +72,9 @@ export const preflight: Step = {
 
 /** Whether the version may come here at all, and what its schema migrations would do. */
 async function verifyRelease(context: StepContext): Promise<void> {
-  const { appliance, origin, target, allowDestructive, note, output } = context;
+  const { appliance, origin, target, allowDestructive, migrate, note, output } = context;
   await verifyFromVersion(appliance, origin, target);
+  if (!migratesByItself(target.config, migrate)) return;
   await verifyNothingBlocked(appliance, origin, target);
   note('the schema migrations');
   const linted = await lintTarget(appliance, origin, target);

@@ -100,6 +100,20 @@ describe('the other commands', { timeout: 60_000 }, () => {
     expect(shadows).toEqual([]);
   });
 
+  test('dev: a migration that waits is applied, the next one is written and applied, through a shadow database', async () => {
+    const { project, url } = harness;
+    await harness.server.recreate(harness.database);
+    await project.migrations({ '1_a': 'CREATE TABLE "A" (id int PRIMARY KEY);' });
+    await project.schema('model A {\n  id Int @id\n}\nmodel B {\n  id Int @id\n}\n');
+    const dev = await project.run(url, ['migrate', 'dev', '--name', 'b']);
+    expect(dev.output).toContain('in sync');
+    expect(dev.exitCode).toBe(0);
+    expect(await harness.tables()).toEqual(['A', 'B', '_prisma_migrations']);
+    expect(await harness.history()).toEqual(['1_a applied', expect.stringMatching(/_b applied$/)]);
+    const shadows = "SELECT 1 FROM pg_database WHERE datname LIKE 'prisma_migrate%'";
+    expect(await harness.server.query('postgres', shadows)).toEqual([]);
+  });
+
   test('reset, push, pull, execute', async () => {
     await harness.project.schema('model Thing {\n  id Int @id\n}\n');
     expect((await harness.project.run(harness.url, ['db', 'push'])).exitCode).toBe(0);

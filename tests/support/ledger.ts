@@ -25,6 +25,8 @@ import type { State } from './state.ts';
 export interface ExternalDatabase {
   readonly url: string;
   readonly adminUrl: string;
+  /** Another environment works on it as well. */
+  readonly isShared?: boolean;
 }
 
 export interface LedgerOptions {
@@ -55,7 +57,7 @@ export class Ledger {
     const sandbox = await Sandbox.create({
       parent,
       edit: (folder) => {
-        if (external) replaceIn(folder, 'appliance.yaml', '{ embedded: true }', '{ url: DATABASE_URL }');
+        if (external) replaceIn(folder, 'appliance.yaml', '{ embedded: true }', `{ url: DATABASE_URL${external.isShared ? ', shared: true' : ''} }`);
       },
     });
     if (external) appendFileSync(join(sandbox.directory, '.env'), `DATABASE_URL=${external.url}\n`);

@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { ensurePrismaCli } from '../fixtures/schema-engine/prisma-project.ts';
-import { Ledger } from './ledger.ts';
+import { Ledger, type LedgerOptions } from './ledger.ts';
 import { replaceIn, type Edit } from './releases.ts';
 
 const prisma = join(import.meta.dirname, '../../backend/node_modules/prisma/build/index.js');
@@ -42,9 +42,9 @@ model entries {
 };
 
 /** A ledger whose migrations Prisma applies, updated to a release that says so. */
-export async function installPrismaLedger(): Promise<{ ledger: Ledger; installed: string }> {
+export async function installPrismaLedger(options: LedgerOptions = {}): Promise<{ ledger: Ledger; installed: string }> {
   await ensurePrismaCli();
-  const ledger = await Ledger.install();
+  const ledger = await Ledger.install(options);
   const bin = join(ledger.sandbox.root, 'bin');
   mkdirSync(bin);
   writeFileSync(join(bin, 'prisma'), `#!/bin/sh\nexec '${process.execPath}' '${prisma}' "$@"\n`);

@@ -7,6 +7,7 @@ import { startEngine, type Observations, type RunningEngine } from './engine.ts'
 import { offlineAdapter } from './offline-adapter.ts';
 import { ScriptError } from './script.ts';
 import { openShadowDatabase } from './shadow-database.ts';
+import { shadowVariable } from './shadow-variable.ts';
 
 /**
  * Starts the WebAssembly engine when the first method needs it, on one session that lives as long as the run: Prisma's
@@ -57,7 +58,8 @@ export class EngineStarter {
     const { datamodels, datasource } = this.#arguments;
     const connectToShadowDb = async (): Promise<SqlDriverAdapter> => {
       const main = datasource.url === undefined ? undefined : this.settings();
-      return await openShadowDatabase(main, datasource.shadowDatabaseUrl, this.#onScriptError);
+      const shadow = datasource.shadowDatabaseUrl ?? process.env[shadowVariable];
+      return await openShadowDatabase(main, shadow, this.#onScriptError);
     };
     return await startEngine(datamodels, { connect, connectToShadowDb }, this.observations);
   }

@@ -1,4 +1,5 @@
 import type { SchemaEngine } from '@prisma/schema-engine-wasm/schema_engine_bg';
+import { messageOf } from '../../lib/errors.ts';
 import type { EngineArguments } from './arguments.ts';
 import { parseConnectionUrl, type ConnectionSettings } from './connection-url.ts';
 import { createDatabase, withConnection } from './databases.ts';
@@ -87,6 +88,22 @@ async function run(
 }
 
 async function passOn(
+  wasm: SchemaEngine,
+  method: (typeof passedOn)[number],
+  params: unknown,
+): Promise<unknown> {
+  try {
+    return await callEngine(wasm, method, params);
+  } catch (error) {
+    if (method !== 'evaluateDataLoss' || !/external factory/.test(messageOf(error))) throw error;
+    // This method alone is given no shadow database (7.10): it goes by what `devDiagnostic` has found on one, which is
+    // out of date as soon as `migrate dev` has applied a migration that waited.
+    await callEngine(wasm, 'devDiagnostic', params);
+    return await callEngine(wasm, method, params);
+  }
+}
+
+async function callEngine(
   wasm: SchemaEngine,
   method: (typeof passedOn)[number],
   params: unknown,

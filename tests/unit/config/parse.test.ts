@@ -144,11 +144,6 @@ describe('what is not there yet is refused by name', () => {
       { database: { url: 'DATABASE_URL', restore: 'in-place' } },
       'database.restore: only "auto" and "swap" are supported yet; found "in-place"',
     ],
-    [
-      'a shared database',
-      { database: { url: 'DATABASE_URL', shared: true } },
-      'database.shared: a shared database is not supported yet; found true',
-    ],
   ])('%s', (_what, more, problem) => {
     expect(problemsOf({ ...least, ...more })).toEqual([problem]);
   });
