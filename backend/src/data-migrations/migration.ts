@@ -1,4 +1,5 @@
 import type { PrismaClient } from '../generated/client.ts';
+import type { ColumnOptions } from './add-column.ts';
 import type { BatchOptions, BatchResult, BatchRow } from './batch/options.ts';
 
 /** What a migration may use besides the database. Every part is optional to use; `up(prisma)` alone is complete. */
@@ -18,6 +19,11 @@ export interface MigrationContext {
    * it came: killed at any instant, no row is done twice and none is left out.
    */
   readonly batch: <Row extends object = BatchRow>(options: BatchOptions<Row>) => Promise<BatchResult>;
+  /**
+   * Adds a column that must have a value, while others read and write the table: nullable, filled in batches, then NOT
+   * NULL. Killed at any instant, it is simply run again.
+   */
+  readonly addColumnWithDefault: (options: ColumnOptions) => Promise<BatchResult>;
 }
 
 /** What `up` or `down` may return, or nothing. `success: false` is a failure, however politely it was returned. */

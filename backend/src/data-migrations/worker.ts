@@ -4,6 +4,7 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
 import { Pool } from 'pg';
+import { addColumnWithDefault } from './add-column.ts';
 import { createBatch } from './batch/batch.ts';
 import type { BatchOptions } from './batch/options.ts';
 import { CHANNEL_FD } from './channel.ts';
@@ -128,6 +129,7 @@ async function runMigration(job: Job, exported: unknown, pool: Pool, dry?: Sessi
     progress,
     // What its rows are only the migration itself knows.
     batch: async (options) => await batch.run(options as unknown as BatchOptions),
+    addColumnWithDefault: async (options) => await addColumnWithDefault(context, options),
   };
   try {
     const migration = findMigration(exported, job.id, prisma, context);

@@ -1,0 +1,125 @@
+import type { PrismaClient } from '../generated/client.ts';
+import type { BatchResult } from './batch/options.ts';
+import { isPassing, RETRIES } from './batch/pace.ts';
+import { quote } from './identifiers.ts';
+import type { MigrationContext } from './migration.ts';
+
+/** A column that every row is to have a value in. */
+export interface ColumnOptions {
+  /** By its name in the database. */
+  readonly table: string;
+  readonly column: string;
+  /** As SQL writes it: `text`, `numeric(10, 2)`. */
+  readonly type: string;
+  /** SQL without columns: what rows get that are inserted from now on. */
+  readonly default: string;
+  /** SQL, also of other columns: what the rows that are there get. The default where absent. */
+  readonly value?: string;
+  /** Columns that name a row, for the order; the primary key by default. */
+  readonly key?: string | readonly string[];
+  /** Rows in the first batch; 1000 by default. */
+  readonly size?: number;
+}
+
+/** How one kind of database does it; SQLite, which can only make a table anew, is another. */
+interface ColumnSteps {
+  /** There afterwards, nullable, with its default for new rows. */
+  add(options: ColumnOptions): Promise<void>;
+  /** No row is without a value afterwards, and none can come in. */
+  forbidNull(options: ColumnOptions): Promise<void>;
+}
+
+type Tools = Pick<MigrationContext, 'prisma' | 'batch' | 'log' | 'signal'>;
+
+/**
+ * Adds a column that must have a value, to a table that is in use: nullable with a default for new rows; the rows that
+ * are there in batches; then NOT NULL, by a check that is validated while others read and write. Nothing is locked for
+ * longer than a moment. Each part looks at what is there already: killed at any instant, it is simply run again, and the
+ * batches go on where they were.
+ *
+ * @throws Error with the database's words; what was done by then stays, and is what the next attempt begins with
+ */
+export async function addColumnWithDefault(tools: Tools, options: ColumnOptions): Promise<BatchResult> {
+  const steps = postgres(tools);
+  const { table, column, key, size, value = options.default } = options;
+  await steps.add(options);
+  const result = await tools.batch({
+    ...{ table, name: `${table}.${column}`, where: `${quote.name(column)} IS NULL` },
+    set: `${quote.name(column)} = (${value})`,
+    ...(key === undefined ? {} : { key }),
+    ...(size === undefined ? {} : { size }),
+  });
+  await steps.forbidNull(options);
+  return result;
+}
+
+interface Found {
+  readonly notNull: boolean;
+}
+
+function postgres({ prisma, log, signal }: Tools): ColumnSteps {
+  const find = async ({ table, column }: ColumnOptions): Promise<Found | undefined> => {
+    const [found] = await prisma.$queryRawUnsafe<Found[]>(
+      `SELECT attnotnull AS "notNull" FROM pg_attribute
+       WHERE attrelid = to_regclass($1) AND attname = $2 AND attnum > 0 AND NOT attisdropped`,
+      quote.table(table),
+      column,
+    );
+    return found;
+  };
+  const alter = async (table: string, how: string): Promise<void> =>
+    await briefly(prisma, `ALTER TABLE ${quote.table(table)} ${how}`, { log, signal });
+  return {
+    async add(options) {
+      const { table, column, type } = options;
+      const name = quote.name(column);
+      const setDefault = `ALTER COLUMN ${name} SET DEFAULT ${options.default}`;
+      // Both at once: no row can come in between.
+      await alter(table, (await find(options)) ? setDefault : `ADD COLUMN ${name} ${type}, ${setDefault}`);
+    },
+    async forbidNull(options) {
+      const { table, column, value = options.default } = options;
+      const name = quote.name(column);
+      const check = quote.name(`${column}_not_null_yet`);
+      if ((await find(options))?.notNull !== true) {
+        // From here on none comes in; rows that are there are not looked at.
+        await alter(table, `DROP CONSTRAINT IF EXISTS ${check}`);
+        await alter(table, `ADD CONSTRAINT ${check} CHECK (${name} IS NOT NULL) NOT VALID`);
+        // What was written as null since its batch.
+        await prisma.$executeRawUnsafe(
+          `UPDATE ${quote.table(table)} SET ${name} = (${value}) WHERE ${name} IS NULL`,
+        );
+        // Reads every row, under a lock that keeps neither readers nor writers away.
+        await alter(table, `VALIDATE CONSTRAINT ${check}`);
+        // Goes by the check (PostgreSQL 12 and later), and reads no row.
+        await alter(table, `ALTER COLUMN ${name} SET NOT NULL`);
+      }
+      await alter(table, `DROP CONSTRAINT IF EXISTS ${check}`);
+    },
+  };
+}
+
+/** Whoever waits for a lock makes others wait behind him: a few seconds at most, then once more. */
+async function briefly(
+  prisma: PrismaClient,
+  sql: string,
+  { log, signal }: Pick<MigrationContext, 'log' | 'signal'>,
+): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    signal.throwIfAborted();
+    try {
+      await prisma.$transaction(
+        async (tx) => {
+          await tx.$executeRawUnsafe(`SET LOCAL lock_timeout = '3s'`);
+          await tx.$executeRawUnsafe(sql);
+        },
+        { timeout: 3_600_000, maxWait: 10_000 },
+      );
+      return;
+    } catch (error) {
+      if (attempt > RETRIES || !isPassing(error)) throw error;
+      log(`waiting for somebody's lock: ${sql}`);
+      await new Promise((resolve) => setTimeout(resolve, 200 * 2 ** Math.min(attempt, 5)));
+    }
+  }
+}
