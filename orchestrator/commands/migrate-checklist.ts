@@ -1,6 +1,7 @@
 import { exitCodes } from '../lib/errors.ts';
 import { plural } from '../lib/units.ts';
-import { checklistGroups, fillChecklist, type ChecklistItem } from '../pipeline/checklist.ts';
+import { fillChecklist } from '../pipeline/checklist.ts';
+import { checklistGroups, type ChecklistItem } from '../pipeline/checklist-items.ts';
 import { findDestination, readOrigin } from '../pipeline/target.ts';
 import type { Paint } from '../ui/ui.ts';
 import type { Session } from './session.ts';

@@ -23,11 +23,6 @@ export function migratesByItself(
 /** Why a step that migrates has nothing to do there. */
 export const switchedOff = 'switched off: environment is test (update --migrate, or prisma.migrateInTest)';
 
-/** Whether no restore may touch the database of this appliance. */
-export function hasSharedDatabase({ database }: Pick<Config, 'database'>): boolean {
-  return database !== 'none' && database.embedded !== true && database.shared;
-}
-
 /** What every run, `status` and `doctor` say of it. */
 export const sharedNotice =
   'the database is shared with another environment (database.shared): it is backed up, never restored; rollback, migrate down and db reset are refused';

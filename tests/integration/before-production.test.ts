@@ -43,7 +43,7 @@ afterAll(async () => {
 });
 
 const rules = (outcome: Awaited<ReturnType<Ledger['run']>>) =>
-  (outcome.result?.['findings'] as { rule: string; migration: string }[]).map(
+  ((outcome.result?.['findings'] ?? []) as { rule: string; migration: string }[]).map(
     ({ rule, migration }) => `${migration}: ${rule}`,
   );
 
@@ -83,7 +83,10 @@ test('update --dry-run says what would be taken away, and changes nothing', asyn
 /** What is ticked of the checklist, by the first words of each line. */
 const ticks = (outcome: Awaited<ReturnType<Ledger['run']>>) =>
   Object.fromEntries(
-    (outcome.result?.['items'] as { what: string; state: string }[]).map(({ what, state }) => [what, state]),
+    ((outcome.result?.['items'] ?? []) as { what: string; state: string }[]).map(({ what, state }) => [
+      what,
+      state,
+    ]),
   );
 
 test('the checklist: what a machine can check is ticked or failed, the rest says how to check it', async () => {

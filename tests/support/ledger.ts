@@ -57,7 +57,13 @@ export class Ledger {
     const sandbox = await Sandbox.create({
       parent,
       edit: (folder) => {
-        if (external) replaceIn(folder, 'appliance.yaml', '{ embedded: true }', `{ url: DATABASE_URL${external.isShared ? ', shared: true' : ''} }`);
+        if (external)
+          replaceIn(
+            folder,
+            'appliance.yaml',
+            '{ embedded: true }',
+            `{ url: DATABASE_URL${external.isShared ? ', shared: true' : ''} }`,
+          );
       },
     });
     if (external) appendFileSync(join(sandbox.directory, '.env'), `DATABASE_URL=${external.url}\n`);

@@ -42,7 +42,9 @@ model entries {
 };
 
 /** A ledger whose migrations Prisma applies, updated to a release that says so. */
-export async function installPrismaLedger(options: LedgerOptions = {}): Promise<{ ledger: Ledger; installed: string }> {
+export async function installPrismaLedger(
+  options: LedgerOptions = {},
+): Promise<{ ledger: Ledger; installed: string }> {
   await ensurePrismaCli();
   const ledger = await Ledger.install(options);
   const bin = join(ledger.sandbox.root, 'bin');
