@@ -91,6 +91,9 @@ test('while it checks the rows, others read and write; a dry run leaves nothing'
     `SELECT DISTINCT mode FROM taken WHERE tag LIKE '%VALIDATE CONSTRAINT%' ORDER BY mode`,
   );
   expect(modes).toEqual([{ mode: 'ShareUpdateExclusiveLock' }]);
+  expect(await appliance.sql(`SELECT count(*)::int AS n FROM taken WHERE tag LIKE '%NOT VALID%'`)).toEqual([
+    { n: 1 },
+  ]);
   expect(await appliance.sql(`SELECT DISTINCT mode FROM taken WHERE tag LIKE '%SET NOT NULL%'`)).toEqual([
     { mode: 'AccessExclusiveLock' },
   ]);
