@@ -28,17 +28,37 @@ export async function runHooks(context: StepContext, call: HookCall): Promise<vo
   const hooks = findHooks(appliance.directory, config, call.when, call.point);
   if (hooks.length === 0) return;
   try {
-    const env = await environmentOf(context, config, call);
-    for (const hook of hooks) await runHook(context, config, hook, env);
+    await runAll(context, config, hooks, call);
   } catch (error) {
     signal.throwIfAborted();
-    const message = `hook ${messageOf(error)}`;
-    if (call.when === 'before')
-      throw new Refusal(message, 'mend what it says, or the hook itself, then try again', error);
-    warn(message);
+    if (call.when === 'before') throw error;
+    warn(messageOf(error));
   } finally {
     // A daemon that a hook left behind would write under the feet of a restore, and outlive the run.
-    await appliance.runtime.endRun(runMark(appliance, runId));
+    await appliance.runtime
+      .endRun(runMark(appliance, runId))
+      .catch((error: unknown) => warn(messageOf(error)));
+  }
+}
+
+async function runAll(
+  context: StepContext,
+  config: Config,
+  hooks: readonly Hook[],
+  call: HookCall,
+): Promise<void> {
+  const env = await environmentOf(context, config, call);
+  for (const hook of hooks) {
+    try {
+      await runHook(context, config, hook, env);
+    } catch (error) {
+      context.signal.throwIfAborted();
+      const message = `hook ${messageOf(error)}`;
+      if (call.when === 'before')
+        throw new Refusal(message, 'mend what it says, or the hook itself, then try again', error);
+      // The others have nothing to do with it.
+      context.warn(message);
+    }
   }
 }
 

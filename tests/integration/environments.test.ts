@@ -122,6 +122,8 @@ test('development: reset empties, replays, seeds; dev writes a migration through
     { tag: 'v1.3.0' },
   );
   await ledger.succeed('update');
+  // What the data-migration engine of another backend has written down.
+  await ledger.sql('create schema holdfast authorization app; create table holdfast.done (i int)');
   const was = await ledger.capture();
   expect(await ledger.run('db', 'reset')).toMatchObject({
     exitCode: 3,
@@ -131,6 +133,7 @@ test('development: reset empties, replays, seeds; dev writes a migration through
   expect(await ledger.run('db', 'reset', '--yes')).toMatchObject({ exitCode: 3 });
   const reset = await ledger.run('db', 'reset', '--allow-destructive');
   expect(reset).toMatchObject({ exitCode: 0, error: '' });
+  expect(await ledger.sql(`select to_regnamespace('holdfast') as s`)).toEqual([{ s: null }]);
   expect(await ledger.notes()).toEqual(['seeded']);
   expect(await tables()).toEqual(['_prisma_migrations', 'accounts', 'entries', 'tags']);
   expect(await ledger.sql('select i from tags')).toEqual([{ i: 1 }]);
