@@ -5,6 +5,9 @@ import { EmbeddedServer } from '../database/embedded.ts';
 import type { Database } from '../database/engine.ts';
 import { ExternalServer } from '../database/external.ts';
 import { PostgresDatabase } from '../database/postgres.ts';
+import { SqliteClient } from '../database/sqlite/client.ts';
+import { SqliteDatabase } from '../database/sqlite/database.ts';
+import { databaseFile } from '../database/sqlite/places.ts';
 import { Secrets } from '../lib/secrets.ts';
 import type { RunOptions, Runtime } from '../runtime/runtime.ts';
 import { StateDirectory } from './state.ts';
@@ -57,6 +60,16 @@ function openDatabase(base: Omit<Appliance, 'database'>): Database | undefined {
   const { config, state, runtime, secrets, say } = base;
   const database = config.database;
   if (database === 'none') return undefined;
+  if ('file' in database)
+    return new SqliteDatabase({
+      file: databaseFile(base.directory, database.file),
+      variables: database.url,
+      runtime,
+      client: new SqliteClient(runtime, base.program.node, programFile(base.program, 'sqlite.mjs')),
+      scratchFolder: join(state.path, 'scratch-database'),
+      servicesFolder: state.services,
+      isInstalled: () => state.isInstalled(),
+    });
   const server =
     database.embedded === true
       ? new EmbeddedServer({
@@ -73,7 +86,10 @@ function openDatabase(base: Omit<Appliance, 'database'>): Database | undefined {
           environment: () => readApplianceEnvironment(config, base.directory, secrets),
           secrets,
         });
-  return new PostgresDatabase(server, runtime, join(state.path, 'fence.json'));
+  return new PostgresDatabase(server, runtime, {
+    fenceFile: join(state.path, 'fence.json'),
+    reserveFolder: join(state.postgres, 'reserve'),
+  });
 }
 
 /**

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
 import { findHealthProblem } from '../appliance/health.ts';
 import { runningServices, verifyPortsAreOurs } from '../appliance/services.ts';
+import { kindOfDatabase } from '../config/schema.ts';
 import { exitCodes, HoldfastError, messageOf, Refusal } from '../lib/errors.ts';
 import { shellWord } from '../lib/shell-word.ts';
 import type { Register } from '../main.ts';
@@ -126,7 +127,7 @@ function checks(appliance: Appliance): Check[] {
       run: async () => {
         if (!database) return 'none';
         // A look does not make one.
-        if (!state.isInstalled() && config.database !== 'none' && config.database.embedded === true) {
+        if (!state.isInstalled() && kindOfDatabase(config.database) !== 'external') {
           return 'made by ./run.sh setup';
         }
         await database.ensureRunning();

@@ -82,7 +82,7 @@ describe('what no single key can tell', () => {
 
   test('prisma needs a database', () => {
     expect(problemsOf({ ...least, prisma: {} })).toEqual([
-      'database: prisma needs a database; say { embedded: true } or { url: [NAME] }',
+      'database: prisma needs a database; say { embedded: true }, { url: [NAME] } or { file: data/app.db }',
     ]);
     expect(problemsOf({ ...least, prisma: {}, database: { embedded: true } })).toEqual([]);
   });
