@@ -8,6 +8,7 @@ import { shellWord } from '../lib/shell-word.ts';
 import type { Register } from '../main.ts';
 import { describeOpenRun } from '../pipeline/run-lock.ts';
 import { verifyNoFailedMigration } from '../schema-migrations/pending.ts';
+import { verifyProvider } from '../schema-migrations/provider.ts';
 import { plural } from '../lib/units.ts';
 import { registryPath } from '../snapshot/registry.ts';
 import { listSnapshots, verifySnapshot } from '../snapshot/store.ts';
@@ -126,6 +127,7 @@ function checks(appliance: Appliance): Check[] {
       name: 'database',
       run: async () => {
         if (!database) return 'none';
+        await verifyProvider(appliance, config);
         // A look does not make one.
         if (!state.isInstalled() && kindOfDatabase(config.database) !== 'external') {
           return 'made by ./run.sh setup';

@@ -20,6 +20,7 @@ import type {
   SqliteFacts,
   TableDescription,
 } from '../engine.ts';
+import { revertSql } from '../recorded-migrations.ts';
 import { findBrokenReferences, pragma, runScript } from './script.ts';
 import { companionsOf } from './places.ts';
 
@@ -304,15 +305,36 @@ export function describeTable(database: DatabaseSync, name: string): TableDescri
   };
 }
 
-/** The schema as SQL, one definition a line, in an order that does not depend on how it came about. */
+/**
+ * The schema as text, a line for each thing in it. Not the words by which it was made: a table that was rebuilt, or that
+ * had a column added, says the same in others.
+ */
 export function schemaText(database: DatabaseSync): string {
-  return database
-    .prepare(
-      "select type, name, sql from sqlite_schema where sql is not null and name not like 'sqlite\\_%' escape '\\' order by type, name",
-    )
-    .all()
-    .map((row) => `${String(row['sql']).replaceAll(/\s+/g, ' ').trim()};\n`)
-    .join('');
+  const lines = (sql: string, ...values: string[]) =>
+    database
+      .prepare(sql)
+      .all(...values)
+      .map((row) => Object.values(row).join(' '));
+  const others = lines("select sql from sqlite_schema where type in ('view', 'trigger') order by type, name");
+  const tables = tableNames(database).flatMap((table) => {
+    const sql = String(
+      database.prepare('select sql from sqlite_schema where name = ?').get(table)?.['sql'] ?? '',
+    );
+    return [
+      ...lines('select cid, name, type, "notnull", dflt_value, pk, hidden from pragma_table_xinfo(?)', table),
+      ...lines(
+        'select id, seq, "table", "from", "to", on_update, on_delete from pragma_foreign_key_list(?)',
+        table,
+      ),
+      ...lines(
+        `select l."unique", l.origin, l.partial, i.seqno, i.name, i."desc", i.coll from pragma_index_list(?) l
+         join pragma_index_xinfo(l.name) i where i.key = 1 order by l.name, i.seqno`,
+        table,
+      ),
+      ...(sql.match(/\bAUTOINCREMENT\b|\bWITHOUT\s+ROWID\b|\bCHECK\s*\((?:[^()]|\([^()]*\))*\)/gi) ?? []),
+    ].map((line) => `${table}: ${line}`);
+  });
+  return [...tables, ...others].map((line) => `${line.replaceAll(/\s+/g, ' ').trim()}\n`).join('');
 }
 
 /** Takes migrations back with Prisma's record of each, all in one transaction. */
@@ -320,13 +342,7 @@ export function revertMigrations(
   database: DatabaseSync,
   migrations: readonly { readonly name: string; readonly sql: string }[],
 ): void {
-  const script = migrations
-    .map(
-      ({ name, sql }) =>
-        `${sql}\n;\ndelete from _prisma_migrations where migration_name = '${name.replaceAll("'", "''")}';\n`,
-    )
-    .join('');
-  runScript(database, script);
+  runScript(database, revertSql(migrations));
 }
 
 /**
@@ -384,8 +400,4 @@ export function create(file: string): void {
   database.close();
   fsyncFile(file);
   fsyncDirectory(dirname(file));
-}
-
-export function execute(database: DatabaseSync, sql: string): void {
-  runScript(database, sql);
 }

@@ -37,18 +37,23 @@ export const placesOf = (file: string): string[] => [file, ...companionsOf(file)
 export const newName = (mark: string) => `new-${mark}`;
 export const oldName = (mark: string) => `old-${mark}`;
 export const unknownName = (inode: number) => `unknown-${inode}`;
-export const restOfName = (mark: string) => `rest-${mark}`;
 
 /** The inode of a file; 0 where there is none. */
 export const inodeOf = (file: string): number => lstatSync(file, { throwIfNoEntry: false })?.ino ?? 0;
 
 /** Databases in our folder, companions left out. */
-export function listBeside(file: string): { name: string; path: string; inode: number }[] {
+export function listBeside(
+  file: string,
+): { name: string; path: string; inode: number; changedAt: number }[] {
   const folder = besideFolder(file);
   if (!existsSync(folder)) return [];
   return readdirSync(folder)
     .filter(
       (name) => /^(new|old|unknown|try)-/.test(name) && !companions.some((suffix) => name.endsWith(suffix)),
     )
-    .map((name) => ({ name, path: join(folder, name), inode: inodeOf(join(folder, name)) }));
+    .map((name) => {
+      const path = join(folder, name);
+      const { ino, ctimeMs } = lstatSync(path);
+      return { name, path, inode: ino, changedAt: ctimeMs };
+    });
 }

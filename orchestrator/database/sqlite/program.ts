@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { messageOf } from '../../lib/errors.ts';
 import { exitBusy, type Request } from './requests.ts';
+import { runScript } from './script.ts';
 import * as operations from './operations.ts';
 
 /*
@@ -45,7 +46,7 @@ async function answer({ operation, file, to, sql, table, migrations, busyMs }: R
     case 'schema-text':
       return onLive(operations.schemaText);
     case 'execute':
-      return onLive((database) => operations.execute(database, sql ?? ''));
+      return onLive((database) => runScript(database, sql ?? ''));
     case 'revert':
       return onLive((database) => operations.revertMigrations(database, migrations ?? []));
     case 'changes':

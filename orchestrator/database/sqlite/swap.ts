@@ -73,8 +73,7 @@ export function swapFiles(file: string, pair: Replacement, run: string): void {
   const mark = join(folder, arrivingMark);
   const holder = inodeOf(file);
   if (holder !== 0 || !existsSync(mark)) {
-    const isKnown = holder === 0 || holder === pair.live;
-    moveSet(file, join(folder, isKnown ? oldName(run) : unknownName(holder)));
+    moveSet(file, join(folder, nameAside(file, pair, run)));
   }
   if (presentCompanions(incoming.path).length > 0) writeFileAtomic(mark, '');
   const here = companionsOf(incoming.path);
@@ -86,6 +85,20 @@ export function swapFiles(file: string, pair: Replacement, run: string): void {
   renameSync(incoming.path, file);
   syncFolders(incoming.path, file);
   finishSwap(folder);
+}
+
+/** Under which name what is live moves aside; of what moved already, and left its log behind, the one that it has. */
+function nameAside(file: string, pair: Replacement, run: string): string {
+  const holder = inodeOf(file);
+  const known = listBeside(file);
+  if (holder !== 0) {
+    const isTaken = known.some(({ name }) => name === oldName(run));
+    return holder === pair.live && !isTaken ? oldName(run) : unknownName(holder);
+  }
+  const aside = known.filter(({ name }) => !name.startsWith('new-'));
+  // A rename sets the time of change: the last one that moved is the one that was at it.
+  const [last] = aside.toSorted((one, other) => other.changedAt - one.changedAt);
+  return (aside.find(({ inode }) => inode === pair.live) ?? last)?.name ?? oldName(run);
 }
 
 function finishSwap(folder: string): void {
