@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { messageOf, Refusal } from '../../lib/errors.ts';
 import { CommandError, type Runtime } from '../../runtime/runtime.ts';
 import { describeHolders, findHolders } from './holders.ts';
-import { exitBusy, type Answers, type Request } from './requests.ts';
+import { exitBusy, exitDamaged, type Answers, type Request } from './requests.ts';
 
 /**
  * Asks SQLite, in a process of its own. Which SQLite: that of the Node that runs us (`node:sqlite`, built in since 22.5).
@@ -63,6 +63,12 @@ function explain(error: CommandError, file: string): Error {
     return new Refusal(
       'cannot open the database: this Node was built without SQLite',
       "take it from PATH, so that run.sh brings one that has it, or install Node's own build",
+      error,
+    );
+  if (error.exitCode === exitDamaged)
+    return new Refusal(
+      `cannot read the database ${file}: ${error.stderr.trim()}`,
+      './run.sh rollback --without-safety brings back the last good one, and keeps this file beside it',
       error,
     );
   if (error.exitCode !== exitBusy)

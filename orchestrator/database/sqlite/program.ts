@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { messageOf } from '../../lib/errors.ts';
-import { exitBusy, type Request } from './requests.ts';
+import { exitBusy, exitDamaged, type Request } from './requests.ts';
 import { runScript } from './script.ts';
 import * as operations from './operations.ts';
 
@@ -54,6 +54,13 @@ async function answer({ operation, file, to, sql, table, migrations, busyMs }: R
   }
 }
 
+/** By SQLite's primary result code: sqlite.org/rescode.html. */
+function exitCodeOf(code: number): number {
+  const [busy, locked, corrupt, notADatabase] = [5, 6, 11, 26];
+  if (code === busy || code === locked) return exitBusy;
+  return code === corrupt || code === notADatabase ? exitDamaged : 1;
+}
+
 const chunks: Buffer[] = [];
 for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
 try {
@@ -62,6 +69,5 @@ try {
 } catch (error) {
   process.stderr.write(`${messageOf(error)}\n`);
   const code = error instanceof Error && 'errcode' in error ? Number(error.errcode) & 0xff : 0;
-  // SQLITE_BUSY and SQLITE_LOCKED.
-  process.exitCode = code === 5 || code === 6 ? exitBusy : 1;
+  process.exitCode = exitCodeOf(code);
 }

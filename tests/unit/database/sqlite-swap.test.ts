@@ -79,7 +79,7 @@ function killedAt(count: number, file: string, pair: object, run = 'run'): boole
   }
 }
 
-test('killed before any of its changes, a swap never leaves the log of the old file beside the new one, and goes on', () => {
+test('killed before any of its changes, a swap never leaves the log of the old file beside the new one, and goes on', { timeout: 60_000 }, () => {
   let count = 0;
   for (; ; count += 1) {
     const { file, pair } = prepare();
@@ -97,7 +97,7 @@ test('killed before any of its changes, a swap never leaves the log of the old f
   expect(count).toBeGreaterThan(5);
 });
 
-test('what comes back from a former swap brings its own log along, wherever the swap was killed', () => {
+test('what comes back from a former swap brings its own log along, wherever the swap was killed', { timeout: 60_000 }, () => {
   for (let count = 0; ; count += 1) {
     const { file, incoming, pair } = prepare();
     swapFiles(file, pair, 'run');
