@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Event } from '../../orchestrator/pipeline/events.ts';
+import { listSnapshots } from '../../orchestrator/snapshot/store.ts';
 import { Cli } from '../support/cli.ts';
 import { tally } from '../support/fault-tally.ts';
 import { at, halfMade } from '../support/full-disk.ts';
@@ -160,24 +161,31 @@ describe('a program of somebody else that has the file open', () => {
   });
 });
 
-test('a damaged file is found before anything stops; a rollback brings a whole one back', async (context) => {
-  await ledger.succeed('stop');
-  await ledger.sql('pragma wal_checkpoint(truncate)');
-  const descriptor = openSync(ledger.databaseFile, 'r+');
-  // All pages but the first: the schema can be read, and none of the tables.
-  writeSync(descriptor, Buffer.alloc(statSync(ledger.databaseFile).size - 4096, 0xa5), 0, undefined, 4096);
-  closeSync(descriptor);
+test.for([
+  ['whose tables cannot be read', 4096],
+  ['that is none of SQLite any more', 0],
+] as const)(
+  'a file %s is found before anything stops; a rollback brings a whole one back',
+  async ([, from], context) => {
+    const snapshots = listSnapshots(ledger.open().backupsDirectory);
+    const snapshot = snapshots.find(({ manifest }) => manifest?.kind === 'update')?.id ?? '';
+    await ledger.succeed('stop');
+    await ledger.sql('pragma wal_checkpoint(truncate)');
+    const descriptor = openSync(ledger.databaseFile, 'r+');
+    writeSync(descriptor, Buffer.alloc(statSync(ledger.databaseFile).size - from, 0xa5), 0, undefined, from);
+    closeSync(descriptor);
 
-  expect(await ledger.run('update', '--to', 'good')).toMatchObject({
-    exitCode: 3,
-    error: expect.stringMatching(/damaged|malformed/),
-  });
-  const back = await Cli.run(ledger, 'rollback', '--without-safety');
+    expect(await ledger.run('update', '--to', 'good')).toMatchObject({
+      exitCode: 3,
+      error: expect.stringMatching(/cannot read the database .*(malformed|not a database)/),
+    });
+    const back = await Cli.run(ledger, 'rollback', snapshot, '--without-safety');
 
-  expect(back).toMatchObject({ exitCode: 0 });
-  expect(await ledger.sql('select count(*) as n from entries')).toEqual([{ n: 4 }]);
-  tally(context, 'restored');
-});
+    expect(back).toMatchObject({ exitCode: 0, result: { ok: true } });
+    expect(await ledger.sql('select count(*) as n from entries')).toEqual([{ n: 4 }]);
+    tally(context, 'restored');
+  },
+);
 
 describe('a full disk', () => {
   test('while the database is copied, and while it is migrated: everything as before', async (context) => {

@@ -63,7 +63,11 @@ describe('rehearse', () => {
   test('finds what fails on real rows only, and leaves nothing', async () => {
     await ledger.sandbox.publish(
       (folder) =>
-        schemaMigration(folder, migration, 'CREATE UNIQUE INDEX "entries_at_key" ON "entries"("at" COLLATE NOCASE);\nINSERT INTO "entries" ("note", "amount") VALUES (\'sale\', 1);'),
+        schemaMigration(
+          folder,
+          migration,
+          'CREATE UNIQUE INDEX "entries_at_key" ON "entries"("at" COLLATE NOCASE);\nINSERT INTO "entries" ("note", "amount") VALUES (\'sale\', 1);',
+        ),
       { onto: installed },
     );
     const was = await ledger.capture();
@@ -76,13 +80,16 @@ describe('rehearse', () => {
 
   test('tells which rows were written', async () => {
     await ledger.sandbox.publish(
-      (folder) => schemaMigration(folder, migration, `${rebuild}UPDATE "entries" SET "amount" = 0 WHERE "id" < 3;\n`),
+      (folder) =>
+        schemaMigration(folder, migration, `${rebuild}UPDATE "entries" SET "amount" = 0 WHERE "id" < 3;\n`),
       { onto: installed },
     );
     const outcome = await ledger.run('rehearse');
     expect(outcome).toMatchObject({
       exitCode: 0,
-      result: { migrations: [{ kind: 'schema', name: migration, rows: [{ table: 'entries', rows: 2 }] }, {}] },
+      result: {
+        migrations: [{ kind: 'schema', name: migration, rows: [{ table: 'entries', rows: 2 }] }, {}],
+      },
     });
   });
 });
@@ -126,10 +133,14 @@ test('migrate generate writes what the schema needs, found in a database of its 
 
 test('db stats, db inspect, doctor and status look at the file', async () => {
   expect(await ledger.run('db', 'stats')).toMatchObject({
-    result: { tables: expect.arrayContaining([expect.objectContaining({ name: 'entries', rows: 4, indexes: 1 })]) },
+    result: {
+      tables: expect.arrayContaining([expect.objectContaining({ name: 'entries', rows: 4, indexes: 1 })]),
+    },
   });
   expect(await ledger.run('db', 'inspect', 'entries')).toMatchObject({
-    result: { columns: expect.arrayContaining([{ name: 'note', type: 'TEXT', nullable: false, default: null }]) },
+    result: {
+      columns: expect.arrayContaining([{ name: 'note', type: 'TEXT', nullable: false, default: null }]),
+    },
   });
   const doctor = await Cli.run(ledger, 'doctor');
   expect(JSON.stringify(doctor.result)).toContain('a restore without rows was tried');

@@ -4,6 +4,9 @@ import { CommandError, type Runtime } from '../../runtime/runtime.ts';
 import { describeHolders, findHolders } from './holders.ts';
 import { exitBusy, exitDamaged, type Answers, type Request } from './requests.ts';
 
+/** The file is gone, damaged, or none of SQLite's. */
+export class UnreadableError extends Refusal {}
+
 /**
  * Asks SQLite, in a process of its own. Which SQLite: that of the Node that runs us (`node:sqlite`, built in since 22.5).
  * Holdfast brings Node 24 wherever the machine has an older one (run.sh), so it is there whatever the appliance runs on;
@@ -53,7 +56,7 @@ export class SqliteClient {
 }
 
 const noSuchFile = (file: string) =>
-  new Refusal(
+  new UnreadableError(
     `cannot open the database: there is no file ${file}`,
     './run.sh rollback brings back that of the newest snapshot; for a new appliance: ./run.sh setup',
   );
@@ -66,7 +69,7 @@ function explain(error: CommandError, file: string): Error {
       error,
     );
   if (error.exitCode === exitDamaged)
-    return new Refusal(
+    return new UnreadableError(
       `cannot read the database ${file}: ${error.stderr.trim()}`,
       './run.sh rollback --without-safety brings back the last good one, and keeps this file beside it',
       error,

@@ -31,7 +31,7 @@ import type {
 } from '../engine.ts';
 import { compareContents } from '../facts.ts';
 import type { ScratchDatabase } from '../scratch.ts';
-import type { SqliteClient } from './client.ts';
+import { UnreadableError, type SqliteClient } from './client.ts';
 import { describeHolders, findHolders, findStrangers, type Holder } from './holders.ts';
 import type { Contents } from './operations.ts';
 import { besideFolder, inodeOf, listBeside, newName, oldName } from './places.ts';
@@ -118,14 +118,21 @@ export class SqliteDatabase implements Database {
     );
   }
 
+  /** Of a file that SQLite cannot read, or that is gone, what can be told all the same: a rollback is what mends it. */
   async describeProperties(): Promise<SqliteFacts> {
-    return await this.#keepingTime(async () =>
-      this.#facts(await this.#options.client.ask('properties', this.#file)),
-    );
+    return await this.#keepingTime(async () => {
+      try {
+        return this.#facts(await this.#options.client.ask('properties', this.#file));
+      } catch (error) {
+        if (!(error instanceof UnreadableError)) throw error;
+        return this.#facts(nothingKnown);
+      }
+    });
   }
 
   #facts(contents: Contents): SqliteFacts {
-    const { ino, mode, uid, gid } = statSync(this.#file);
+    const none = { ino: 0, mode: 0o600, uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 };
+    const { ino, mode, uid, gid } = statSync(this.#file, { throwIfNoEntry: false }) ?? none;
     return {
       engine: 'sqlite',
       name: basename(this.#file),
@@ -152,7 +159,7 @@ export class SqliteDatabase implements Database {
    */
   async proveWayBack(): Promise<void> {
     const { client, runtime, servicesFolder } = this.#options;
-    const facts = await this.describeProperties();
+    const facts = this.#facts(await client.ask('properties', this.#file));
     if (statSync(this.#file).nlink > 1)
       throw new Refusal(
         `cannot prove the way back: ${this.#file} has another name (a hard link), and a restore gives the name to another file`,
@@ -344,6 +351,11 @@ export class SqliteDatabase implements Database {
     }
   }
 }
+
+const nothingKnown: Contents = {
+  ...{ sqliteVersion: '', pageSize: 0, encoding: '', autoVacuum: 0, userVersion: 0, applicationId: 0 },
+  ...{ journalMode: '', tables: [], brokenReferences: [] },
+};
 
 function heldOpen(what: string, holders: readonly Holder[]): Refusal {
   const [verb, pids] = [holders.length === 1 ? 'has' : 'have', holders.map(({ pid }) => pid).join(' ')];

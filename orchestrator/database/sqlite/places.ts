@@ -42,9 +42,7 @@ export const unknownName = (inode: number) => `unknown-${inode}`;
 export const inodeOf = (file: string): number => lstatSync(file, { throwIfNoEntry: false })?.ino ?? 0;
 
 /** Databases in our folder, companions left out. */
-export function listBeside(
-  file: string,
-): { name: string; path: string; inode: number; changedAt: number }[] {
+export function listBeside(file: string): { name: string; path: string; inode: number; changedAt: number }[] {
   const folder = besideFolder(file);
   if (!existsSync(folder)) return [];
   return readdirSync(folder)

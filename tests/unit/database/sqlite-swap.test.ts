@@ -79,39 +79,47 @@ function killedAt(count: number, file: string, pair: object, run = 'run'): boole
   }
 }
 
-test('killed before any of its changes, a swap never leaves the log of the old file beside the new one, and goes on', { timeout: 60_000 }, () => {
-  let count = 0;
-  for (; ; count += 1) {
-    const { file, pair } = prepare();
-    const killed = killedAt(count, file, pair);
-    if (inodeOf(file) === pair.replacement) expect(presentCompanions(file)).toEqual([]);
-    else if (existsSync(file)) expect(existsSync(`${file}-wal`)).toBe(true);
+test(
+  'killed before any of its changes, a swap never leaves the log of the old file beside the new one, and goes on',
+  { timeout: 60_000 },
+  () => {
+    let count = 0;
+    for (; ; count += 1) {
+      const { file, pair } = prepare();
+      const killed = killedAt(count, file, pair);
+      if (inodeOf(file) === pair.replacement) expect(presentCompanions(file)).toEqual([]);
+      else if (existsSync(file)) expect(existsSync(`${file}-wal`)).toBe(true);
 
-    swapFiles(file, pair, 'run');
+      swapFiles(file, pair, 'run');
 
-    expect(inodeOf(file)).toBe(pair.replacement);
-    expect(tablesIn(file)).toEqual({ restored: 1 });
-    expect(tablesIn(join(besideFolder(file), oldName('run')))).toEqual({ old: 2 });
-    if (!killed) break;
-  }
-  expect(count).toBeGreaterThan(5);
-});
+      expect(inodeOf(file)).toBe(pair.replacement);
+      expect(tablesIn(file)).toEqual({ restored: 1 });
+      expect(tablesIn(join(besideFolder(file), oldName('run')))).toEqual({ old: 2 });
+      if (!killed) break;
+    }
+    expect(count).toBeGreaterThan(5);
+  },
+);
 
-test('what comes back from a former swap brings its own log along, wherever the swap was killed', { timeout: 60_000 }, () => {
-  for (let count = 0; ; count += 1) {
-    const { file, incoming, pair } = prepare();
-    swapFiles(file, pair, 'run');
-    const back = { live: pair.replacement, replacement: pair.live };
-    expect(existsSync(incoming)).toBe(false);
-    const killed = killedAt(count, file, back, 'run-back');
+test(
+  'what comes back from a former swap brings its own log along, wherever the swap was killed',
+  { timeout: 60_000 },
+  () => {
+    for (let count = 0; ; count += 1) {
+      const { file, incoming, pair } = prepare();
+      swapFiles(file, pair, 'run');
+      const back = { live: pair.replacement, replacement: pair.live };
+      expect(existsSync(incoming)).toBe(false);
+      const killed = killedAt(count, file, back, 'run-back');
 
-    swapFiles(file, back, 'run-back');
+      swapFiles(file, back, 'run-back');
 
-    expect(inodeOf(file)).toBe(pair.live);
-    expect(tablesIn(file)).toEqual({ old: 2 });
-    if (!killed) break;
-  }
-});
+      expect(inodeOf(file)).toBe(pair.live);
+      expect(tablesIn(file)).toEqual({ old: 2 });
+      if (!killed) break;
+    }
+  },
+);
 
 test('an unknown file under the name is moved aside, not adopted', () => {
   const { file, pair } = prepare();
