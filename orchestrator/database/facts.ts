@@ -114,6 +114,15 @@ function comparePostgresProperties(before: PostgresFacts, after: PostgresFacts):
   return differences;
 }
 
+/** What the operator must hear of a database that is no reason to refuse anything. */
+export function remarksOn(facts: DatabaseFacts): string[] {
+  if (facts.engine !== 'sqlite') return [];
+  return facts.brokenReferences.map(
+    ({ name, rows }) =>
+      `${rows} rows of ${name} refer to rows that are not there (PRAGMA foreign_key_check lists them); the snapshot holds them as they are`,
+  );
+}
+
 /** What is in it: tables with their rows, sequences. */
 export function compareContents(before: DatabaseFacts, after: DatabaseFacts): string[] {
   const differences =

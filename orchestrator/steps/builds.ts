@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { toArgv } from '../appliance/services.ts';
 import { baseEnvironment, readApplianceEnvironment } from '../config/environment.ts';
-import { variablesOf, type Argv, type BuildConfig, type Config } from '../config/schema.ts';
+import { variablesOf, type Argv, type BuildConfig } from '../config/schema.ts';
 import { databaseVariables } from '../database/engine.ts';
 import type { StepContext } from '../pipeline/step.ts';
 import type { Appliance } from '../appliance/appliance.ts';
