@@ -65,8 +65,7 @@ async function openStranger(): Promise<ChildProcess> {
 describe('killed', () => {
   test.for([
     ['backup-database', 'started', 'orchestrator'],
-    ['backup-database', 'finished', 'everything'],
-    ['migrate-schema', 'finished', 'the whole run'],
+    ['migrate-schema', 'finished', 'everything'],
     ['commit', 'finished', 'orchestrator'],
   ] as const)('at %s, %s (%s)', async ([step, state, killing], context) => {
     const cli = Cli.start(ledger, 'update', '--to', 'good');

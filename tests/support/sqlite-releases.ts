@@ -41,17 +41,15 @@ const broken =
 export const sqliteBroken = {
   good: sqliteRelease(3),
   install: broken((folder) =>
-    replaceIn(folder, 'api/package.json', '"pg": "8.23.1"', '"pg": "8.23.1",\n    "pg-format": "1.0.4"'),
+    replaceIn(
+      folder,
+      'api/package.json',
+      '"private": true',
+      '"private": true,\n  "dependencies": { "pg-format": "1.0.4" }',
+    ),
   ),
   build: broken((folder) =>
     writeFileSync(join(folder, 'api/build.js'), "throw new Error('the api does not build');\n"),
-  ),
-  schema: broken((folder) =>
-    schemaMigration(
-      folder,
-      '0004_bad',
-      "create table half_made (i integer);\ninsert into entries (note, amount) values ('by a migration that fails', 1);\ninsert into no_such_table values (1);\n",
-    ),
   ),
   data: broken((folder) =>
     slowDataMigration(folder, '004_half_way', 'throw new Error(`row ${id}: cannot be migrated`);'),
