@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { build } from 'esbuild';
 
 /*
- * Builds the runner into a folder: main.mjs (Holdfast), schema-engine.mjs, the WebAssembly of both, and what services
+ * Builds the runner into a folder: main.mjs (Holdfast), schema-engine.mjs, sqlite.mjs, their WebAssembly, and what services
  * preload. Self-contained: an interrupted run is recovered by it even when nothing else of that version is left.
  *
  * Usage: node orchestrator/build-runner.ts FOLDER NODE
@@ -38,6 +38,11 @@ await Promise.all([
     ...shared,
     entryPoints: [join(here, 'schema-migrations/engine/main.ts')],
     outfile: join(folder, 'schema-engine.mjs'),
+  }),
+  build({
+    ...shared,
+    entryPoints: [join(here, 'database/sqlite/program.ts')],
+    outfile: join(folder, 'sqlite.mjs'),
   }),
 ]);
 

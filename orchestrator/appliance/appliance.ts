@@ -6,6 +6,9 @@ import type { Database } from '../database/engine.ts';
 import { ExternalServer } from '../database/external.ts';
 import { PostgresDatabase } from '../database/postgres.ts';
 import { SharedDatabase } from '../database/shared.ts';
+import { SqliteClient } from '../database/sqlite/client.ts';
+import { SqliteDatabase } from '../database/sqlite/database.ts';
+import { databaseFile } from '../database/sqlite/places.ts';
 import { Secrets } from '../lib/secrets.ts';
 import type { RunOptions, Runtime } from '../runtime/runtime.ts';
 import { StateDirectory } from './state.ts';
@@ -58,6 +61,16 @@ function openDatabase(base: Omit<Appliance, 'database'>): Database | undefined {
   const { config, state, runtime, secrets, say } = base;
   const database = config.database;
   if (database === 'none') return undefined;
+  if ('file' in database)
+    return new SqliteDatabase({
+      file: databaseFile(base.directory, database.file),
+      variables: database.url,
+      runtime,
+      client: new SqliteClient(runtime, base.program.node, programFile(base.program, 'sqlite.mjs')),
+      scratchFolder: join(state.path, 'scratch-database'),
+      servicesFolder: state.services,
+      isInstalled: () => state.isInstalled(),
+    });
   const server =
     database.embedded === true
       ? new EmbeddedServer({
@@ -75,7 +88,10 @@ function openDatabase(base: Omit<Appliance, 'database'>): Database | undefined {
           secrets,
         });
   const Kind = database.embedded !== true && database.shared ? SharedDatabase : PostgresDatabase;
-  return new Kind(server, runtime, join(state.path, 'fence.json'));
+  return new Kind(server, runtime, {
+    fenceFile: join(state.path, 'fence.json'),
+    reserveFolder: join(state.postgres, 'reserve'),
+  });
 }
 
 /**

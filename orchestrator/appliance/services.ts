@@ -72,7 +72,7 @@ export async function startService(appliance: Appliance, name: string, options: 
   const variables = readApplianceEnvironment(options.config, appliance.directory, appliance.secrets);
   const { database } = options.config;
   // The administrator's way in is ours alone.
-  if (database !== 'none' && database.embedded !== true && database.adminUrl !== undefined)
+  if (database !== 'none' && 'adminUrl' in database && database.adminUrl !== undefined)
     delete variables[database.adminUrl];
   const fill = (text: string) =>
     substitute(text, { port: service.port, commit: options.commit, tag: options.label, env: variables });

@@ -4,6 +4,7 @@ import type { Database, SchemaInspection } from '../database/engine.ts';
 import { exitCodes, Refusal, UsageError } from '../lib/errors.ts';
 import { formatBytes, formatCount, plural } from '../lib/units.ts';
 import type { Register } from '../main.ts';
+import { tableKey } from '../schema-migrations/lint/finding.ts';
 import { prismaCli, runPrisma } from '../schema-migrations/prisma-cli.ts';
 import { formatColumns } from '../ui/columns.ts';
 import { openStudio, pushSchema, resetDatabase } from './db-change.ts';
@@ -136,4 +137,4 @@ async function inspect(appliance: Appliance): Promise<SchemaInspection> {
   return await database.inspectSchema();
 }
 
-const nameOf = ({ schema, name }: Table) => (schema === 'public' ? name : `${schema}.${name}`);
+const nameOf = ({ schema, name }: Table) => tableKey(schema, name);

@@ -3,12 +3,14 @@ import type { Appliance } from '../appliance/appliance.ts';
 import { findHealthProblem } from '../appliance/health.ts';
 import { runningServices, verifyPortsAreOurs } from '../appliance/services.ts';
 import { verifyHooks } from '../hooks/verify-hooks.ts';
+import { kindOfDatabase } from '../config/schema.ts';
 import { exitCodes, HoldfastError, messageOf, Refusal } from '../lib/errors.ts';
 import { shellWord } from '../lib/shell-word.ts';
 import type { Register } from '../main.ts';
 import { sharedNotice } from '../pipeline/own-migrations.ts';
 import { describeOpenRun } from '../pipeline/run-lock.ts';
 import { verifyNoFailedMigration } from '../schema-migrations/pending.ts';
+import { verifyProvider } from '../schema-migrations/provider.ts';
 import { plural } from '../lib/units.ts';
 import { registryPath } from '../snapshot/registry.ts';
 import { listSnapshots, verifySnapshot } from '../snapshot/store.ts';
@@ -134,8 +136,9 @@ function checks(appliance: Appliance): Check[] {
       name: 'database',
       run: async () => {
         if (!database) return 'none';
+        await verifyProvider(appliance, config);
         // A look does not make one.
-        if (!state.isInstalled() && config.database !== 'none' && config.database.embedded === true) {
+        if (!state.isInstalled() && kindOfDatabase(config.database) !== 'external') {
           return 'made by ./run.sh setup';
         }
         await database.ensureRunning();

@@ -10,6 +10,7 @@ import { loadGrammar } from '../schema-migrations/lint/postgres/parse.ts';
 import { downNames, type MigrationFile } from '../schema-migrations/migration-file.ts';
 import { migrationsFolder } from '../schema-migrations/pending.ts';
 import { deployToScratch, diffToSchema, pullSchema } from '../schema-migrations/scratch-deploy.ts';
+import { readProvider } from '../schema-migrations/inspect.ts';
 import { splitByTable, type NewMigration } from '../schema-migrations/split-by-table.ts';
 import { locked } from './locked.ts';
 import type { Session } from './session.ts';
@@ -37,6 +38,11 @@ export async function generateMigration(
     );
   return await onScratch(session, 'migrate generate', async (appliance, migrations) => {
     const { config, directory } = appliance;
+    if (perTable && (await readProvider(appliance, config)) === 'sqlite')
+      throw new UsageError(
+        'cannot write one migration a table for SQLite: a table that is rebuilt is rebuilt with those that refer to it',
+        `./run.sh migrate generate "${name}"`,
+      );
     const sql = await appliance.database?.withScratch(async (scratch) => {
       const last = migrations.at(-1);
       if (last) await deployToScratch(appliance, scratch, last.name);

@@ -1,6 +1,6 @@
 import { exitCodes, Refusal } from '../lib/errors.ts';
 import { revertSql } from '../database/recorded-migrations.ts';
-import { lintMigrations } from '../schema-migrations/inspect.ts';
+import { lintMigrations, readProvider } from '../schema-migrations/inspect.ts';
 import { deployToScratch } from '../schema-migrations/scratch-deploy.ts';
 import { find, onScratch } from './migrate-generate.ts';
 import type { Session } from './session.ts';
@@ -31,7 +31,11 @@ export async function testDown(session: Session, name: string): Promise<number> 
         ...again.map((line) => `after it was applied again: ${line}`),
       ];
     });
-    const [linted] = await lintMigrations(appliance.config, migrations, { names: new Set([name]) });
+    const provider = await readProvider(appliance, appliance.config);
+    const [linted] = await lintMigrations(appliance.config, migrations, {
+      names: new Set([name]),
+      provider,
+    });
     const lost = (linted?.findings ?? [])
       .filter(({ destructive }) => destructive)
       .map(({ message }) => message);

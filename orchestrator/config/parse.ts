@@ -1,3 +1,4 @@
+import { posix } from 'node:path';
 import type { z } from 'zod';
 import { applianceSchema, type Config } from './schema.ts';
 
@@ -144,9 +145,28 @@ function crossCheck(config: Config): Problem[] {
   if (config.prisma && config.database === 'none') {
     problems.push({
       path: 'database',
-      message: 'prisma needs a database; say { embedded: true } or { url: [NAME] }',
+      message: 'prisma needs a database; say { embedded: true }, { url: [NAME] } or { file: data/app.db }',
     });
   }
+  problems.push(...checkDatabaseFile(config));
+  return problems;
+}
+
+/** The file must lie where nothing else moves it. */
+function checkDatabaseFile({ database, builds, backups, stateDirectory }: Config): Problem[] {
+  if (database === 'none' || !('file' in database)) return [];
+  const file = posix.normalize(database.file);
+  const products = Object.values(builds).flatMap(({ dir, products: made }) =>
+    made.map((product) => posix.join(dir, product)),
+  );
+  const taken = ['.git', stateDirectory, backups.directory, ...products].map((path) => posix.normalize(path));
+  const around = taken.find((path) => file === path || file.startsWith(`${path}/`));
+  const problems: Problem[] = [];
+  if (around !== undefined)
+    problems.push({
+      path: 'database.file',
+      message: `must not lie in ${around}, which is moved and replaced`,
+    });
   return problems;
 }
 

@@ -138,6 +138,21 @@ const externalDatabase = z.strictObject({
   }),
 });
 
+const fileForm = 'must be the path of a file, without ? # % and control characters';
+const fileDatabase = z.strictObject({
+  file: z
+    .string({ error: fileForm })
+    .regex(/^[^?#%\p{Cc}]*[^?#%\p{Cc}/]$/u, fileForm)
+    .meta({
+      description:
+        'The file of an SQLite database, inside the checkout or absolute. Programs get its address as file:/absolute/path.',
+    }),
+  url: z
+    .union([variable.transform((name) => [name]), z.array(variable).min(1)])
+    .default(['DATABASE_URL'])
+    .meta({ description: 'The variables that are given the address.' }),
+});
+
 const webhook = z
   .string()
   .regex(/^(https?:\/\/|\{env\.)/, 'must be an http:// or https:// URL, or begin with {env.NAME}')
@@ -226,7 +241,7 @@ export const applianceSchema = z.strictObject({
   env: z.strictObject({ files: z.array(z.string()).default([]), set: environment.default({}) }).prefault({}),
   builds: z.record(identifier, build).default({}),
   services: z.record(identifier, service),
-  database: z.union([embeddedDatabase, externalDatabase, z.literal('none')]).default('none'),
+  database: z.union([embeddedDatabase, externalDatabase, fileDatabase, z.literal('none')]).default('none'),
   prisma: prisma.optional(),
   stores: z
     .record(
@@ -261,4 +276,19 @@ export type Config = z.output<typeof applianceSchema>;
 export type ServiceConfig = Config['services'][string];
 export type BuildConfig = Config['builds'][string];
 export type NotificationConfig = Config['notify'][number];
+export type DatabaseConfig = Config['database'];
 export type Argv = string | readonly string[];
+
+/** The kind of a database: what an update cannot change by itself. */
+export function kindOfDatabase(database: DatabaseConfig): 'none' | 'embedded' | 'external' | 'file' {
+  if (database === 'none') return 'none';
+  if ('file' in database) return 'file';
+  return database.embedded === true ? 'embedded' : 'external';
+}
+
+/** The variables of the environment by which an appliance names its database; none where the database is ours. */
+export function variablesOf(database: DatabaseConfig): string[] {
+  if (database === 'none' || !('url' in database)) return [];
+  const { adminUrl } = { adminUrl: undefined, ...database };
+  return [...database.url, ...(adminUrl === undefined ? [] : [adminUrl])];
+}

@@ -1,11 +1,16 @@
 import type { ScratchDatabase } from './scratch.ts';
 
+export type Engine = 'postgresql' | 'sqlite';
+
 /**
- * A database behind which one engine stands. Commands and steps know this interface, never the engine: SQLite will
- * be the second one.
+ * A database behind which one engine stands: PostgreSQL, or SQLite. Commands and steps know this interface, never the
+ * engine.
  */
 export interface Database {
-  readonly engine: 'postgresql';
+  readonly engine: Engine;
+
+  /** Where room for a second copy of it is set aside; a folder that is ours alone, and may not be there yet. */
+  readonly reserveFolder: string;
 
   /** Another environment works on it as well: it is never fenced and never restored. */
   readonly isShared?: boolean;
@@ -63,6 +68,9 @@ export interface Database {
   /** Writes a dump, whole and durable, or throws. */
   dump(file: string, signal?: AbortSignal): Promise<void>;
 
+  /** The same, for a snapshot: with everything that a manifest says of it (`describe`). */
+  dumpWithFacts(file: string, signal?: AbortSignal): Promise<DatabaseFacts>;
+
   /**
    * Makes a new database from a dump, beside the live one, and compares what is in it with the facts while nobody else
    * knows it. A half-made one of the same run is dropped first: may be run twice. Resolves to who is who, to be written
@@ -74,20 +82,29 @@ export interface Database {
   hasReplacement(replacement: Replacement): Promise<boolean>;
 
   /**
-   * Puts the replacement into the live one's place, in one transaction, with all that belongs to a database but is
-   * not in a dump. Decides by OID what is done already: may be run twice. What was live is kept under another name.
+   * Puts the replacement into the live one's place, with all that belongs to a database but is not in a dump. Decides by
+   * what it is and not by its name (`Replacement`) what is done already: may be run twice, and after a kill at any
+   * instant. What was live is kept under another name.
    */
   swap(replacement: Replacement, facts: DatabaseFacts, runId: string): Promise<void>;
 
-  /** Roles of the server that it did not have when these facts were taken: no restore takes them away. */
-  addedRoles(facts: DatabaseFacts): Promise<string[]>;
+  /** What came since these facts were taken and no restore takes away, each as a sentence. */
+  findLeftOver(facts: DatabaseFacts): Promise<string[]>;
+
+  /**
+   * What a dump that was made elsewhere would be here, to be tried (`tryDump`) before it is believed.
+   *
+   * @returns the facts of a restore here; undefined where they are of this very place
+   * @throws Refusal where it is a dump of another engine
+   */
+  adopt(facts: DatabaseFacts): Promise<DatabaseFacts | undefined>;
 
   /**
    * Restores a dump into a scratch database and compares what is in it with the facts; then drops it. Killed, it leaves
    * one that the next call or `dropSetAside` drops. The live database is not touched.
    *
    * @returns what differs, as lines for people; empty when nothing does
-   * @throws Error with PostgreSQL's words if the dump cannot be restored
+   * @throws Error with the engine's words if the dump cannot be restored
    */
   tryDump(file: string, facts: DatabaseFacts): Promise<string[]>;
 
@@ -96,7 +113,7 @@ export interface Database {
    * Killed, it leaves one that the next call or `dropSetAside` drops.
    *
    * @param filled from a dump, with the properties of what it was made of; empty where absent
-   * @throws Error with PostgreSQL's words if the dump cannot be restored
+   * @throws Error with the engine's words if the dump cannot be restored
    */
   withScratch<T>(
     work: (scratch: ScratchDatabase) => Promise<T>,
@@ -105,12 +122,12 @@ export interface Database {
 
   /**
    * Drops what restores set aside and what they left half-made, except for these runs. An unknown database that was
-   * found under the live name stays as long as one of these OIDs is its own.
+   * found under the live name stays as long as one of these is its own (`identityOf`).
    */
-  dropSetAside(keep: { runs: readonly string[]; oids: readonly number[] }): Promise<void>;
+  dropSetAside(keep: KeepSetAside): Promise<void>;
 
   /** What `dropSetAside` would drop, in bytes. */
-  sizeOfSetAside(keep: { runs: readonly string[]; oids: readonly number[] }): Promise<number>;
+  sizeOfSetAside(keep: KeepSetAside): Promise<number>;
 
   /** The newest schema migration that is applied, failed ones too; empty where there is no migrations table. */
   appliedMigrations(): Promise<AppliedMigration[]>;
@@ -122,7 +139,7 @@ export interface Database {
    * Inside a window: takes schema migrations back, as the service's user, with Prisma's record of them, all in one
    * transaction.
    *
-   * @throws CommandError with PostgreSQL's words; then nothing was changed
+   * @throws CommandError with the engine's words; then nothing was changed
    */
   revertMigrations(
     migrations: readonly { readonly name: string; readonly sql: string }[],
@@ -146,9 +163,16 @@ export interface RecordedDataMigration {
   readonly exported: boolean;
 }
 
+/** What `dropSetAside` leaves alone. */
+export interface KeepSetAside {
+  readonly runs: readonly string[];
+  /** Databases by what they are: see `identityOf`. */
+  readonly oids: readonly number[];
+}
+
 /** What `status` says of a database. */
 export interface DatabaseGlance {
-  readonly kind: 'embedded' | 'external';
+  readonly kind: 'embedded' | 'external' | 'file';
   /** Whether it runs, or something answers where it should be. */
   readonly ok: boolean;
   /** For people; without secrets. */
@@ -200,7 +224,7 @@ export interface TableDescription {
   readonly constraints: readonly { readonly name: string; readonly definition: string }[];
 }
 
-/** Who is who in a swap, by OID: names say nothing after a crash. */
+/** Who is who in a swap, by OID or inode: names say nothing after a crash. 0 for none. */
 export interface Replacement {
   readonly live: number;
   readonly replacement: number;
@@ -212,12 +236,20 @@ export interface Role {
   readonly used: boolean;
 }
 
-export interface DatabaseFacts {
+/** What a manifest says of a database. */
+export type DatabaseFacts = PostgresFacts | SqliteFacts;
+
+/** What is known of every database, whatever its engine. */
+interface CommonFacts {
+  readonly name: string;
+  readonly tables: readonly { readonly name: string; readonly rows: number }[];
+}
+
+export interface PostgresFacts extends CommonFacts {
   readonly engine: 'postgresql';
   readonly serverVersion: string;
   /** The cluster's own id: a restore into another cluster is refused. */
   readonly systemIdentifier: string;
-  readonly name: string;
   readonly oid: number;
   readonly owner: string;
   readonly encoding: string;
@@ -233,8 +265,33 @@ export interface DatabaseFacts {
   readonly settings: readonly { readonly role: string | null; readonly values: readonly string[] }[];
   /** Absent in older snapshots. */
   readonly roles?: readonly Role[];
-  readonly tables: readonly { readonly name: string; readonly rows: number }[];
   readonly sequences: readonly { readonly name: string; readonly lastValue: string | null }[];
+}
+
+export interface SqliteFacts extends CommonFacts {
+  readonly engine: 'sqlite';
+  readonly sqliteVersion: string;
+  /** Absolute. */
+  readonly file: string;
+  /** 0 where there was no file. */
+  readonly inode: number;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly pageSize: number;
+  readonly encoding: string;
+  readonly autoVacuum: number;
+  readonly userVersion: number;
+  readonly applicationId: number;
+  /** `wal` is a property of the file; all others are of who opens it, and read as `delete`. */
+  readonly journalMode: string;
+  /** Rows that refer to none, by table: what was so before is told, and no reason to refuse. */
+  readonly brokenReferences: readonly { readonly name: string; readonly rows: number }[];
+}
+
+/** What a database is, whatever its name: an OID, or the inode of a file. */
+export function identityOf(facts: DatabaseFacts): number {
+  return facts.engine === 'postgresql' ? facts.oid : facts.inode;
 }
 
 /** The environment variables that would let a build reach the database, taken out of builds that must not. */

@@ -1,6 +1,7 @@
 import type { PostgresClient } from './client.ts';
 import { quoteIdentifier } from './connection.ts';
-import type { DatabaseFacts, Role } from './engine.ts';
+import type { DatabaseFacts, PostgresFacts, Role } from './engine.ts';
+import { compareSqliteContents, compareSqliteProperties } from './sqlite/compare.ts';
 import { rolesSql } from './roles.ts';
 
 /**
@@ -41,8 +42,8 @@ select json_build_object(
     from pg_sequences), '[]'))`;
 
 /** What belongs to the database itself, without looking into it. */
-export async function readProperties(client: PostgresClient): Promise<DatabaseFacts> {
-  const properties = await client.query<Omit<DatabaseFacts, 'tables' | 'sequences'>>(
+export async function readProperties(client: PostgresClient): Promise<PostgresFacts> {
+  const properties = await client.query<Omit<PostgresFacts, 'tables' | 'sequences'>>(
     `${propertiesSql('current_database()')};`,
   );
   return { ...properties, tables: [], sequences: [] };
@@ -53,11 +54,11 @@ export async function readProperties(client: PostgresClient): Promise<DatabaseFa
  *
  * @param name the one that it has outside the window
  */
-export async function readFacts(client: PostgresClient, name: string): Promise<DatabaseFacts> {
+export async function readFacts(client: PostgresClient, name: string): Promise<PostgresFacts> {
   // A psql takes its time to start, and the appliance stands still: everything but the rows at once.
   const { properties, relations, roles } = await client.query<{
-    properties: Omit<DatabaseFacts, 'tables' | 'sequences'>;
-    relations: { tables: [string, string][]; sequences: DatabaseFacts['sequences'] };
+    properties: Omit<PostgresFacts, 'tables' | 'sequences'>;
+    relations: { tables: [string, string][]; sequences: PostgresFacts['sequences'] };
     roles: Role[];
   }>(
     `select json_build_object('properties', (${propertiesSql('current_database()')}),
@@ -89,6 +90,13 @@ export function compareFacts(before: DatabaseFacts, after: DatabaseFacts): strin
 
 /** What belongs to the database itself. */
 export function compareProperties(before: DatabaseFacts, after: DatabaseFacts): string[] {
+  if (before.engine === 'postgresql' && after.engine === 'postgresql')
+    return comparePostgresProperties(before, after);
+  if (before.engine === 'sqlite' && after.engine === 'sqlite') return compareSqliteProperties(before, after);
+  return [`the database is of ${after.engine}, and was of ${before.engine}`];
+}
+
+function comparePostgresProperties(before: PostgresFacts, after: PostgresFacts): string[] {
   const differences: string[] = [];
   const keys = [
     ...(['owner', 'encoding', 'collate', 'ctype', 'localeProvider', 'locale', 'tablespace'] as const),
@@ -106,21 +114,32 @@ export function compareProperties(before: DatabaseFacts, after: DatabaseFacts): 
   return differences;
 }
 
+/** What the operator must hear of a database that is no reason to refuse anything. */
+export function remarksOn(facts: DatabaseFacts): string[] {
+  if (facts.engine !== 'sqlite') return [];
+  return facts.brokenReferences.map(
+    ({ name, rows }) =>
+      `${rows} rows of ${name} refer to rows that are not there (PRAGMA foreign_key_check lists them); the snapshot holds them as they are`,
+  );
+}
+
 /** What is in it: tables with their rows, sequences. */
 export function compareContents(before: DatabaseFacts, after: DatabaseFacts): string[] {
-  const differences: string[] = [];
+  const differences =
+    before.engine === 'sqlite' && after.engine === 'sqlite' ? compareSqliteContents(before, after) : [];
   compareMaps(
     'table',
     new Map(before.tables.map((t) => [t.name, `${t.rows} rows`])),
     new Map(after.tables.map((t) => [t.name, `${t.rows} rows`])),
     differences,
   );
-  compareMaps(
-    'sequence',
-    new Map(before.sequences.map((s) => [s.name, String(s.lastValue)])),
-    new Map(after.sequences.map((s) => [s.name, String(s.lastValue)])),
-    differences,
-  );
+  if (before.engine === 'postgresql' && after.engine === 'postgresql')
+    compareMaps(
+      'sequence',
+      new Map(before.sequences.map((s) => [s.name, String(s.lastValue)])),
+      new Map(after.sequences.map((s) => [s.name, String(s.lastValue)])),
+      differences,
+    );
   return differences;
 }
 

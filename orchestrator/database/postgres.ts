@@ -10,6 +10,8 @@ import type {
   Database,
   DatabaseFacts,
   DatabaseGlance,
+  KeepSetAside,
+  PostgresFacts,
   RecordedDataMigration,
   Replacement,
   SchemaInspection,
@@ -41,14 +43,23 @@ import { dumpSchema, proveWayBack } from './way-back.ts';
 export class PostgresDatabase implements Database {
   readonly engine = 'postgresql';
   readonly isShared: boolean = false;
+  readonly reserveFolder: string;
   readonly #server: PostgresServer;
   readonly #runtime: Runtime;
   readonly #fenceFile: string;
   #isDumpNewEnough = false;
 
-  /** @param fenceFile where a fence by name is announced */
-  constructor(server: PostgresServer, runtime: Runtime, fenceFile: string) {
-    this.#fenceFile = fenceFile;
+  /**
+   * @param places.fenceFile where a fence by name is announced
+   * @param places.reserveFolder see `Database`
+   */
+  constructor(
+    server: PostgresServer,
+    runtime: Runtime,
+    places: { readonly fenceFile: string; readonly reserveFolder: string },
+  ) {
+    this.#fenceFile = places.fenceFile;
+    this.reserveFolder = places.reserveFolder;
     this.#server = server;
     this.#runtime = runtime;
   }
@@ -101,11 +112,11 @@ export class PostgresDatabase implements Database {
     return { ...variables, PGAPPNAME: `holdfast:${runId}` };
   }
 
-  async describe(): Promise<DatabaseFacts> {
+  async describe(): Promise<PostgresFacts> {
     return await readFacts(await this.#live(), await this.#name());
   }
 
-  async describeProperties(): Promise<DatabaseFacts> {
+  async describeProperties(): Promise<PostgresFacts> {
     return { ...(await readProperties(await this.#live())), name: await this.#name() };
   }
 
@@ -178,7 +189,14 @@ export class PostgresDatabase implements Database {
     await (await this.#live()).dump(file, { signal });
   }
 
-  async prepareReplacement(file: string, facts: DatabaseFacts, runId: string): Promise<Replacement> {
+  async dumpWithFacts(file: string, signal?: AbortSignal): Promise<PostgresFacts> {
+    const facts = await this.describe();
+    await this.dump(file, signal);
+    return facts;
+  }
+
+  async prepareReplacement(file: string, wanted: DatabaseFacts, runId: string): Promise<Replacement> {
+    const facts = ofPostgres(wanted);
     const client = await this.#maintenance();
     const here = await client.query<string>(
       'select to_json(system_identifier::text) from pg_control_system();',
@@ -201,7 +219,7 @@ export class PostgresDatabase implements Database {
   }
 
   /** A dump into an empty database. Returns what is not as the facts say. */
-  async #fill(client: PostgresClient, file: string, facts: DatabaseFacts, name: string): Promise<string[]> {
+  async #fill(client: PostgresClient, file: string, facts: PostgresFacts, name: string): Promise<string[]> {
     await client.restore(file, name);
     // Statistics are not in a dump; without them the restored version would be slow for minutes.
     await client.execute('analyze;', { database: name, timeoutMs: 600_000 });
@@ -217,7 +235,8 @@ export class PostgresDatabase implements Database {
     return name !== null;
   }
 
-  async swap(replacement: Replacement, facts: DatabaseFacts, runId: string): Promise<void> {
+  async swap(replacement: Replacement, wanted: DatabaseFacts, runId: string): Promise<void> {
+    const facts = ofPostgres(wanted);
     const standIn = await this.#liveName();
     await swapDatabases(
       await this.#maintenance(),
@@ -228,14 +247,30 @@ export class PostgresDatabase implements Database {
     );
   }
 
-  async addedRoles(facts: DatabaseFacts): Promise<string[]> {
-    if (!facts.roles) return [];
-    const before = new Set(facts.roles.map(({ name }) => name));
+  async findLeftOver(facts: DatabaseFacts): Promise<string[]> {
+    const { roles } = ofPostgres(facts);
+    if (!roles) return [];
+    const before = new Set(roles.map(({ name }) => name));
     const now = await readRoles(await this.#live());
-    return now.map(({ name }) => name).filter((name) => !before.has(name));
+    return now
+      .map(({ name }) => name)
+      .filter((name) => !before.has(name))
+      .map(
+        (role) =>
+          `the role ${role} was made on the database server since the snapshot; roles belong to the server, and a restore leaves them: DROP ROLE ${quoteIdentifier(role)}; takes it away`,
+      );
   }
 
-  async tryDump(file: string, facts: DatabaseFacts): Promise<string[]> {
+  async adopt(facts: DatabaseFacts): Promise<PostgresFacts | undefined> {
+    const there = ofPostgres(facts);
+    const { name, oid, systemIdentifier } = await this.describeProperties();
+    return systemIdentifier === there.systemIdentifier
+      ? undefined
+      : { ...there, name, oid, systemIdentifier };
+  }
+
+  async tryDump(file: string, wanted: DatabaseFacts): Promise<string[]> {
+    const facts = ofPostgres(wanted);
     const client = await this.#maintenance();
     const scratch = markOf(await this.#name(), 'verify');
     try {
@@ -254,7 +289,7 @@ export class PostgresDatabase implements Database {
     const mark = markOf(await this.#name(), 'scratch');
     const name = replacementName(mark);
     try {
-      const facts = filled?.facts ?? (await this.describeProperties());
+      const facts = filled ? ofPostgres(filled.facts) : await this.describeProperties();
       await createReplacement(client, facts, mark);
       // Programs come as the service's user, who owns the live one.
       await client.execute(
@@ -270,12 +305,12 @@ export class PostgresDatabase implements Database {
     }
   }
 
-  async dropSetAside(keep: { runs: readonly string[]; oids: readonly number[] }): Promise<void> {
+  async dropSetAside(keep: KeepSetAside): Promise<void> {
     const name = await this.#name();
     await dropSetAside(await this.#maintenance(), name, keepOf(name, keep));
   }
 
-  async sizeOfSetAside(keep: { runs: readonly string[]; oids: readonly number[] }): Promise<number> {
+  async sizeOfSetAside(keep: KeepSetAside): Promise<number> {
     const name = await this.#name();
     const found = await findSetAside(await this.#maintenance(), name, keepOf(name, keep));
     return found.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
@@ -333,4 +368,13 @@ export class PostgresDatabase implements Database {
       database: 'postgres',
     });
   }
+}
+
+/** @throws Refusal for what another engine made */
+function ofPostgres(facts: DatabaseFacts): PostgresFacts {
+  if (facts.engine === 'postgresql') return facts;
+  throw new Refusal(
+    'the snapshot holds a database of SQLite, and this appliance has one of PostgreSQL',
+    'choose a snapshot that was made since: ./run.sh backup list',
+  );
 }

@@ -32,7 +32,7 @@ export class SharedDatabase extends PostgresDatabase {
   }
 
   /** The other environment's may be among them. */
-  override async addedRoles(): Promise<string[]> {
+  override async findLeftOver(): Promise<string[]> {
     return await Promise.resolve([]);
   }
 

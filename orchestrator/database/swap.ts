@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { HoldfastError } from '../lib/errors.ts';
 import type { PostgresClient } from './client.ts';
 import { quoteIdentifier, quoteLiteral } from './connection.ts';
-import type { DatabaseFacts, Replacement } from './engine.ts';
+import type { KeepSetAside, PostgresFacts, Replacement } from './engine.ts';
 import { endSessionsSql } from './sessions.ts';
 
 /*
@@ -62,10 +62,7 @@ export async function findSetAside(
   });
 }
 
-export function keepOf(
-  database: string,
-  keep: { runs: readonly string[]; oids: readonly number[] },
-): KeepAside {
+export function keepOf(database: string, keep: KeepSetAside): KeepAside {
   return {
     marks: keep.runs.flatMap((run) => [markOf(database, run), markOf(database, `${run}-back`)]),
     oids: keep.oids,
@@ -82,7 +79,7 @@ export async function dropSetAside(client: PostgresClient, liveName: string, kee
 }
 
 /** How a new database gets the encoding, locale and tablespace of another. */
-function localeClauses(facts: DatabaseFacts): string {
+function localeClauses(facts: PostgresFacts): string {
   const { localeProvider, locale } = facts;
   return [
     `encoding ${quoteLiteral(facts.encoding)} lc_collate ${quoteLiteral(facts.collate)} lc_ctype ${quoteLiteral(facts.ctype)}`,
@@ -98,7 +95,7 @@ function localeClauses(facts: DatabaseFacts): string {
 /** An empty database with the live one's locale, marked as ours. A half-made one is dropped first. */
 export async function createReplacement(
   client: PostgresClient,
-  facts: DatabaseFacts,
+  facts: PostgresFacts,
   mark: string,
 ): Promise<Replacement> {
   const name = replacementName(mark);
@@ -124,7 +121,7 @@ export async function createReplacement(
 export async function swapDatabases(
   client: PostgresClient,
   pair: Replacement,
-  facts: DatabaseFacts,
+  facts: PostgresFacts,
   mark: string,
   standIn: string | undefined,
 ): Promise<void> {
@@ -198,7 +195,7 @@ const listSettings = new Set([
 ]);
 
 /** What gives a database the owner, grants, comment, limit and settings of another. */
-export function propertyStatements(facts: DatabaseFacts): string[] {
+export function propertyStatements(facts: PostgresFacts): string[] {
   const name = quoteIdentifier(facts.name);
   const comment = facts.comment === null ? 'null' : quoteLiteral(facts.comment);
   const statements = [

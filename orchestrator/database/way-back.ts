@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs';
 import { messageOf, Refusal } from '../lib/errors.ts';
 import type { PostgresClient } from './client.ts';
 import { quoteIdentifier } from './connection.ts';
-import type { DatabaseFacts } from './engine.ts';
+import type { PostgresFacts } from './engine.ts';
 import { readProperties } from './facts.ts';
 import { verifyNoObstacles } from './obstacles.ts';
 import { createReplacement, markOf, propertyStatements, replacementName, setAsideName } from './swap.ts';
@@ -85,7 +85,7 @@ where l.mode = 'AccessExclusiveLock' and l.granted and l.locktype = 'relation' a
  *
  * @throws Refusal with the statement that PostgreSQL does not let us make
  */
-async function tryProperties(client: PostgresClient, facts: DatabaseFacts, name: string): Promise<void> {
+async function tryProperties(client: PostgresClient, facts: PostgresFacts, name: string): Promise<void> {
   const statements = propertyStatements({ ...facts, name });
   const attempt = async (some: readonly string[]) =>
     await client.execute(['begin;', ...some, 'rollback;'].join('\n'));

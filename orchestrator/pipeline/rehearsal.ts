@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, isAbsolute, join, relative } from 'node:path';
 import { markedBy, type Appliance } from '../appliance/appliance.ts';
-import type { Config } from '../config/schema.ts';
+import { variablesOf, type Config } from '../config/schema.ts';
 import { databaseVariables, type DatabaseFacts } from '../database/engine.ts';
 import type { Activity, ScratchDatabase } from '../database/scratch.ts';
 import { messageOf } from '../lib/errors.ts';
@@ -130,8 +130,7 @@ async function copyData(
 
 /** The variables by which anything of this appliance may find its database. */
 function databaseNames({ database }: Config): string[] {
-  const own = database === 'none' || database.embedded === true ? [] : [...database.url, database.adminUrl];
-  return [...databaseVariables, ...own.filter((name) => name !== undefined)];
+  return [...databaseVariables, ...variablesOf(database)];
 }
 
 /** Installs and builds what the migrations are run by: the builds whose folder they lie in. */

@@ -10,6 +10,7 @@ import { nextAfterDataFailure, runDataMigrations } from '../steps/migrate-data.t
 import { lateBuildsTitle } from '../steps/build-frontend.ts';
 import { deploy, findPending, schemaMigrationsTitle } from '../steps/migrate-schema.ts';
 import { ensurePrograms } from '../steps/programs.ts';
+import { verifyProvider } from '../schema-migrations/provider.ts';
 import { noteInstalled } from './after-run.ts';
 import type { Driver, DriverTask, Listener } from './events.ts';
 import type { StepName } from './journal-entries.ts';
@@ -78,6 +79,7 @@ export async function setUp(
   const tasks = [
     task('preflight', 'Check the appliance', async (note) => {
       await ensurePrograms(appliance.runtime, config, note);
+      await verifyProvider(appliance, config);
       appliance.state.ensure();
       await verifyPortsAreOurs(appliance, config);
       return undefined;

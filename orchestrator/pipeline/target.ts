@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { isAbsolute, join, relative } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
 import { parseConfigText } from '../config/load.ts';
+import { kindOfDatabase } from '../config/schema.ts';
 import { Refusal } from '../lib/errors.ts';
 import { shellWord } from '../lib/shell-word.ts';
 import {
@@ -106,12 +107,13 @@ async function verifyTargetFits(
   label: string,
 ): Promise<void> {
   const { config } = appliance;
-  const kind = ({ database }: Target['config']) =>
-    database === 'none' ? 'none' : database.embedded === true ? 'embedded' : 'external';
+  const fileOf = ({ database }: Target['config']) =>
+    database !== 'none' && 'file' in database ? database.file : '';
   const changes: [string, string, string][] = [
     ['stateDirectory', config.stateDirectory, target.stateDirectory],
     ['backups.directory', config.backups.directory, target.backups.directory],
-    ['the kind of its database', kind(config), kind(target)],
+    ['the kind of its database', kindOfDatabase(config.database), kindOfDatabase(target.database)],
+    ['database.file', fileOf(config), fileOf(target)],
   ];
   for (const [what, from, to] of changes) {
     if (from !== to) {

@@ -117,7 +117,7 @@ const explanations: Readonly<Record<string, readonly [meaning: string, next: str
   P1003: ['there is no such database', './run.sh doctor'],
   P1010: [
     'the database user may not do this',
-    'grant it what PostgreSQL says, or name the owner in DATABASE_URL',
+    'grant it what the database says, or name the owner in DATABASE_URL',
   ],
   P1012: ['schema.prisma is not valid', 'npx prisma validate, in the backend, says where'],
   P3005: [
@@ -141,7 +141,7 @@ const explanations: Readonly<Record<string, readonly [meaning: string, next: str
     'bring the file back, or delete its folder before it is released',
   ],
   P3017: ['there is no such migration', './run.sh migrate status lists them'],
-  P3018: ['a migration failed to apply', './run.sh migrate status shows what PostgreSQL said'],
+  P3018: ['a migration failed to apply', './run.sh migrate status shows what the database said'],
   P3019: [
     'migration_lock.toml names another kind of database than schema.prisma',
     'bring migration_lock.toml back',

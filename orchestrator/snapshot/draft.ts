@@ -91,8 +91,7 @@ export class SnapshotDraft {
     if (options.withoutDump === true) {
       this.#database = await database.describeProperties();
     } else {
-      this.#database = await database.describe();
-      await database.dump(join(this.folder, databaseDump), options.signal);
+      this.#database = await database.dumpWithFacts(join(this.folder, databaseDump), options.signal);
     }
     return this.#database;
   }

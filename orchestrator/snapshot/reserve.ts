@@ -35,7 +35,6 @@ export interface Reserve {
 }
 
 export const reservePath = (runFolder: string) => join(runFolder, 'reserve');
-const databaseReservePath = ({ state }: Pick<Appliance, 'state'>) => join(state.postgres, 'reserve');
 
 /**
  * What a restore may need at worst: every file of the trees that share the state's file system comes back from the
@@ -57,10 +56,10 @@ export async function planReserves(appliance: Appliance, runFolder: string): Pro
     },
   ];
   const second = await database?.roomForRestore();
-  if (second) {
+  if (database && second) {
     reserves.push({
       what: 'a second copy of the database',
-      folder: databaseReservePath(appliance),
+      folder: database.reserveFolder,
       bytes: baseBytes + second.bytes,
       inodes: baseInodes + second.files,
     });
@@ -114,7 +113,7 @@ export async function takeReserves(
 }
 
 /** Gives everything back. May be run twice. Only under the lock: an open run needs its own. */
-export function releaseReserves(appliance: Pick<Appliance, 'state'>, runId: string): void {
+export function releaseReserves(appliance: Pick<Appliance, 'state' | 'database'>, runId: string): void {
   removeTree(reservePath(appliance.state.run(runId)));
-  removeTree(databaseReservePath(appliance));
+  if (appliance.database) removeTree(appliance.database.reserveFolder);
 }

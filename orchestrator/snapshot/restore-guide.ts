@@ -1,10 +1,12 @@
 import { dirname, resolve } from 'node:path';
+import { kindOfDatabase } from '../config/schema.ts';
+import type { PostgresFacts, SqliteFacts } from '../database/engine.ts';
+import { shellWord } from '../lib/shell-word.ts';
 import type { Manifest } from './manifest.ts';
 import { embeddedServerGuide } from './restore-guide-server.ts';
 
 /** RESTORE.md: how to get everything back with tar and PostgreSQL's own programs, should Holdfast not be at hand. */
 export function restoreGuide(manifest: Omit<Manifest, 'parts'>): string {
-  const name = manifest.database?.name ?? '';
   const roots = manifest.roots
     .filter((root) => root.present)
     .map(
@@ -12,22 +14,7 @@ export function restoreGuide(manifest: Omit<Manifest, 'parts'>): string {
         `    mkdir -p NEW/${root.name}\n    tar --extract --file=${root.archive} --zstd --preserve-permissions --acls --xattrs --xattrs-include='*' \\\n        --numeric-owner --directory NEW/${root.name}     # was ${root.path}`,
     )
     .join('\n');
-  const database = manifest.database
-    ? `## Database
-
-It was \`${name}\`, owned by \`${manifest.database.owner}\`, on PostgreSQL ${manifest.database.serverVersion}.
-
-${describeServer(manifest)}Restore into a new database, look at it, then swap names:
-
-    createdb --template=template0 --encoding=${manifest.database.encoding} --lc-collate=${manifest.database.collate} \\
-        --lc-ctype=${manifest.database.ctype} --owner=${manifest.database.owner} ${name}_restored
-    pg_restore --exit-on-error --dbname=${name}_restored database.dump
-    psql -d postgres -v ON_ERROR_STOP=1 -c 'BEGIN' \\
-        -c 'ALTER DATABASE "${name}" RENAME TO "${name}_old"' -c 'ALTER DATABASE "${name}_restored" RENAME TO "${name}"' -c 'COMMIT'
-
-Grants, settings, comment and connection limit of the database are in manifest.json under "database".
-`
-    : '';
+  const database = describeDatabase(manifest);
   return `# Snapshot ${manifest.id}
 
 Made ${manifest.createdAt} of ${manifest.label} (commit ${manifest.commit}) by Holdfast ${manifest.holdfast}.
@@ -48,14 +35,62 @@ The archive holds every file of the checkout, tracked and untracked, but not .gi
 ${database}`;
 }
 
+function describeDatabase(manifest: Omit<Manifest, 'parts'>): string {
+  const { database } = manifest;
+  if (!database) return '';
+  return database.engine === 'sqlite' ? sqliteGuide(database) : postgresGuide(manifest, database);
+}
+
+function postgresGuide(manifest: Omit<Manifest, 'parts'>, facts: PostgresFacts): string {
+  const { name } = facts;
+  return `## Database
+
+It was \`${name}\`, owned by \`${facts.owner}\`, on PostgreSQL ${facts.serverVersion}.
+
+${describeServer(manifest, facts)}Restore into a new database, look at it, then swap names:
+
+    createdb --template=template0 --encoding=${facts.encoding} --lc-collate=${facts.collate} \\
+        --lc-ctype=${facts.ctype} --owner=${facts.owner} ${name}_restored
+    pg_restore --exit-on-error --dbname=${name}_restored database.dump
+    psql -d postgres -v ON_ERROR_STOP=1 -c 'BEGIN' \\
+        -c 'ALTER DATABASE "${name}" RENAME TO "${name}_old"' -c 'ALTER DATABASE "${name}_restored" RENAME TO "${name}"' -c 'COMMIT'
+
+Grants, settings, comment and connection limit of the database are in manifest.json under "database".
+`;
+}
+
+/** Its log goes first: beside another file of that name SQLite would write it into that one. */
+function sqliteGuide({ file, mode, uid, gid, sqliteVersion }: SqliteFacts): string {
+  const live = shellWord(file);
+  return `## Database
+
+It was the file \`${file}\`, of SQLite ${sqliteVersion}. \`database.dump\` is that file itself, page by page. Look at it, then put it
+in its place; nobody may have the former one open (\`sudo fuser -v ${live}\` shows who has):
+
+    sqlite3 -readonly 'file:database.dump?immutable=1' 'pragma integrity_check; pragma foreign_key_check;'
+    cp database.dump ${live}.restored
+    chown ${uid}:${gid} ${live}.restored && chmod ${mode.toString(8)} ${live}.restored
+    mkdir ${live}.old
+    for one in ${live} ${live}-wal ${live}-journal ${live}-shm; do [ ! -e "$one" ] || mv -- "$one" ${live}.old/; done
+    sync && mv -T -- ${live}.restored ${live} && sync
+
+The log (\`-wal\`) and the journal of the former file must be gone before the new one takes its name: SQLite would write them
+into it.
+`;
+}
+
 /** How to connect: to a server of our own we say it, to somebody else's the appliance's environment does. */
-function describeServer({ configuration, configurationFile, database }: Omit<Manifest, 'parts'>): string {
-  if (configuration.database === 'none') return '';
-  if (configuration.database.embedded === true) {
+function describeServer(
+  { configuration, configurationFile }: Omit<Manifest, 'parts'>,
+  { serverVersion }: PostgresFacts,
+): string {
+  if (kindOfDatabase(configuration.database) === 'embedded') {
     const state = resolve(dirname(configurationFile), configuration.stateDirectory);
-    return embeddedServerGuide(state, database?.serverVersion ?? '');
+    return embeddedServerGuide(state, serverVersion);
   }
-  const variable = configuration.database.adminUrl ?? configuration.database.url[0];
+  const { database } = configuration;
+  if (database === 'none' || !('url' in database)) return '';
+  const variable = ('adminUrl' in database ? database.adminUrl : undefined) ?? database.url[0];
   return `Where its server is stands in \`${variable}\` of the appliance's environment; give host, port, user and password to every
 command below as PGHOST, PGPORT, PGUSER and PGPASSWORD.
 

@@ -2,7 +2,6 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
 import { stopServices } from '../appliance/services.ts';
-import { quoteIdentifier } from '../database/connection.ts';
 import { compareProperties } from '../database/facts.ts';
 import type { Database, DatabaseFacts, Replacement } from '../database/engine.ts';
 import { removeDurably, writeFileAtomic } from '../lib/atomic-file.ts';
@@ -104,11 +103,7 @@ export async function restoreSnapshot(options: RestoreOptions): Promise<RestoreR
 
 async function findLeftOver({ database }: Appliance, manifest: VerifiedManifest): Promise<string[]> {
   if (!database || !manifest.database) return [];
-  const roles = await database.addedRoles(manifest.database);
-  return roles.map(
-    (role) =>
-      `the role ${role} was made on the database server since the snapshot; roles belong to the server, and a restore leaves them: DROP ROLE ${quoteIdentifier(role)}; takes it away`,
-  );
+  return await database.findLeftOver(manifest.database);
 }
 
 /** The renames of this run's plan are taken back; index and ref are set to what the manifest says. */

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
+import { identityOf } from '../database/engine.ts';
 import { messageOf } from '../lib/errors.ts';
 import { renameDurably } from '../lib/atomic-file.ts';
 import { removeTree } from '../lib/remove-tree.ts';
@@ -70,7 +71,7 @@ export async function prune(
   const open = state.unfinishedRun();
   const failedOf = options.failed === true ? undefined : options.currentRun;
   const runs = [open, failedOf].filter((run) => run !== undefined);
-  const named = kept.flatMap(({ manifest }) => manifest?.database?.oid ?? []);
+  const named = kept.flatMap(({ manifest }) => (manifest?.database ? [identityOf(manifest.database)] : []));
   const aside = { runs, oids: [...named, ...runs.flatMap((run) => retention.databasesOf?.(run) ?? [])] };
   const folders = [
     ...going.map(({ folder }) => folder),

@@ -2,6 +2,7 @@ import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { join, matchesGlob, relative, resolve } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
 import type { Config } from '../config/schema.ts';
+import { databaseFile, placesOf } from '../database/sqlite/places.ts';
 import { canRenameBetween, mountPointsBelow } from '../lib/mounts.ts';
 import { removeTree } from '../lib/remove-tree.ts';
 import type { Root } from './inventory.ts';
@@ -25,7 +26,9 @@ interface NamedRoot {
 export function describeRoots(appliance: Appliance, config: Config): NamedRoot[] {
   const { directory } = appliance;
   const ownInside = (root: string) =>
-    [appliance.state.path, appliance.backupsDirectory].flatMap((path) => insideOf(root, path) ?? []);
+    [appliance.state.path, appliance.backupsDirectory, ...databasePlaces(directory, config)].flatMap(
+      (path) => insideOf(root, path) ?? [],
+    );
   const exclude = ['.git', ...productPaths(config), ...config.exclude, ...ownInside(directory)];
   // The link that run.sh keeps to Holdfast's own dependencies belongs to Holdfast, not to the appliance.
   if (appliance.program.home === directory) exclude.push('node_modules');
@@ -46,6 +49,21 @@ export function describeRoots(appliance: Appliance, config: Config): NamedRoot[]
     ...others.map((root, index) => ({ name: `data-${index + 1}`, root })),
   ];
 }
+
+/** A database that is a file is none like any other: it has a part of the snapshot for itself. */
+function databasePlaces(directory: string, { database }: Config): string[] {
+  if (database === 'none' || !('file' in database)) return [];
+  const real = placesOf(databaseFile(directory, database.file));
+  // The checkout may be named by a path that leads through a link.
+  return [
+    ...real,
+    ...real
+      .flatMap((path) => insideOf(realpathOf(directory), path) ?? [])
+      .map((path) => join(directory, path)),
+  ];
+}
+
+const realpathOf = (path: string) => (existsSync(path) ? realpathSync(path) : path);
 
 /** A tree, and each mount in it as a tree of its own, which the outer one leaves out. */
 function splitAtMounts(root: Root): Root[] {

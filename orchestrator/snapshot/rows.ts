@@ -5,7 +5,7 @@ import type { SnapshotListing } from './store.ts';
 /** How many rows a database holds, Prisma's own list of migrations aside. */
 function rowsIn({ tables }: Pick<DatabaseFacts, 'tables'>): number {
   return tables
-    .filter(({ name }) => !name.endsWith('._prisma_migrations'))
+    .filter(({ name }) => !/(^|\.)_prisma_migrations$/.test(name))
     .reduce((sum, { rows }) => sum + rows, 0);
 }
 

@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { parseEnv } from 'node:util';
 import type { Appliance } from '../appliance/appliance.ts';
 import { readApplianceEnvironment } from '../config/environment.ts';
+import { kindOfDatabase, variablesOf } from '../config/schema.ts';
 import { renameDurably } from '../lib/atomic-file.ts';
 import { messageOf, Refusal } from '../lib/errors.ts';
 import { rawFromText } from '../lib/raw-path.ts';
@@ -84,11 +85,9 @@ export async function adoptDatabase(
   say: (line: string) => void,
 ): Promise<VerifiedManifest> {
   if (!database || !manifest.database) return manifest;
-  const here = await database.describeProperties();
-  if (here.systemIdentifier === manifest.database.systemIdentifier) return manifest;
-  const { name, oid, systemIdentifier } = here;
-  const facts = { ...manifest.database, name, oid, systemIdentifier };
-  say(`${manifest.id} was made on another database server: restoring its database on trial ...`);
+  const facts = await database.adopt(manifest.database);
+  if (!facts) return manifest;
+  say(`${manifest.id} was made on another database: restoring its database on trial ...`);
   let wrong: string[];
   try {
     wrong = await database.tryDump(join(folder, databaseDump), facts);
@@ -142,7 +141,8 @@ export async function verifyDatabaseUrls(
 ): Promise<void> {
   const { config, directory, runtime, secrets } = appliance;
   const { database } = manifest.configuration;
-  if (database === 'none' || database.embedded === true || config.database === 'none') return;
+  if (kindOfDatabase(database) !== 'external' || config.database === 'none') return;
+  const names = variablesOf(database);
   const now = readApplianceEnvironment(config, directory, secrets);
   const then: Record<string, string | undefined> = {};
   for (const { file, archive } of envFilesIn(manifest.configuration.env.files, manifest, folder)) {
@@ -150,7 +150,6 @@ export async function verifyDatabaseUrls(
     Object.assign(then, parseEnv(stdout));
   }
   for (const value of Object.values(then)) if (value !== undefined) secrets.add(value);
-  const names = [...database.url, ...(database.adminUrl === undefined ? [] : [database.adminUrl])];
   const changed = names.find((name) => then[name] !== undefined && then[name] !== now[name]);
   if (changed === undefined) return;
   throw new Refusal(

@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
+import { remarksOn } from '../database/facts.ts';
 import { formatBytes, plural } from '../lib/units.ts';
 import type { Step } from '../pipeline/step.ts';
 import { databaseDump } from '../snapshot/manifest.ts';
@@ -29,6 +30,7 @@ export const backupDatabase: Step = {
     }
     const empty = describeSuddenlyEmpty(facts, listSnapshots(appliance.backupsDirectory));
     if (empty !== undefined) warn(empty);
+    for (const remark of remarksOn(facts)) warn(remark);
     const rows = facts.tables.reduce((sum, table) => sum + table.rows, 0);
     note(
       `${plural(facts.tables.length, 'table')}, ${plural(rows, 'row')}, ${formatBytes(statSync(join(draft.folder, databaseDump)).size)}`,

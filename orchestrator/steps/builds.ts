@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { toArgv } from '../appliance/services.ts';
 import { baseEnvironment, readApplianceEnvironment } from '../config/environment.ts';
-import type { Argv, BuildConfig, Config } from '../config/schema.ts';
+import { variablesOf, type Argv, type BuildConfig } from '../config/schema.ts';
 import { databaseVariables } from '../database/engine.ts';
 import type { StepContext } from '../pipeline/step.ts';
 import type { Appliance } from '../appliance/appliance.ts';
@@ -97,7 +97,7 @@ async function buildEnvironment(
   build: BuildConfig,
 ): Promise<Record<string, string>> {
   const variables = readApplianceEnvironment(target.config, appliance.directory, appliance.secrets);
-  for (const name of [...databaseVariables, ...ownVariables(target.config)]) delete variables[name];
+  for (const name of [...databaseVariables, ...variablesOf(target.config.database)]) delete variables[name];
   return {
     ...baseEnvironment(appliance.node),
     ...toolEnvironment(appliance),
@@ -107,10 +107,4 @@ async function buildEnvironment(
     ...(build.database === 'available' ? await databaseEnvironment() : {}),
     ...build.env,
   };
-}
-
-/** The variables by which this appliance names its database. */
-function ownVariables({ database }: Config): string[] {
-  if (database === 'none' || database.embedded === true) return [];
-  return [...database.url, ...(database.adminUrl === undefined ? [] : [database.adminUrl])];
 }

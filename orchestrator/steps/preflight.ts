@@ -18,6 +18,7 @@ import { migratesByItself, sharedNotice } from '../pipeline/own-migrations.ts';
 import { isDone, pendingDataMigrationsInCheckout } from '../pipeline/data-pending.ts';
 import type { Step, StepContext } from '../pipeline/step.ts';
 import { verifyNoFailedMigration } from '../schema-migrations/pending.ts';
+import { verifyProvider } from '../schema-migrations/provider.ts';
 import { releaseReserves } from '../snapshot/reserve.ts';
 import { registryPath, registryProblem } from '../snapshot/registry.ts';
 import { productPaths } from '../snapshot/products.ts';
@@ -35,6 +36,7 @@ export const preflight: Step = {
   async prepare(context) {
     const { appliance, target, note } = context;
     verifyPrograms(target.config);
+    if (context.kind === 'update') await verifyProvider(appliance, target.config, target.commit);
     note('the checkout');
     await verifyCheckout(appliance.runtime, appliance.directory, {
       commit: context.origin.commit,

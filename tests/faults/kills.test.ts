@@ -4,7 +4,7 @@ import { updateSteps } from '../../orchestrator/pipeline/steps.ts';
 import * as broken from '../support/broken-releases.ts';
 import { Cli } from '../support/cli.ts';
 import { tally, type FaultOutcome } from '../support/fault-tally.ts';
-import { killings } from '../support/killing.ts';
+import { killings, type Killing } from '../support/killing.ts';
 import { leftOf, tidyUp, unfinishedRun } from '../support/left-behind.ts';
 import { Ledger } from '../support/ledger.ts';
 import { release } from '../support/releases.ts';
@@ -46,10 +46,10 @@ halves.push(
 );
 
 describe('killed in an update', () => {
-  const ways = [
+  const ways: readonly { state: 'started' | 'finished'; killing: Killing }[] = [
     { state: 'started', killing: 'orchestrator' },
     { state: 'finished', killing: 'process group' },
-  ] as const;
+  ];
   const moments = inTurn(halves, ways).map(([[step, half], way]) => ({ step, half, ...way }));
 
   test.for(moments)('$half of $step $state ($killing)', async ({ step, half, state, killing }, context) => {

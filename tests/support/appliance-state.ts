@@ -1,13 +1,15 @@
 import { createHash } from 'node:crypto';
 import { existsSync, globSync, lstatSync, readFileSync, realpathSync } from 'node:fs';
-import { isAbsolute, join, relative, resolve } from 'node:path';
+import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import type { Appliance } from '../../orchestrator/appliance/appliance.ts';
 import { ask } from '../../orchestrator/appliance/http.ts';
 import { serviceHandle } from '../../orchestrator/appliance/services.ts';
 import { productPaths } from '../../orchestrator/snapshot/products.ts';
 import { registryPath } from '../../orchestrator/snapshot/registry.ts';
+import { placesOf } from '../../orchestrator/database/sqlite/places.ts';
 import { captureDatabase } from './database-state.ts';
 import type { Sandbox } from './sandbox.ts';
+import { captureSqlite } from './sqlite-state.ts';
 import { joinStates, type State } from './state.ts';
 import { captureProduct, captureTree } from './tree-state.ts';
 
@@ -22,14 +24,36 @@ export async function captureAppliance(
 ): Promise<State> {
   const { directory } = appliance;
   const products = productPaths(appliance.config);
+  const { database } = appliance.config;
+  const file = database !== 'none' && 'file' in database ? database.file : undefined;
   return joinStates(
-    await captureTree(directory, ['.git', '.holdfast', 'backups', ...products]),
+    withoutTimeOf(
+      file && dirname(file),
+      await captureTree(directory, [
+        '.git',
+        '.holdfast',
+        'backups',
+        ...products,
+        ...(file ? placesOf(file) : []),
+      ]),
+    ),
+    file === undefined ? new Map<string, never>() : captureSqlite(join(directory, file)),
     ...(await captureOutsideData(appliance)),
     ...products.map((product) => captureProduct(directory, product)),
     await captureGit(sandbox),
     adminUrl === undefined ? new Map<string, never>() : await captureDatabase(adminUrl),
     captureRegistry(appliance),
     await captureServices(appliance),
+  );
+}
+
+/** SQLite makes and removes files beside a database whenever somebody opens it. */
+function withoutTimeOf(folder: string | undefined, state: State): State {
+  return new Map(
+    [...state].map(([name, properties]) => {
+      const { modified: _, ...rest } = properties;
+      return [name, name === `directory ${folder}` ? rest : properties];
+    }),
   );
 }
 

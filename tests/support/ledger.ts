@@ -19,6 +19,7 @@ import { replaceIn } from './releases.ts';
 import { addHoldfast, lendPackages } from './self-hosted.ts';
 import { sparingStatements } from './sparing-server.ts';
 import { spreadFolders } from './roomy-folder.ts';
+import { sqliteRows } from './sqlite-state.ts';
 import type { State } from './state.ts';
 
 /** A database on a server that Holdfast does not run, as its owner and as the server's administrator reach it. */
@@ -34,6 +35,8 @@ export interface LedgerOptions {
   readonly parent?: string;
   /** The server that it uses instead of one of its own. */
   readonly external?: ExternalDatabase | undefined;
+  /** It keeps its books in a file of SQLite, `data/ledger.db`. */
+  readonly sqlite?: boolean;
   /** What is to be done with the clone before it is set up. */
   readonly before?: (ledger: Ledger) => void;
 }
@@ -52,11 +55,13 @@ export class Ledger {
   }
 
   /** A clone that was never set up. */
-  static async create({ parent, external }: LedgerOptions = {}): Promise<Ledger> {
+  static async create({ parent, external, sqlite = false }: LedgerOptions = {}): Promise<Ledger> {
     const runner = await builtRunner();
     const sandbox = await Sandbox.create({
       parent,
+      overlay: sqlite ? 'ledger-sqlite' : undefined,
       edit: (folder) => {
+        if (sqlite) replaceIn(folder, 'appliance.yaml', '{ embedded: true }', '{ file: data/ledger.db }');
         if (external)
           replaceIn(
             folder,
@@ -98,6 +103,7 @@ export class Ledger {
         ['sale', 12],
       ] as const)
         await ledger.post(note, amount);
+      if (options.sqlite === true) return ledger;
       await ledger.sql(`
         create role auditor;
         comment on database ledger is 'the books';
@@ -169,7 +175,7 @@ export class Ledger {
   /** Everything that must be exactly as before after an update that failed. */
   async capture(): Promise<State> {
     const appliance = this.open();
-    const adminUrl = appliance.database ? await this.#adminUrl() : undefined;
+    const adminUrl = appliance.database?.engine === 'postgresql' ? await this.#adminUrl() : undefined;
     return await captureAppliance(appliance, this.sandbox, adminUrl);
   }
 
@@ -182,6 +188,11 @@ export class Ledger {
         return [name, state.running ? state.pid : 0];
       }),
     );
+  }
+
+  /** The file of SQLite. */
+  get databaseFile(): string {
+    return join(this.directory, 'data/ledger.db');
   }
 
   get apiPort(): number {
@@ -212,6 +223,7 @@ export class Ledger {
 
   /** Runs SQL as the administrator of the database. */
   async sql(text: string): Promise<Record<string, unknown>[]> {
+    if (this.open().database?.engine === 'sqlite') return sqliteRows(this.databaseFile, text);
     const client = new Client({ connectionString: await this.#adminUrl() });
     // A server that dies under it is told by the query.
     client.on('error', () => {});

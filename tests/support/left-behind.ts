@@ -28,7 +28,7 @@ export async function leftOf(ledger: Ledger, run: string): Promise<string[]> {
   // Services that a committed run started are what it leaves on purpose; their sessions carry its name.
   const journal = readJournal(join(state.run(run), 'journal.ndjson'));
   if (journal.some(({ type }) => type === 'committed')) return left;
-  if (!appliance.database) return left;
+  if (appliance.database?.engine !== 'postgresql') return left;
   const sessions = await ledger.sql(
     `select pid, query from pg_stat_activity where application_name = 'holdfast:${run}'`,
   );

@@ -7,23 +7,25 @@ import { replaceIn, type Edit } from './releases.ts';
 const prisma = join(import.meta.dirname, '../../backend/node_modules/prisma/build/index.js');
 
 /** What makes Prisma itself apply the ledger's migrations. It is lent: the ledger's own packages stay few. */
-const withPrisma: Edit = (folder) => {
-  replaceIn(folder, 'appliance.yaml', '  deploy: node migrate.js\n', '');
-  writeFileSync(
-    join(folder, 'api/prisma.config.mjs'),
-    `const url = process.env.DATABASE_URL;
+const withPrisma =
+  (provider: 'postgresql' | 'sqlite'): Edit =>
+  (folder) => {
+    replaceIn(folder, 'appliance.yaml', '  deploy: node migrate.js\n', '');
+    writeFileSync(
+      join(folder, 'api/prisma.config.mjs'),
+      `const url = process.env.DATABASE_URL;
 export default { schema: 'prisma/schema.prisma', migrations: { path: 'prisma/migrations' }, ...(url && { datasource: { url } }) };
 `,
-  );
-  writeFileSync(
-    join(folder, 'api/prisma/schema.prisma'),
-    `generator client {
+    );
+    writeFileSync(
+      join(folder, 'api/prisma/schema.prisma'),
+      `generator client {
   provider = "prisma-client"
   output   = "../generated"
 }
 
 datasource db {
-  provider = "postgresql"
+  provider = "${provider}"
 }
 
 model accounts {
@@ -35,11 +37,11 @@ model entries {
   id     Int      @id @default(autoincrement())
   note   String   @unique
   amount Int
-  at     DateTime @default(now()) @db.Timestamptz(6)
+  at     DateTime @default(now())${provider === 'sqlite' ? '' : ' @db.Timestamptz(6)'}
 }
 `,
-  );
-};
+    );
+  };
 
 /** A ledger whose migrations Prisma applies, updated to a release that says so. */
 export async function installPrismaLedger(
@@ -52,7 +54,10 @@ export async function installPrismaLedger(
   writeFileSync(join(bin, 'prisma'), `#!/bin/sh\nexec '${process.execPath}' '${prisma}' "$@"\n`);
   chmodSync(join(bin, 'prisma'), 0o755);
   process.env['PATH'] = `${bin}${delimiter}${process.env['PATH'] ?? ''}`;
-  const installed = await ledger.sandbox.publish(withPrisma, { tag: 'v1.1.0' });
+  const installed = await ledger.sandbox.publish(
+    withPrisma(options.sqlite === true ? 'sqlite' : 'postgresql'),
+    { tag: 'v1.1.0' },
+  );
   await ledger.succeed('update');
   return { ledger, installed };
 }

@@ -16,7 +16,7 @@ import { writeData, writeTrackedOddities } from './odd-files.ts';
 import { replaceIn, type Edit } from './releases.ts';
 import { roomyFolder } from './roomy-folder.ts';
 
-const fixture = join(import.meta.dirname, '..', 'fixtures', 'ledger');
+const fixtures = join(import.meta.dirname, '..', 'fixtures');
 
 /** Nothing of the developer's own configuration, hooks and identity. */
 const gitEnvironment = {
@@ -35,6 +35,8 @@ const gitEnvironment = {
 export interface SandboxOptions {
   readonly parent?: string | undefined;
   readonly edit?: Edit;
+  /** A folder of the fixtures whose files take the place of the ledger's own. */
+  readonly overlay?: string | undefined;
 }
 
 /**
@@ -62,10 +64,18 @@ export class Sandbox {
    * @param options.parent where it shall lie: a disk of its own, say
    * @param options.edit what is different in the first release already
    */
-  static async create({ parent = roomyFolder(), edit = () => {} }: SandboxOptions = {}): Promise<Sandbox> {
+  static async create({
+    parent = roomyFolder(),
+    edit = () => {},
+    overlay,
+  }: SandboxOptions = {}): Promise<Sandbox> {
     const sandbox = new Sandbox(mkdtempSync(join(parent, 'hold fast-')));
     mkdirSync(sandbox.home);
-    cpSync(fixture, sandbox.vendor, { recursive: true, filter: (path) => !/node_modules|dist$/.test(path) });
+    for (const name of ['ledger', ...(overlay === undefined ? [] : [overlay])])
+      cpSync(join(fixtures, name), sandbox.vendor, {
+        recursive: true,
+        filter: (path) => !/node_modules|dist$/.test(path),
+      });
     writeTrackedOddities(sandbox.vendor);
     const api = await freePort();
     const web = await freePort([api]);

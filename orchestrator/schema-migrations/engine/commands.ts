@@ -1,9 +1,8 @@
 import { messageOf } from '../../lib/errors.ts';
 import type { EngineArguments } from './arguments.ts';
-import { parseConnectionUrl } from './connection-url.ts';
-import { createDatabase, dropDatabase, withConnection } from './databases.ts';
 import { knownCodeOf } from './errors.ts';
 import { errorTarget, log } from './log.ts';
+import { targetOf } from './target.ts';
 
 export type CliCommand = Exclude<EngineArguments['command'], 'serve' | 'version'>;
 
@@ -29,13 +28,14 @@ export async function runCliCommand(command: CliCommand, url: string | undefined
 }
 
 async function execute(command: CliCommand, url: string): Promise<string> {
-  const settings = parseConnectionUrl(url);
+  const target = targetOf(url);
   if (command === 'can-connect-to-database') {
-    return await withConnection(settings, async () => 'Connection successful');
+    await target.check();
+    return 'Connection successful';
   }
   if (command === 'create-database') {
-    return `Database '${await createDatabase(settings)}' was successfully created.`;
+    return `Database '${await target.create()}' was successfully created.`;
   }
-  await dropDatabase(settings);
+  await target.drop();
   return 'The database was successfully dropped.';
 }

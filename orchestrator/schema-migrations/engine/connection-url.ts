@@ -77,7 +77,7 @@ function parseUrl(text: string): URL {
     throw invalid('it is not a URL; special characters in user and password must be percent-encoded');
   }
   if (url.protocol !== 'postgresql:' && url.protocol !== 'postgres:') {
-    throw invalid(`this schema engine serves postgresql:// only, not ${url.protocol}//`);
+    throw invalid(`this schema engine serves postgresql:// and file: only, not ${url.protocol}//`);
   }
   return url;
 }

@@ -7,6 +7,7 @@ import { loadEngine } from './wasm.ts';
 
 /** Where the engine's databases come from. Each function may throw a KnownError, which `originalOf` finds again. */
 export interface EngineDatabases {
+  readonly provider: 'postgres' | 'sqlite';
   readonly connect: () => Promise<SqlDriverAdapter>;
   readonly connectToShadowDb: () => Promise<SqlDriverAdapter>;
 }
@@ -40,8 +41,7 @@ export async function startEngine(
     datamodels.map(async (path): Promise<[string, string]> => [path, await readFile(path, 'utf8')]),
   );
   const factory = bindMigrationAwareSqlAdapterFactory({
-    provider: 'postgres',
-    adapterName: '@prisma/adapter-pg',
+    adapterName: databases.provider === 'sqlite' ? 'holdfast-sqlite' : '@prisma/adapter-pg',
     ...databases,
   });
   const originalOf = (error: unknown): unknown => {

@@ -1,17 +1,14 @@
 import type { SchemaEngine } from '@prisma/schema-engine-wasm/schema_engine_bg';
 import { messageOf } from '../../lib/errors.ts';
 import type { EngineArguments } from './arguments.ts';
-import { parseConnectionUrl, type ConnectionSettings } from './connection-url.ts';
-import { createDatabase, withConnection } from './databases.ts';
-import { EngineSession } from './engine-session.ts';
 import { EngineStarter } from './engine-starter.ts';
 import { knownCodeOf } from './errors.ts';
 import { isRecord } from './is-record.ts';
 import { migrateTo, migrationsUpTo } from './migrations-up-to.ts';
 import { migrationFailed } from './migration-failed.ts';
 import { UnknownMethodError } from './rpc.ts';
-import { executeScript, ScriptError } from './script.ts';
 import type { CallMethod } from './server.ts';
+import { targetOf, type EngineTarget } from './target.ts';
 
 /** The methods that the WebAssembly engine has under the protocol's own name, with the protocol's own parameters. */
 const passedOn = [
@@ -37,14 +34,18 @@ const passedOn = [
 export function engineMethods(engineArguments: EngineArguments): CallMethod {
   const { datasource } = engineArguments;
   const starter = new EngineStarter(engineArguments);
-  const settingsOf = (params: unknown): ConnectionSettings => addressIn(params) ?? starter.settings();
+  const targetIn = (params: unknown): EngineTarget => addressIn(params) ?? starter.target();
 
   return async (method, params) => {
-    if (method === 'createDatabase') return { databaseName: await createDatabase(settingsOf(params)) };
+    if (method === 'createDatabase') return { databaseName: await targetIn(params).create() };
     if (method === 'ensureConnectionValidity') {
-      return await withConnection(settingsOf(params), async () => ({}));
+      await targetIn(params).check();
+      return {};
     }
-    if (method === 'dbExecute') return await dbExecute(settingsOf(params), params);
+    if (method === 'dbExecute') {
+      await targetIn(params).execute(scriptIn(params));
+      return {};
+    }
     if (method === 'getDatabaseVersion') {
       return await run(starter, false, async (wasm) => await wasm.version(null));
     }
@@ -122,22 +123,11 @@ function needsNoDatabase(params: unknown, shadowUrl: string | undefined): boolea
   });
 }
 
-/** Runs a script of the operator's, whole, on a session of its own. */
-async function dbExecute(settings: ConnectionSettings, params: unknown): Promise<object> {
-  const script = isRecord(params) && typeof params['script'] === 'string' ? params['script'] : '';
-  const session = await EngineSession.open(settings);
-  try {
-    await executeScript(session, script);
-    return {};
-  } catch (error) {
-    throw error instanceof ScriptError ? new Error(error.failure.text, { cause: error }) : error;
-  } finally {
-    await session.end();
-  }
-}
+const scriptIn = (params: unknown): string =>
+  isRecord(params) && typeof params['script'] === 'string' ? params['script'] : '';
 
 /** The database that a method names itself, if it does. */
-function addressIn(params: unknown): ConnectionSettings | undefined {
+function addressIn(params: unknown): EngineTarget | undefined {
   const named = isRecord(params) ? (params['datasource'] ?? params['datasourceType']) : undefined;
-  return isRecord(named) && typeof named['url'] === 'string' ? parseConnectionUrl(named['url']) : undefined;
+  return isRecord(named) && typeof named['url'] === 'string' ? targetOf(named['url']) : undefined;
 }

@@ -13,17 +13,23 @@ export function databaseError(message: string): ConstructorParameters<typeof Dri
   return { kind: 'postgres', code: 'XX000', severity: 'ERROR', message, ...nothingMore };
 }
 
-/** An error of a script, with PostgreSQL's own account for whoever knows which migration it was. */
+/** An error of a script, with the database's own account for whoever knows which migration it was. */
 export class ScriptError extends DriverAdapterError {
   readonly failure: ScriptFailure;
   readonly script: string;
 
-  constructor(failure: ScriptFailure, script: string, isLost: boolean) {
-    super(isLost ? { kind: 'ConnectionClosed' } : databaseError(failure.text.replace(/^ERROR: /, '')));
+  constructor(
+    failure: ScriptFailure,
+    script: string,
+    cause: ConstructorParameters<typeof DriverAdapterError>[0],
+  ) {
+    super(cause);
     this.failure = failure;
     this.script = script;
   }
 }
+
+const postgresCause = ({ text }: ScriptFailure) => databaseError(text.replace(/^ERROR: /, ''));
 
 /**
  * Sends a script whole, as one simple query: PostgreSQL runs it as one implicit transaction, all or nothing, and a
@@ -49,7 +55,12 @@ export async function executeScript(session: EngineSession, script: string): Pro
       // After a BEGIN of the script's own the failed transaction is still open, and would refuse the engine's records.
       if (client.getTransactionStatus() !== 'I') await client.query('ROLLBACK').catch(() => undefined);
       await setSearchPath(client, settings.schema).catch(() => undefined);
-      throw new ScriptError(describeScriptError(error, script), script, isConnectionLost(error));
+      const failure = describeScriptError(error, script);
+      throw new ScriptError(
+        failure,
+        script,
+        isConnectionLost(error) ? { kind: 'ConnectionClosed' } : postgresCause(failure),
+      );
     }
     const isOpen = client.getTransactionStatus() !== 'I';
     if (isOpen) await client.query('ROLLBACK');
@@ -57,7 +68,8 @@ export async function executeScript(session: EngineSession, script: string): Pro
     if (isOpen) {
       const text =
         'ERROR: the script begins a transaction and does not end it; it was rolled back.\nHINT: Add COMMIT at its end, or take BEGIN out: a script is one transaction anyway.';
-      throw new ScriptError({ code: 'none', text }, script, false);
+      const failure = { code: 'none', text };
+      throw new ScriptError(failure, script, postgresCause(failure));
     }
   });
 }

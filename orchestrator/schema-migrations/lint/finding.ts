@@ -44,5 +44,5 @@ export interface TableSize {
 
 /** `table` in the schema public, `schema.table` elsewhere. */
 export function tableKey(schema: string | undefined, table: string): string {
-  return schema === undefined || schema === 'public' ? table : `${schema}.${table}`;
+  return schema === undefined || schema === 'public' || schema === 'main' ? table : `${schema}.${table}`;
 }

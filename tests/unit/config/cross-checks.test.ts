@@ -82,8 +82,24 @@ describe('what no single key can tell', () => {
 
   test('prisma needs a database', () => {
     expect(problemsOf({ ...least, prisma: {} })).toEqual([
-      'database: prisma needs a database; say { embedded: true } or { url: [NAME] }',
+      'database: prisma needs a database; say { embedded: true }, { url: [NAME] } or { file: data/app.db }',
     ]);
     expect(problemsOf({ ...least, prisma: {}, database: { embedded: true } })).toEqual([]);
+  });
+
+  test.each([
+    ['backups/app.db', 'must not lie in backups, which is moved and replaced'],
+    ['.holdfast/app.db', 'must not lie in .holdfast, which is moved and replaced'],
+    ['./.git/app.db', 'must not lie in .git, which is moved and replaced'],
+    ['api/dist/app.db', 'must not lie in api/dist, which is moved and replaced'],
+    [
+      'data/app?.db',
+      'must be the path of a file, without ? # % and control characters; found "data/app?.db"',
+    ],
+    ['data/', 'must be the path of a file, without ? # % and control characters; found "data/"'],
+  ])('the file of a database: %s', (file, problem) => {
+    const builds = { api: { dir: 'api', products: ['dist'] } };
+    expect(problemsOf({ ...least, builds, database: { file } })).toEqual([`database.file: ${problem}`]);
+    expect(problemsOf({ ...least, builds, database: { file: 'data/app.db' } })).toEqual([]);
   });
 });

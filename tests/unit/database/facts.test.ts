@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { compareFacts } from '../../../orchestrator/database/facts.ts';
-import type { DatabaseFacts } from '../../../orchestrator/database/engine.ts';
+import type { PostgresFacts } from '../../../orchestrator/database/engine.ts';
 import { factsWith } from '../support/facts.ts';
 
 const before = factsWith({
@@ -17,7 +17,7 @@ test('a database agrees with itself; its number and the order of its grants do n
   expect(compareFacts(before, { ...before, oid: 99_999, grants: ['=Tc/app', 'app=CTc/app'] })).toEqual([]);
 });
 
-test.each<[string, Partial<DatabaseFacts>]>([
+test.each<[string, Partial<PostgresFacts>]>([
   ['database owner: app became root', { owner: 'root' }],
   ['database encoding: UTF8 became LATIN1', { encoding: 'LATIN1' }],
   ['database collate: C.UTF-8 became C', { collate: 'C' }],

@@ -1,7 +1,7 @@
-import type { DatabaseFacts } from '../../../orchestrator/database/engine.ts';
+import type { PostgresFacts } from '../../../orchestrator/database/engine.ts';
 
 /** A database as a manifest describes it, with what a test cares about. */
-export function factsWith(more: Partial<DatabaseFacts> = {}): DatabaseFacts {
+export function factsWith(more: Partial<PostgresFacts> = {}): PostgresFacts {
   return {
     ...{
       engine: 'postgresql',

@@ -1,0 +1,57 @@
+import { existsSync, lstatSync, readdirSync, realpathSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+
+/*
+ * A database of SQLite is a file and what lies beside it: the write-ahead log and its index, or a rollback journal.
+ * SQLite finds these by their names, and believes them: a log of one database beside another is written into that one
+ * ("How To Corrupt An SQLite Database File", sqlite.org/howtocorrupt.html). So they are moved and compared together.
+ */
+
+/** What SQLite appends to the name of a database. */
+const companions = ['-wal', '-journal', '-shm'] as const;
+
+export const companionsOf = (file: string): string[] => companions.map((suffix) => `${file}${suffix}`);
+
+/** The companions that are there. */
+export const presentCompanions = (file: string): string[] =>
+  companionsOf(file).filter((path) => existsSync(path));
+
+/**
+ * Where a database really lies: SQLite follows links, and names the log after what they lead to.
+ *
+ * @param path absolute, or inside the checkout
+ */
+export function databaseFile(directory: string, path: string): string {
+  const full = resolve(directory, path);
+  if (existsSync(full)) return realpathSync(full);
+  const folder = dirname(full);
+  return existsSync(folder) ? join(realpathSync(folder), basename(full)) : full;
+}
+
+/** Our own folder beside a database: on its file system, so that a rename leads into its place. */
+export const besideFolder = (file: string) => join(dirname(file), `.${basename(file)}.holdfast`);
+
+/** Everything that belongs to the database, and is therefore no file of the appliance's like any other. */
+export const placesOf = (file: string): string[] => [file, ...companionsOf(file), besideFolder(file)];
+
+export const newName = (mark: string) => `new-${mark}`;
+export const oldName = (mark: string) => `old-${mark}`;
+export const unknownName = (inode: number) => `unknown-${inode}`;
+
+/** The inode of a file; 0 where there is none. */
+export const inodeOf = (file: string): number => lstatSync(file, { throwIfNoEntry: false })?.ino ?? 0;
+
+/** Databases in our folder, companions left out. */
+export function listBeside(file: string): { name: string; path: string; inode: number; changedAt: number }[] {
+  const folder = besideFolder(file);
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder)
+    .filter(
+      (name) => /^(new|old|unknown|try)-/.test(name) && !companions.some((suffix) => name.endsWith(suffix)),
+    )
+    .map((name) => {
+      const path = join(folder, name);
+      const { ino, ctimeMs } = lstatSync(path);
+      return { name, path, inode: ino, changedAt: ctimeMs };
+    });
+}

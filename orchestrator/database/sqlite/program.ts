@@ -1,0 +1,73 @@
+import type { DatabaseSync } from 'node:sqlite';
+import { messageOf } from '../../lib/errors.ts';
+import { exitBusy, exitDamaged, type Request } from './requests.ts';
+import { runScript } from './script.ts';
+import * as operations from './operations.ts';
+
+/*
+ * SQLite in a process of its own: `node sqlite.mjs OPERATION`, the request as JSON on standard input, the answer as JSON on
+ * standard output. In ours it would stand in the way twice: it works without giving way, while a run has locks to hold and
+ * signals to answer; and the kernel drops its locks as soon as anything in the same process closes the file ("How To
+ * Corrupt An SQLite Database File", 2.2). A damaged file can end a process, too.
+ */
+
+async function answer({ operation, file, to, sql, table, migrations, busyMs }: Request): Promise<unknown> {
+  const onLive = <T>(work: (database: DatabaseSync) => T): T => {
+    const database = operations.openLive(file, busyMs);
+    try {
+      return work(database);
+    } finally {
+      database.close();
+    }
+  };
+  switch (operation) {
+    case 'contents':
+      return onLive((database) => operations.readContents(database));
+    case 'properties':
+      return onLive((database) => operations.readProperties(database, false));
+    case 'back-up':
+      return await operations.backUp(file, to ?? '');
+    case 'check':
+      return operations.checkSealed(file, 'the copy of the database is damaged');
+    case 'copy':
+      return operations.copySealed(file, to ?? '');
+    case 'quick-check':
+      return operations.quickCheck(file);
+    case 'create':
+      return operations.create(file);
+    case 'schema-migrations':
+      return onLive(operations.readSchemaMigrations);
+    case 'data-migrations':
+      return onLive(operations.readDataMigrations) ?? null;
+    case 'inspect':
+      return onLive(operations.inspectSchema);
+    case 'table':
+      return onLive((database) => operations.describeTable(database, table ?? '')) ?? null;
+    case 'schema-text':
+      return onLive(operations.schemaText);
+    case 'execute':
+      return onLive((database) => runScript(database, sql ?? ''));
+    case 'revert':
+      return onLive((database) => operations.revertMigrations(database, migrations ?? []));
+    case 'changes':
+      return operations.countChanges(to ?? '', file);
+  }
+}
+
+/** By SQLite's primary result code: sqlite.org/rescode.html. */
+function exitCodeOf(code: number): number {
+  const [busy, locked, corrupt, notADatabase] = [5, 6, 11, 26];
+  if (code === busy || code === locked) return exitBusy;
+  return code === corrupt || code === notADatabase ? exitDamaged : 1;
+}
+
+const chunks: Buffer[] = [];
+for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
+try {
+  const request = JSON.parse(Buffer.concat(chunks).toString('utf8')) as Request;
+  process.stdout.write(JSON.stringify((await answer(request)) ?? null));
+} catch (error) {
+  process.stderr.write(`${messageOf(error)}\n`);
+  const code = error instanceof Error && 'errcode' in error ? Number(error.errcode) & 0xff : 0;
+  process.exitCode = exitCodeOf(code);
+}

@@ -1,0 +1,92 @@
+import type { DatabaseSync } from 'node:sqlite';
+
+/** Rows that refer to none, by the table they are in. */
+export interface BrokenReferences {
+  readonly name: string;
+  readonly rows: number;
+}
+
+/**
+ * Runs a script, all of it or nothing, and leaves the session as it was.
+ *
+ * SQLite itself runs each statement for itself, and Prisma's own drivers leave it at that: a failing statement leaves the
+ * ones before it. Around all of it goes one transaction, in which `PRAGMA foreign_keys=OFF` does nothing, although
+ * Prisma's rebuilds of tables count on it: with foreign keys on, the DROP TABLE of a rebuild deletes what refers to the
+ * table. Hence a script that says it runs without foreign keys from before its transaction, and rows that refer to none
+ * only since then take it back, as "Making Other Kinds Of Table Schema Changes" (sqlite.org/lang_altertable.html) has it.
+ *
+ * A script of one statement runs as it is, since VACUUM and PRAGMA journal_mode want no transaction; so does one with
+ * BEGIN and COMMIT of its own, which means what SQLite says it means. One that leaves its transaction open is rolled
+ * back and fails.
+ *
+ * @throws Error with SQLite's words
+ */
+export function runScript(database: DatabaseSync, script: string): void {
+  const bare = withoutTexts(script);
+  const isOwn = ownTransaction.test(bare);
+  if (isOwn || bare.split(';').filter((part) => part.trim() !== '').length < 2) {
+    runAsItIs(database, script);
+    return;
+  }
+  const had = pragma(database, 'foreign_keys') === 1;
+  const without = had && foreignKeysOff.test(bare);
+  if (without) database.exec('PRAGMA foreign_keys=OFF');
+  try {
+    const before = without ? findBrokenReferences(database) : [];
+    database.exec('BEGIN IMMEDIATE');
+    try {
+      database.exec(script);
+      if (without) verifyReferences(before, findBrokenReferences(database));
+      database.exec('COMMIT');
+    } catch (error) {
+      // A full disk, or a constraint that says so, has rolled it back already.
+      if (database.isTransaction) database.exec('ROLLBACK');
+      throw error;
+    }
+  } finally {
+    database.exec(`PRAGMA foreign_keys=${had ? 'ON' : 'OFF'}`);
+  }
+}
+
+function runAsItIs(database: DatabaseSync, script: string): void {
+  const had = pragma(database, 'foreign_keys') === 1;
+  try {
+    database.exec(script);
+    if (database.isTransaction)
+      throw new Error('the script begins a transaction and does not end it; it was rolled back');
+  } finally {
+    if (database.isTransaction) database.exec('ROLLBACK');
+    database.exec(`PRAGMA foreign_keys=${had ? 'ON' : 'OFF'}`);
+  }
+}
+
+/** At the beginning of a statement; a trigger's BEGIN stands within one, and its END is no word of a transaction. */
+const ownTransaction = /(?:^|;)\s*(?:BEGIN|COMMIT|ROLLBACK|END\s+TRANSACTION)\b/i;
+const foreignKeysOff = /(?:^|;)\s*PRAGMA\s+(?:\w+\s*\.\s*)?foreign_keys\s*(?:=|\()\s*(?:OFF|0|NO|FALSE)\b/i;
+
+/** The script without comments, and without what stands in quotes: what is left is words and semicolons. */
+function withoutTexts(script: string): string {
+  return script.replaceAll(
+    /'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|--[^\n]*|\/\*[^]*?(?:\*\/|$)/g,
+    (found) => (found.startsWith('--') || found.startsWith('/*') ? ' ' : "''"),
+  );
+}
+
+/** Rows that refer to none. */
+export function findBrokenReferences(database: DatabaseSync): BrokenReferences[] {
+  return database
+    .prepare('select "table" as name, count(*) as rows from pragma_foreign_key_check group by 1 order by 1')
+    .all() as unknown as BrokenReferences[];
+}
+
+function verifyReferences(before: readonly BrokenReferences[], after: readonly BrokenReferences[]): void {
+  const was = new Map(before.map(({ name, rows }) => [name, rows]));
+  const worse = after.filter(({ name, rows }) => rows > (was.get(name) ?? 0));
+  if (worse.length === 0) return;
+  const list = worse.map(({ name, rows }) => `${rows - (was.get(name) ?? 0)} in ${name}`).join(', ');
+  throw new Error(`FOREIGN KEY constraint failed: afterwards rows would refer to none: ${list}`);
+}
+
+export function pragma(database: DatabaseSync, name: string): unknown {
+  return Object.values(database.prepare(`pragma ${name}`).get() ?? {})[0];
+}
