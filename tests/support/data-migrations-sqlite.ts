@@ -77,9 +77,7 @@ export class SqliteMigrations {
   sql(text: string): Record<string, SQLOutputValue>[] {
     const database = this.open();
     try {
-      const statement = database.prepare(text);
-      statement.setReadBigInts(false);
-      return statement.all();
+      return database.prepare(text).all();
     } finally {
       database.close();
     }
@@ -88,10 +86,8 @@ export class SqliteMigrations {
   /** Adds as many users. */
   fill(rows: number): void {
     this.sql(
-      `INSERT INTO users (name) SELECT 'user ' || value FROM generate_series(1, ${rows})`.replace(
-        /FROM generate_series\(1, (\d+)\)/,
-        'FROM (WITH RECURSIVE s (value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM s WHERE value < $1) SELECT value FROM s)',
-      ),
+      `WITH RECURSIVE s (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s WHERE i < ${rows})
+       INSERT INTO users (name) SELECT 'user ' || i FROM s`,
     );
   }
 

@@ -175,8 +175,8 @@ function toPrismaError(error: unknown, sql: string): unknown {
   if (!(error instanceof Error)) return error;
   const { message } = error;
   const code = 'errcode' in error ? Number(error.errcode) : undefined;
-  const map = (mapped: MappedError): DriverAdapterError =>
-    new DriverAdapterError({ originalCode: String(code ?? 1), originalMessage: message, ...mapped });
+  const map = (mapped: MappedError, originalMessage = message): DriverAdapterError =>
+    new DriverAdapterError({ originalCode: String(code ?? 1), originalMessage, ...mapped });
   const fields = /constraint failed: (.*)/
     .exec(message)?.[1]
     ?.split(', ')
@@ -191,12 +191,11 @@ function toPrismaError(error: unknown, sql: string): unknown {
     case 787: // FOREIGNKEY
     case 1811: // TRIGGER
       return map({ kind: 'ForeignKeyConstraintViolation', constraint: { foreignKey: {} } });
-    case 23: // AUTH
-      return map({
-        kind: 'sqlite',
-        extendedCode: 23,
-        message: `it says "${sql.trim().slice(0, 60)}", which was not sent: what belongs together goes into prisma.$transaction()`,
-      });
+    case 23: {
+      // AUTH
+      const refused = `it says "${sql.trim().slice(0, 60)}", which was not sent: what belongs together goes into prisma.$transaction()`;
+      return map({ kind: 'sqlite', extendedCode: 23, message: refused }, refused);
+    }
     default:
       if (message.startsWith('no such table'))
         return map({ kind: 'TableDoesNotExist', table: message.split(': ')[1] ?? '' });

@@ -109,8 +109,9 @@ export function tupleOf(terms: readonly string[]): string {
 export function encodeKey(value: SQLOutputValue | undefined): string {
   if (typeof value === 'string') return `'${value.replaceAll(`'`, `''`)}'`;
   if (value instanceof Uint8Array) return `x'${Buffer.from(value).toString('hex')}'`;
-  if (typeof value === 'number' && Number.isInteger(value)) return `${value}.0`;
-  return String(value);
+  const text = String(value);
+  // A whole number that is kept as a real one.
+  return typeof value === 'number' && /^-?\d+$/.test(text) ? `${text}.0` : text;
 }
 
 export function decodeKey(text: string): SQLInputValue {

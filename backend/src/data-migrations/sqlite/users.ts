@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync, readlinkSync, realpathSync } from 'node:fs';
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** In the environment of a migration's process, and of what that starts: the file that it works on. */
@@ -17,7 +18,8 @@ export function usersOf(file: string): User[] {
   const own = new Set([process.pid, ...(process.env[MARK] === undefined ? [] : [process.ppid])]);
   return processes().flatMap((pid) => {
     if (own.has(pid) || !hasOpen(pid, names)) return [];
-    return [{ pid, command: read(`/proc/${pid}/cmdline`).replaceAll('\0', ' ').trim().slice(0, 120) }];
+    const [program = '', ...args] = read(`/proc/${pid}/cmdline`).split('\0').filter(Boolean);
+    return [{ pid, command: [path.basename(program), ...args].join(' ').slice(0, 160) }];
   });
 }
 
