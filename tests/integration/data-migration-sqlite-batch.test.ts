@@ -12,7 +12,7 @@ afterAll(() => app.stop());
 
 /** With a write-ahead log, and with a journal that whoever comes next rolls back. */
 const journals = [
-  { journal: 'wal', usual: 6_000, targetMs: 2 },
+  { journal: 'wal', usual: 3_000, targetMs: 5 },
   // Each batch waits for the disk.
   { journal: 'delete', usual: 1_200, targetMs: 20 },
 ] as const;

@@ -279,6 +279,29 @@ setInterval(() => {}, 1000);`;
   expect(status.stdout).toContain('pending: 1');
 });
 
+test('over HTTP the same', async () => {
+  app.fill(2);
+  app.migration(
+    '001_add',
+    `  async up(prisma) { await prisma.user.updateMany({ data: { n: { increment: 1 } } }); },`,
+  );
+  const key = 'said-by-nobody-0123456789';
+  const { child, url } = await app.serve(key);
+  const headers = { 'developer-key': key };
+  const tried = await fetch(`${url}/migration/run?dryRun=true`, { method: 'POST', headers });
+  expect(tried.status).toBe(200);
+  expect(await tried.json()).toMatchObject({
+    ok: true,
+    events: [{}, { type: 'migration-planned', changes: [{ table: 'users', updated: 2 }] }],
+  });
+  expect(app.tallied()).toEqual({ 0: 2 });
+  const run = await app.runWith({ DEVELOPER_KEY: key, DATABASE_URL: '' }, '--backend-url', url);
+  child.kill();
+  expect(run).toMatchObject({ exitCode: 0, stderr: '' });
+  expect(app.tallied()).toEqual({ 1: 2 });
+  expect(app.registry()).toEqual(['001_add success']);
+});
+
 test('a file that is not there is not made', async () => {
   const file = join(app.root, 'none.db');
   const { exitCode, stderr } = await app.runWith({ DATABASE_URL: `file:${file}` });

@@ -18,7 +18,7 @@ import { ended, type EngineEnd } from './data-migrations.ts';
 import { roomyFolder } from './roomy-folder.ts';
 
 const backend = join(import.meta.dirname, '..', '..', 'backend');
-const schema = join(import.meta.dirname, '..', 'fixtures', 'data-migrations-sqlite', 'schema.prisma');
+const fixture = join(import.meta.dirname, '..', 'fixtures', 'data-migrations-sqlite');
 
 /** As Prisma's own migration for the schema makes it. */
 const TABLES = `CREATE TABLE users (
@@ -36,10 +36,14 @@ export class SqliteMigrations {
   static async start(): Promise<SqliteMigrations> {
     await ensurePrismaCli();
     const one = new SqliteMigrations();
-    for (const part of ['package.json', 'tsconfig.json', 'src/data-migrations'])
-      cpSync(join(backend, part), join(one.backend, part), { recursive: true });
+    for (const part of ['package.json', 'tsconfig.json', 'src'])
+      cpSync(join(backend, part), join(one.backend, part), {
+        recursive: true,
+        filter: (name) => !name.startsWith(join(backend, 'src/generated')),
+      });
+    cpSync(join(fixture, 'serve.ts'), join(one.backend, 'src/serve.ts'));
     mkdirSync(join(one.backend, 'prisma'));
-    cpSync(schema, join(one.backend, 'prisma/schema.prisma'));
+    cpSync(join(fixture, 'schema.prisma'), join(one.backend, 'prisma/schema.prisma'));
     symlinkSync(join(backend, 'node_modules'), join(one.backend, 'node_modules'));
     await execa(process.execPath, [join(backend, 'node_modules/prisma/build/index.js'), 'generate'], {
       cwd: one.backend,
@@ -140,6 +144,20 @@ export class SqliteMigrations {
 
   async runWith(env: Readonly<Record<string, string>>, ...args: string[]): Promise<EngineEnd> {
     return await ended(this.start(args, env));
+  }
+
+  /** Starts its server. @returns its process, and where it listens */
+  async serve(key: string): Promise<{ child: ChildProcess; url: string }> {
+    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', 'src/serve.ts'], {
+      cwd: this.backend,
+      env: { ...process.env, DATABASE_URL: this.url, DEVELOPER_KEY: key },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const url = await new Promise<string>((resolve, reject) => {
+      child.stdout?.once('data', (chunk: Buffer) => resolve(chunk.toString().trim()));
+      child.once('close', () => reject(new Error('the server ended')));
+    });
+    return { child, url };
   }
 
   stop(): void {

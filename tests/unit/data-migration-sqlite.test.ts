@@ -67,21 +67,9 @@ describe('the address of a file', () => {
   });
 });
 
-test.for([
-  1n,
-  -(2n ** 63n),
-  1.5,
-  2,
-  1e300,
-  -0.1,
-  Infinity,
-  `it's`,
-  '',
-  '12',
-  `x'00'`,
-  new Uint8Array([0, 255]),
-])('the key %s comes back as it was', (value) => {
-  const back = decodeKey(encodeKey(value));
-  if (value instanceof Uint8Array) expect(Buffer.from(value).equals(back as Buffer)).toBe(true);
-  else expect(back).toBe(value);
-});
+test.for([1n, -(2n ** 63n), 1.5, 2, 1e300, -0.1, Infinity, `it's`, '', '12', `x'00'`, Buffer.from([0, 255])])(
+  'the key %s comes back as it was',
+  (value) => {
+    expect(decodeKey(encodeKey(value))).toEqual(value);
+  },
+);

@@ -2,7 +2,7 @@ import type { StatementSync, SQLInputValue, SQLOutputValue } from 'node:sqlite';
 import type { BatchSession } from '../batch/batch.ts';
 import { MOST_KEPT, START, type Position, type Positions } from '../batch/cursor.ts';
 import { modelSource } from '../batch/model.ts';
-import type { BatchOptions, BatchRow } from '../batch/options.ts';
+import type { BatchOptions } from '../batch/options.ts';
 import type { Cursor, Source } from '../batch/source.ts';
 import type { Target } from '../batch/target.ts';
 import { refuseNewKeys, type Range } from '../batch/update-range.ts';
@@ -161,7 +161,7 @@ export class SqliteBatches implements BatchSession {
       Object.fromEntries(names.map(({ name }, at) => [name, plain(values[at] ?? null, big[at] === true)])),
     );
     const keys = found.map((values) => values.slice(-target.key.length).map(encodeKey));
-    return { rows: rows as BatchRow[], keys, last: keys.at(-1) };
+    return { rows, keys, last: keys.at(-1) };
   }
 
   #updateRange({ set, where, after, size }: Range): { count: number; last: Cursor | undefined } {

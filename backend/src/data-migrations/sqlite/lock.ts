@@ -76,7 +76,7 @@ function describeHolder(database: DatabaseSync): string {
     const holder = database.prepare('SELECT pid, since FROM holder').get();
     return holder === undefined
       ? 'another runner'
-      : `another runner (pid ${holder['pid']}, since ${holder['since']})`;
+      : `another runner (pid ${Number(holder['pid'])}, since ${String(holder['since'])})`;
   } catch {
     return 'another runner';
   }
