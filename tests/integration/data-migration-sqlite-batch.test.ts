@@ -104,6 +104,8 @@ test('values come back as they were: beyond 2^53, bytes, JSON, dates, of a table
   );
   const all = `SELECT name, n, CAST(big AS TEXT) AS big, born, active, meta, price, hex(data) AS data, typeof(n) AS t FROM users`;
   const before = app.sql(all);
+  app.sql('CREATE TABLE wide (id INTEGER PRIMARY KEY, v INTEGER)');
+  app.sql('INSERT INTO wide VALUES (1, 1152921504606846977), (2, 5)');
   app.migration(
     '001_values',
     `  async up(prisma, { batch, log }) {
@@ -111,6 +113,7 @@ test('values come back as they were: beyond 2^53, bytes, JSON, dates, of a table
     await batch({ model: 'User', up: ({ id, ...rest }) => { log(rest.big + ' ' + rest.born.toISOString()); return rest; } });
     await batch({ model: 'User', name: 'again', rows: (users) => users.map(({ n }) => ({ n: n + 1 })) });
     await batch({ table: 'users', name: 'number', up: () => ({ name: 7 }) });
+    await batch({ table: 'wide', up: ({ id, v }) => ({ v: id === 1 ? v + 1n : v + 1 }) });
   },`,
   );
   const { exitCode, stdout } = await app.run();
@@ -118,6 +121,10 @@ test('values come back as they were: beyond 2^53, bytes, JSON, dates, of a table
   expect(stdout).toContain('bigint number');
   expect(stdout).toContain(`${big} 2024-05-06T07:08:09.010Z`);
   expect(app.sql(all)).toEqual([{ ...before[0], n: 2, name: '7' }]);
+  expect(app.sql('SELECT CAST(v AS TEXT) AS v FROM wide')).toEqual([
+    { v: '1152921504606846978' },
+    { v: '6' },
+  ]);
 });
 
 test('rows that fail are left as they were, kept with their reason, and counted', async () => {

@@ -212,6 +212,32 @@ test('a query that would wait for its own migration is told at once', async () =
   expect(app.tallied()).toEqual({ 1: 1 });
 });
 
+test('what goes on beside a $transaction is no part of it, and does not go with it', async () => {
+  app.migration(
+    '001_beside',
+    `  async up(prisma, { log }) {
+    const tries = Array.from({ length: 20 }, (_, index) => [
+      prisma.$transaction(async (tx) => {
+        await tx.user.create({ data: { name: 'taken back ' + index } });
+        throw new Error('taken back');
+      }).catch(() => {}),
+      prisma.user.create({ data: { name: 'kept ' + index } }),
+    ]);
+    await Promise.all(tries.flat());
+    const lost = await prisma.$transaction(async (tx) => {
+      await tx.user.create({ data: { name: 'first' } });
+      await tx.$executeRaw\`INSERT OR ROLLBACK INTO users (id, name) VALUES (1, 'again')\`.catch(() => {});
+      await tx.user.create({ data: { name: 'alone' } });
+    }).catch((error) => log('lost: ' + error.message.replaceAll(/\\s+/g, ' ')));
+  },`,
+  );
+  const { exitCode, stderr, stdout } = await app.run();
+  expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
+  expect(app.sql(`SELECT count(*) AS n FROM users WHERE name LIKE 'kept %'`)).toEqual([{ n: 20 }]);
+  expect(app.sql('SELECT count(*) AS n FROM users')).toEqual([{ n: 20 }]);
+  expect(stdout).toMatch(/lost: .*SQLite has rolled the transaction back/);
+});
+
 test('one runner at a time; what a killed one left at work is ended before the next begins', async () => {
   app.fill(1);
   // In one statement of SQLite's, which nothing interrupts: its process does not notice that the runner is gone.

@@ -9,6 +9,7 @@ import type { Inspection } from './inspection.ts';
 import type { Description, Done, FromWorker, Job, Progress } from './protocol.ts';
 import { EXIT, Refusal } from './refusal.ts';
 import { sessionName } from './session-name.ts';
+import { nowhere } from './sqlite/nowhere.ts';
 import { MARK, realFile } from './sqlite/users.ts';
 
 /** What the engine hears of a migration at work. */
@@ -142,10 +143,10 @@ function environmentFor(job: Pick<Job, 'id' | 'url' | 'dryRun' | 'task'>): Recor
 }
 
 /**
- * What is only looked at gets no database at all. By the mark those are found that a killed runner left at work.
+ * What is only looked at gets an empty database. By the mark those are found that a killed runner left at work.
  */
 function sqliteEnvironmentFor({ url, task }: Pick<Job, 'url' | 'task'>): Record<string, string> {
-  if (task === 'describe') return { DATABASE_URL: 'file:/dev/null/no-database-while-it-is-only-looked-at' };
+  if (task === 'describe') return { DATABASE_URL: nowhere() };
   return { DATABASE_URL: url, [MARK]: realFile(url.slice('file:'.length)) };
 }
 

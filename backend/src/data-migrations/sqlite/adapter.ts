@@ -38,9 +38,8 @@ class SessionQueries {
     this.#format = format;
   }
 
-  /** A transaction has the session; whatever else there is waits for it. */
-  protected async untilItsTurn(): Promise<void> {
-    await Promise.resolve();
+  protected async run<T>(work: () => T): Promise<T> {
+    return await this.session.run(work);
   }
 
   async queryRaw(query: SqlQuery): Promise<SqlResultSet> {
@@ -77,14 +76,13 @@ class SessionQueries {
     work: (statement: StatementSync, values: ReturnType<typeof fromPrisma>[]) => T,
   ): Promise<T> {
     try {
-      await this.untilItsTurn();
       // Node's SQLite takes the first, and says nothing of the others.
       if (countStatements(sql) > 1)
         throw new Error(
           'it holds more than one statement; send them one by one, or put them into a .sql file',
         );
       const values = args.map((arg, index) => fromPrisma(arg, argTypes[index], this.#format));
-      return await this.session.run(() => work(this.session.database.prepare(sql), values));
+      return await this.run(() => work(this.session.database.prepare(sql), values));
     } catch (error) {
       throw toPrismaError(error, sql);
     }
@@ -99,13 +97,13 @@ class SessionAdapter extends SessionQueries implements SqlDriverAdapter {
     this.#isOurs = isOurs;
   }
 
-  protected override async untilItsTurn(): Promise<void> {
-    await this.session.untilFree();
+  /** A transaction has the session; whatever else there is waits for it. */
+  protected override async run<T>(work: () => T): Promise<T> {
+    return await this.session.runAlone(work);
   }
 
   async executeScript(script: string): Promise<void> {
-    await this.untilItsTurn();
-    await this.session.run(() => this.session.database.exec(script));
+    await this.run(() => this.session.database.exec(script));
   }
 
   async startTransaction(isolation?: IsolationLevel): Promise<Transaction> {

@@ -110,6 +110,7 @@ export class SqliteBatches implements BatchSession {
   }
 
   #prepare(sql: string): StatementSync {
+    this.#session.verifyOpen();
     return this.#session.database.prepare(sql);
   }
 

@@ -1,5 +1,7 @@
+import { DatabaseSync } from 'node:sqlite';
 import { sqliteFile } from '../database-url.ts';
 import type { Database } from '../database.ts';
+import { EXIT, Refusal } from '../refusal.ts';
 import { LEASE_SECONDS, type Row } from '../store.ts';
 import { openFile, whenFree } from './connection.ts';
 import { tryOnCopy } from './dry-run.ts';
@@ -9,6 +11,11 @@ import { endLeftovers, realFile } from './users.ts';
 
 /** A SQLite file, as the engine needs it. */
 export function sqliteDatabase(url: string): Database {
+  if (!('setAuthorizer' in DatabaseSync.prototype))
+    throw new Refusal(
+      EXIT.refused,
+      `cannot run the data migrations: on SQLite they need Node.js 24.10 or newer, and this is ${process.version}. Install that, or set HOLDFAST_NODE to its path`,
+    );
   const file = realFile(sqliteFile(url));
   return {
     async readRows(timeoutMs) {

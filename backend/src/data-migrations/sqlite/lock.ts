@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { accessSync, chmodSync, chownSync, constants, existsSync, statSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { describeError, EXIT, Refusal } from '../refusal.ts';
 import { isBusy } from './connection.ts';
@@ -40,12 +40,20 @@ export function isLocked(file: string): boolean {
 }
 
 function open(file: string): DatabaseSync {
+  const lock = lockFile(file);
   try {
-    return new DatabaseSync(lockFile(file), { timeout: PATIENCE_MS });
+    const isNew = !existsSync(lock);
+    const database = new DatabaseSync(lock, { timeout: PATIENCE_MS });
+    // Who may write the one must be able to take the other: root is not the only one who runs migrations.
+    const { uid, gid, mode } = statSync(file);
+    if (isNew) chmodSync(lock, mode & 0o666);
+    if (isNew && process.getuid?.() === 0) chownSync(lock, uid, gid);
+    accessSync(lock, constants.R_OK | constants.W_OK);
+    return database;
   } catch (error) {
     throw new Refusal(
       EXIT.refused,
-      `cannot run the data migrations: ${lockFile(file)} cannot be opened (${describeError(error)}). Nothing was changed. Run as the user who owns the database`,
+      `cannot run the data migrations: ${lock} cannot be opened (${describeError(error)}). Nothing was changed. Run as the user who owns the database`,
       { cause: error },
     );
   }

@@ -79,7 +79,10 @@ export class SqliteSession {
 
   /** A statement, in the transaction that is open, or by itself as soon as nobody else has the file. */
   async run<T>(work: () => T): Promise<T> {
-    if (this.#depth > 0) return work();
+    if (this.#depth > 0) {
+      this.verifyOpen();
+      return work();
+    }
     return await whenFree(this.file, () => {
       try {
         return work();
@@ -88,6 +91,28 @@ export class SqliteSession {
         throw error;
       }
     });
+  }
+
+  /**
+   * The same for what belongs to no transaction of Prisma's: none may begin before it was sent, or it would go with it.
+   *
+   * @throws Error within one, which would not end meanwhile
+   */
+  async runAlone<T>(work: () => T): Promise<T> {
+    for (;;) {
+      await this.#untilFree();
+      // Between two turns of the loop somebody may have come.
+      const sent = await this.run(() => (this.#holder === undefined ? { result: work() } : undefined));
+      if (sent !== undefined) return sent.result;
+    }
+  }
+
+  /** @throws Error when SQLite has rolled back by itself (INSERT OR ROLLBACK, a full disk): the rest would be kept alone. */
+  verifyOpen(): void {
+    if (this.#depth > 0 && !this.database.isTransaction)
+      throw new Error(
+        'SQLite has rolled the transaction back (a full disk, or an OR ROLLBACK): nothing of it is kept',
+      );
   }
 
   /** @throws Error for a wait that nobody but this process could end, and does not. */
@@ -137,17 +162,22 @@ export class SqliteSession {
     return isWithin(this.#holder?.interactive);
   }
 
-  /** Waits until no transaction of Prisma's has the session. @throws Error within one, which would not end meanwhile. */
-  async untilFree(): Promise<void> {
+  async #untilFree(): Promise<void> {
     while (this.#holder !== undefined) {
       if (this.isHeldByCaller()) throw new Error(OWN_TRANSACTION);
       await this.#holder.over;
     }
   }
 
-  /** Takes the session for a transaction of Prisma's. @returns what gives it back */
+  /**
+   * Takes the session for a transaction of Prisma's.
+   *
+   * @returns what gives it back
+   * @throws Error within another one, which would not end meanwhile
+   */
   async take(): Promise<() => void> {
-    await this.untilFree();
+    // Of two that waited one is first.
+    while (this.#holder !== undefined) await this.#untilFree();
     const { promise: over, resolve } = Promise.withResolvers<void>();
     this.#holder = { interactive: currentInteractive(), over };
     return () => {
