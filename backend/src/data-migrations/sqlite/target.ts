@@ -109,9 +109,8 @@ export function tupleOf(terms: readonly string[]): string {
 export function encodeKey(value: SQLOutputValue | undefined): string {
   if (typeof value === 'string') return `'${value.replaceAll(`'`, `''`)}'`;
   if (value instanceof Uint8Array) return `x'${Buffer.from(value).toString('hex')}'`;
-  const text = String(value);
-  // A whole number that is kept as a real one.
-  return typeof value === 'number' && /^-?\d+$/.test(text) ? `${text}.0` : text;
+  // 2 and 2.0 are one key.
+  return String(value);
 }
 
 export function decodeKey(text: string): SQLInputValue {
