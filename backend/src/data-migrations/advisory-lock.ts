@@ -1,6 +1,6 @@
 import { Client } from 'pg';
 import { describeError, EXIT, Refusal } from './refusal.ts';
-import { SESSION_NAME } from './session.ts';
+import { SESSION_NAME } from './session-name.ts';
 
 /**
  * The two keys of our advisory lock, "hold" and "data" in ASCII. The two-key space is apart from the single-key one in

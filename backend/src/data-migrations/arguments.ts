@@ -29,8 +29,8 @@ export interface Request {
 export const USAGE = `usage: run.sh [COMMAND] [--json]
 
 Without a command: runs every data migration that is not applied yet, in order.
-  --dry-run             runs them in transactions that the database takes back,
-                        and says what would change; writes nothing
+  --dry-run             runs them in transactions that the database takes back
+                        (SQLite: on a copy), and says what would change
   --status              applied, pending and failed migrations
   --list                every migration with its state and description
   --new NAME            writes the next migration from the template

@@ -62,7 +62,7 @@ export async function checkFiles(
   // The parser takes longer to load than a status takes; only a run needs it.
   const { inspectFile } = await import('./inspection.ts');
   const inspected = await Promise.all(
-    files.map(async (file) => ({ file, inspection: await inspectFile(file.path) })),
+    files.map(async (file) => ({ file, inspection: await inspectFile(file.path, url) })),
   );
   const readable = inspected.filter(({ inspection }) => inspection.problems.length === 0);
   const modules = readable.filter(({ inspection }) => inspection.format === 'module');
@@ -72,7 +72,7 @@ export async function checkFiles(
   );
   const problems = [
     ...catalog.problems,
-    ...(await findForgotten(catalog)),
+    ...(await findForgotten(catalog, url)),
     ...inspected.flatMap(({ inspection }) => inspection.problems),
     ...modules.flatMap(({ file }, index) => {
       const { problem, line } = described[index] ?? {};
@@ -91,12 +91,12 @@ export async function checkFiles(
 }
 
 /** Scripts without a number: nobody knows when they should run, and left alone they never would. */
-async function findForgotten({ unnumbered, files }: Catalog): Promise<string[]> {
+async function findForgotten({ unnumbered, files }: Catalog, url: string): Promise<string[]> {
   const { inspectFile } = await import('./inspection.ts');
   const found: string[] = [];
   let next = Math.max(0, ...files.map(numberOf));
   for (const file of unnumbered) {
-    const { format, problems } = await inspectFile(file);
+    const { format, problems } = await inspectFile(file, url);
     const exportsMigration = /\bexport\s+(?:const|let)\s+migration\b/.test(await readFile(file, 'utf8'));
     if (problems.length > 0 || (format !== 'script' && !exportsMigration)) continue;
     next += 1;

@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { connect, withAdvisoryLock, type AdvisoryLock } from './advisory-lock.ts';
 import type { Request } from './arguments.ts';
 import { checkFiles, findAged, findOne, openCatalog, readDescription, type Catalog } from './catalog.ts';
 import { nextName } from './discovery.ts';
+import { databaseAt, type MigrationLock } from './database.ts';
 import { readDatabaseUrl } from './database-url.ts';
 import { PLACEHOLDER_ID } from './exported.ts';
 import { describeError, EXIT, Refusal } from './refusal.ts';
@@ -15,7 +15,7 @@ import { reconcile } from './reconcile.ts';
 import { runMigrations, verifyNotHalfTakenBack, takeBack, type Checked, type RunParts } from './runner.ts';
 import { isDone, transition, type Action, type State } from './states.ts';
 import { formatList, formatSummary, summarize, type Summary } from './status.ts';
-import { readRows, type Row } from './store.ts';
+import type { Row } from './store.ts';
 import { runMigrationFile } from './worker-process.ts';
 
 /** Prints the states of all migrations; asks the database where it answers, and goes by the registry where not. */
@@ -35,16 +35,6 @@ export async function readStatus(directory: string | undefined): Promise<Summary
   return summarize(catalog.files, states, rows ?? [], [...catalog.problems, ...all]);
 }
 
-/** @throws Refusal when the database does not answer. */
-async function askRows(url: string, timeoutMs?: number): Promise<Row[] | undefined> {
-  const client = await connect(url, timeoutMs);
-  try {
-    return await readRows(client);
-  } finally {
-    await client.end();
-  }
-}
-
 async function askRowsIfThere(): Promise<{ rows: Row[] | undefined; problem?: string[] }> {
   let url: string;
   try {
@@ -53,7 +43,7 @@ async function askRowsIfThere(): Promise<{ rows: Row[] | undefined; problem?: st
     return { rows: undefined, problem: ['DATABASE_URL is not set: this is what registry.json says'] };
   }
   try {
-    return { rows: await askRows(url, 2_000) };
+    return { rows: await (await databaseAt(url)).readRows(2_000) };
   } catch {
     return { rows: undefined, problem: ['the database does not answer: this is what registry.json says'] };
   }
@@ -99,7 +89,8 @@ export async function planRun(request: Request, report: Report, signal: AbortSig
   const url = readDatabaseUrl();
   const catalog = await openCatalog(request.directory);
   const registry = await readRegistry(catalog.registryFile);
-  const rows = await askRows(url);
+  const database = await databaseAt(url);
+  const rows = await database.readRows();
   const { states, warnings } = reconcile(registry, rows);
   for (const message of [...catalog.warnings, ...warnings]) report({ type: 'warning', message });
   const files = pendingFiles(catalog, states, request.only);
@@ -113,7 +104,10 @@ export async function planRun(request: Request, report: Report, signal: AbortSig
       progress: () => {},
     };
     try {
-      const done = await runMigrationFile(job, { inspection, limits: request.limits, signal, listener });
+      const done = await database.tryOut(
+        job,
+        async (one) => await runMigrationFile(one, { inspection, limits: request.limits, signal, listener }),
+      );
       const { status, rows: count, changes, warnings: told } = done;
       report({
         ...{ type: 'migration-planned', id, wouldRun: status === 'success' },
@@ -164,7 +158,7 @@ export async function runAgain(
     const state = transition(file.id, record.states.get(file.id) ?? 'PENDING', how.action);
     const [checked] = await check(catalog, [file], record, parts);
     if (checked === undefined) return;
-    if (how.action === 'retry') await verifyNotHalfTakenBack(parts.lock.client, file.id);
+    if (how.action === 'retry') await verifyNotHalfTakenBack(parts.lock.store, file.id);
     await record.set(file.id, { state }, { afresh: how.action === 'rerun' });
     await runMigrations([{ ...checked, state }], parts);
   });
@@ -228,9 +222,10 @@ async function underLock(
   await verifyRegistryWritable(catalog.registryFile);
   const onLost = (error: Error): void =>
     controller.abort(new Refusal(EXIT.failed, `the lock's database session was lost (${error.message})`));
-  await withAdvisoryLock(url, onLost, async (lock: AdvisoryLock) => {
+  const database = await databaseAt(url);
+  await database.withLock(onLost, async (lock: MigrationLock) => {
     await lock.endMigrations();
-    const record = await createRecord(lock.client, catalog);
+    const record = await createRecord(lock.store, catalog);
     const aged = await findAged(catalog, record.rows, record.states);
     for (const message of [...catalog.warnings, ...record.warnings, ...aged])
       report({ type: 'warning', message });

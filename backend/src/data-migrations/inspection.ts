@@ -4,7 +4,9 @@ import { parse, type AnyNode, type CallExpression, type Program } from 'acorn';
 import { transform, type Loader } from 'esbuild';
 import { checksumOf } from './checksum.ts';
 import { describeError } from './refusal.ts';
+import { isSqlite } from './database-url.ts';
 import { findSqlProblem } from './sql-file.ts';
+import { findSqliteProblem } from './sqlite/statements.ts';
 import { findScriptProblems } from './swallowed-errors.ts';
 import { chainOf, mentions } from './syntax.ts';
 
@@ -26,7 +28,7 @@ export interface Inspection {
 }
 
 /** Reads a migration's file and says how it is to be run, and what is wrong with it. Nothing of it is executed. */
-export async function inspectFile(file: string): Promise<Inspection> {
+export async function inspectFile(file: string, url: string): Promise<Inspection> {
   const name = path.basename(file);
   let text: string;
   try {
@@ -36,7 +38,7 @@ export async function inspectFile(file: string): Promise<Inspection> {
   }
   const checksum = checksumOf(text);
   if (name.endsWith('.sql')) {
-    const problem = findSqlProblem(text);
+    const problem = isSqlite(url) ? findSqliteProblem(text) : findSqlProblem(text);
     const problems = problem === undefined ? [] : [`${name}: ${problem}`];
     return { format: 'sql', checksum, takesDirection: false, problems };
   }

@@ -13,6 +13,14 @@ export function currentInteractive(): Interactive | undefined {
   return within.getStore();
 }
 
+/** True when the caller is in that `$transaction`, or in one inside of it. */
+export function isWithin(interactive: Interactive | undefined): boolean {
+  if (interactive === undefined) return false;
+  for (let one = currentInteractive(); one !== undefined; one = one.outer)
+    if (one === interactive) return true;
+  return false;
+}
+
 /**
  * A client of which each query tells by `currentInteractive()` in which `$transaction` it was called: one through the
  * client itself, from within, must not wait for the end of that transaction.

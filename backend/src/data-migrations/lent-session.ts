@@ -1,5 +1,5 @@
 import { Pool, type Client, type PoolClient, type QueryResult } from 'pg';
-import { currentInteractive, type Interactive } from './interactive.ts';
+import { currentInteractive, isWithin, type Interactive } from './interactive.ts';
 import type { Session } from './session.ts';
 import { findTransactionWord } from './transaction-words.ts';
 
@@ -96,7 +96,7 @@ export class SessionPool extends Pool {
   /** For those who are not in the transaction that has the session; `take` is called before anybody else can. */
   async #untilFree(take?: () => void): Promise<void> {
     for (let top = this.#holders.at(-1); top !== undefined; top = this.#holders.at(-1)) {
-      const isInside = holds(top.interactive);
+      const isInside = isWithin(top.interactive);
       if (isInside || idle(top) >= YIELDS_AFTER_MS) {
         for (const holder of this.#holders) holder.hasGuests = true;
         if (isInside) this.#session.warn(OUTSIDE);
@@ -110,7 +110,7 @@ export class SessionPool extends Pool {
   /** For a statement of a transaction, until those that came into it are over; from within those it cannot wait. */
   async #untilOnTop(holder: Holder, text: string): Promise<void> {
     for (let top = this.#holders.at(-1); top !== undefined && top !== holder; top = this.#holders.at(-1)) {
-      if (holds(top.interactive) && text !== 'COMMIT' && text !== 'ROLLBACK') {
+      if (isWithin(top.interactive) && text !== 'COMMIT' && text !== 'ROLLBACK') {
         top.hasGuests = true;
         return;
       }
@@ -164,13 +164,6 @@ class LentTransaction {
     this.#onRollback();
     await this.#session.rollback(level);
   }
-}
-
-function holds(interactive: Interactive | undefined): boolean {
-  if (interactive === undefined) return false;
-  for (let one = currentInteractive(); one !== undefined; one = one.outer)
-    if (one === interactive) return true;
-  return false;
 }
 
 function idle(holder: Holder): number {

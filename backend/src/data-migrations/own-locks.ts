@@ -1,5 +1,6 @@
 import { Client } from 'pg';
-import { Session, sessionName } from './session.ts';
+import { Session } from './session.ts';
+import { sessionName } from './session-name.ts';
 
 const EVERY_MS = 1_000;
 /** A batch waits for its callback only; a transaction may have other reasons to stand still for a while. */

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { PrismaPg } from '@prisma/adapter-pg';
+import type { SqlDriverAdapterFactory } from '@prisma/driver-adapter-utils';
 import type { Pool } from 'pg';
 import type { PrismaClient } from '../generated/client.ts';
 
@@ -11,7 +11,10 @@ import type { PrismaClient } from '../generated/client.ts';
  * generated to.
  */
 
-type Constructor = new (options: { adapter: PrismaPg; transactionOptions?: unknown }) => PrismaClient;
+type Constructor = new (options: {
+  adapter: SqlDriverAdapterFactory;
+  transactionOptions?: unknown;
+}) => PrismaClient;
 
 /** Long batches are the point of data migrations: Prisma's own five seconds for a transaction are not enough. */
 const transactionOptions = { maxWait: 60_000, timeout: 24 * 3_600_000 };
@@ -23,8 +26,14 @@ const transactionOptions = { maxWait: 60_000, timeout: 24 * 3_600_000 };
  * @throws Error that says where a client was looked for.
  */
 export async function openPrisma(directory: string, pool: Pool): Promise<PrismaClient> {
+  // A backend on SQLite has none.
+  const { PrismaPg } = await import('@prisma/adapter-pg');
+  return await makeClient(directory, new PrismaPg(pool, { disposeExternalPool: true }));
+}
+
+/** The same on any adapter. */
+export async function makeClient(directory: string, adapter: SqlDriverAdapterFactory): Promise<PrismaClient> {
   const PrismaClientOfApp = await findConstructor(directory);
-  const adapter = new PrismaPg(pool, { disposeExternalPool: true });
   return new PrismaClientOfApp({ adapter, transactionOptions });
 }
 

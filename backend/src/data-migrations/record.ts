@@ -1,19 +1,9 @@
-import type { Client } from 'pg';
 import type { Catalog } from './catalog.ts';
 import { entryOf, reconcile } from './reconcile.ts';
 import { readRegistry, writeRegistry } from './registry-file.ts';
 import type { Entry } from './registry.ts';
 import type { State } from './states.ts';
-import {
-  createTables,
-  forgetBatches,
-  inTransaction,
-  markExported,
-  readRows,
-  saveState,
-  type Change,
-  type Row,
-} from './store.ts';
+import type { Change, Row, Store } from './store.ts';
 
 /** Table and registry as one; only for whoever holds the advisory lock. */
 export interface Record {
@@ -31,44 +21,41 @@ export interface Record {
  *
  * @throws Refusal for a registry that cannot be gone by, and where the tables cannot be made.
  */
-export async function createRecord(client: Client, { registryFile }: Catalog): Promise<Record> {
-  const before = await readRows(client);
+export async function createRecord(store: Store, { registryFile }: Catalog): Promise<Record> {
+  const before = await store.readRows();
   const registry = await readRegistry(registryFile);
   const { states, toStore, toForget, warnings } = reconcile(registry, before);
   // Whole or not at all: half of a registry taken over would be the whole of it to the next run.
-  await inTransaction(client, async () => {
-    await createTables(client);
+  await store.inTransaction(async () => {
+    await store.createTables();
     for (const { id, state, entry } of toStore)
-      await saveState(client, id, {
+      await store.saveState(id, {
         state,
         ...(entry
           ? { finishedAt: new Date(entry.appliedAt), durationMs: Math.round(entry.executionTimeMs) }
           : {}),
       });
-    for (const id of toForget) await forgetBatches(client, id);
+    for (const id of toForget) await store.forgetBatches(id);
   });
 
   const exportAll = async (): Promise<void> => {
-    const rows = (await readRows(client)) ?? [];
+    const rows = (await store.readRows()) ?? [];
     const entries = rows.flatMap((row) => entryOf(row) ?? []).toSorted(byTime);
     const there = await readRegistry(registryFile);
     const isNew = there === undefined && entries.length === 0;
     if (!isNew && JSON.stringify(there?.migrations) !== JSON.stringify(entries))
       await writeRegistry(registryFile, { migrations: entries });
-    await markExported(
-      client,
-      rows.map(({ id }) => id),
-    );
+    await store.markExported(rows.map(({ id }) => id));
   };
   await exportAll();
   return {
     states,
-    rows: (await readRows(client)) ?? [],
+    rows: (await store.readRows()) ?? [],
     warnings,
     async set(id, change, how) {
-      await inTransaction(client, async () => {
-        if (how?.afresh === true) await forgetBatches(client, id);
-        await saveState(client, id, change);
+      await store.inTransaction(async () => {
+        if (how?.afresh === true) await store.forgetBatches(id);
+        await store.saveState(id, change);
       });
       await exportAll();
     },

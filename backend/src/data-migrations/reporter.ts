@@ -1,6 +1,7 @@
-import { describeChange, type TableChange } from './dry-run.ts';
+import type { TableChange } from './dry-run.ts';
 import { formatProgress } from './progress.ts';
 import type { Progress } from './protocol.ts';
+import { describeChange } from './table-change.ts';
 
 /** Everything that somebody may be told while the engine works. */
 export type Event =

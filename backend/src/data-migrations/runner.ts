@@ -1,5 +1,4 @@
-import type { Client } from 'pg';
-import type { AdvisoryLock } from './advisory-lock.ts';
+import type { MigrationLock } from './database.ts';
 import type { MigrationFile } from './discovery.ts';
 import type { Inspection } from './inspection.ts';
 import type { Limits } from './limits.ts';
@@ -7,16 +6,7 @@ import type { Done, Progress } from './protocol.ts';
 import { describeError, EXIT, Refusal } from './refusal.ts';
 import type { Report } from './reporter.ts';
 import { transition, type State } from './states.ts';
-import {
-  beginTakingBack,
-  extendLease,
-  forgetBatches,
-  inTransaction,
-  isHalfTakenBack,
-  LEASE_SECONDS,
-  saveState,
-  type Change,
-} from './store.ts';
+import { LEASE_SECONDS, type Change, type Store } from './store.ts';
 import { runMigrationFile } from './worker-process.ts';
 
 /** A migration that was found fit to run. */
@@ -28,7 +18,7 @@ export interface Checked {
 
 /** What a run needs; it owns none of it. */
 export interface RunParts {
-  readonly lock: AdvisoryLock;
+  readonly lock: MigrationLock;
   readonly url: string;
   readonly limits: Limits;
   readonly signal: AbortSignal;
@@ -51,11 +41,11 @@ export async function runMigrations(migrations: readonly Checked[], parts: RunPa
 async function runOne({ file, inspection, state }: Checked, parts: RunParts): Promise<void> {
   const { id } = file;
   const { lock, report, signal } = parts;
-  const { client } = lock;
+  const { store } = lock;
   const running = transition(id, state, 'start');
-  await verifyNotHalfTakenBack(client, id);
+  await verifyNotHalfTakenBack(store, id);
   report({ type: 'migration-started', id, resumes: state === 'RUNNING' });
-  await saveState(client, id, { state: running, checksum: inspection.checksum });
+  await store.saveState(id, { state: running, checksum: inspection.checksum });
   const startedAt = performance.now();
   const outcome = await attempt('up', { file, inspection }, parts);
   const executionTimeMs = Math.round(performance.now() - startedAt);
@@ -85,8 +75,8 @@ async function runOne({ file, inspection, state }: Checked, parts: RunParts): Pr
 }
 
 /** @throws Refusal where nobody can tell what of it is done: before anything of it is written down. */
-export async function verifyNotHalfTakenBack(client: Client, id: string): Promise<void> {
-  if (!(await isHalfTakenBack(client, id))) return;
+export async function verifyNotHalfTakenBack(store: Store, id: string): Promise<void> {
+  if (!(await store.isHalfTakenBack(id))) return;
   throw new Refusal(
     EXIT.failed,
     `cannot apply data migration ${id}: its down() ended half-way. --down ${id} goes on with that, --rerun ${id} does all of up() afresh`,
@@ -98,7 +88,7 @@ export async function takeBack({ file, inspection, state }: Checked, parts: RunP
   const { id } = file;
   const pending = transition(id, state, 'take-back');
   parts.report({ type: 'migration-started', id, resumes: false });
-  await beginTakingBack(parts.lock.client, id);
+  await parts.lock.store.beginTakingBack(id);
   await parts.exportRegistry();
   const startedAt = performance.now();
   const outcome = await attempt('down', { file, inspection }, parts);
@@ -126,7 +116,7 @@ async function attempt(
 ): Promise<Outcome> {
   const { id } = file;
   const heartbeat = setInterval(
-    () => void extendLease(lock.client, id).catch(() => {}),
+    () => void lock.store.extendLease(id).catch(() => {}),
     (LEASE_SECONDS * 1000) / 3,
   );
   try {
@@ -153,9 +143,9 @@ async function record(
 ): Promise<void> {
   try {
     // Both or neither: pending, with its batches remembered as done, it would be a success without a row.
-    await inTransaction(lock.client, async () => {
-      if (how.afresh === true) await forgetBatches(lock.client, id);
-      await saveState(lock.client, id, change);
+    await lock.store.inTransaction(async () => {
+      if (how.afresh === true) await lock.store.forgetBatches(id);
+      await lock.store.saveState(id, change);
     });
     await exportRegistry();
   } catch (error) {

@@ -20,6 +20,34 @@ export interface Row {
   readonly leaseUntil: Date | null;
 }
 
+/** What remembers the migrations of one database; the functions below say what each does. */
+export interface Store {
+  readRows(): Promise<Row[] | undefined>;
+  createTables(): Promise<void>;
+  saveState(id: string, change: Change): Promise<void>;
+  inTransaction<T>(work: () => Promise<T>): Promise<T>;
+  extendLease(id: string): Promise<void>;
+  markExported(ids: readonly string[]): Promise<void>;
+  beginTakingBack(id: string): Promise<void>;
+  isHalfTakenBack(id: string): Promise<boolean>;
+  forgetBatches(id: string): Promise<void>;
+}
+
+/** The one of a PostgreSQL database. */
+export function postgresStore(client: Client): Store {
+  return {
+    readRows: async () => await readRows(client),
+    createTables: async () => await createTables(client),
+    saveState: async (id, change) => await saveState(client, id, change),
+    inTransaction: async (work) => await inTransaction(client, work),
+    extendLease: async (id) => await extendLease(client, id),
+    markExported: async (ids) => await markExported(client, ids),
+    beginTakingBack: async (id) => await beginTakingBack(client, id),
+    isHalfTakenBack: async (id) => await isHalfTakenBack(client, id),
+    forgetBatches: async (id) => await forgetBatches(client, id),
+  };
+}
+
 /** A schema of its own: `prisma migrate` looks at the application's, and never proposes to drop this one. */
 const DEFINITIONS = `
 CREATE SCHEMA IF NOT EXISTS holdfast;
@@ -75,7 +103,7 @@ export async function readRows(client: Client): Promise<Row[] | undefined> {
  *
  * @throws Refusal (exit 2) where this user may not.
  */
-export async function createTables(client: Client): Promise<void> {
+async function createTables(client: Client): Promise<void> {
   const { rows } = await client.query<{ there: boolean }>(
     `SELECT to_regclass('holdfast.data_migration_failures') IS NOT NULL AS there`,
   );
@@ -103,7 +131,7 @@ export interface Change {
 }
 
 /** Writes a state; from then on the registry's file counts as behind, until `markExported`. */
-export async function saveState(client: Client, id: string, change: Change): Promise<void> {
+async function saveState(client: Client, id: string, change: Change): Promise<void> {
   const { state, checksum, finishedAt, durationMs, rows, reason, result } = change;
   const isStart = state === 'RUNNING';
   await client.query(
@@ -138,7 +166,7 @@ export async function saveState(client: Client, id: string, change: Change): Pro
 }
 
 /** Runs statements as one: all of them or none. */
-export async function inTransaction<T>(client: Client, work: () => Promise<T>): Promise<T> {
+async function inTransaction<T>(client: Client, work: () => Promise<T>): Promise<T> {
   await client.query('BEGIN');
   try {
     const result = await work();
@@ -159,7 +187,7 @@ export function storable(text: string): string {
 }
 
 /** Says that the running one lives. */
-export async function extendLease(client: Client, id: string): Promise<void> {
+async function extendLease(client: Client, id: string): Promise<void> {
   await client.query(
     `UPDATE holdfast.data_migrations SET lease_until = now() + make_interval(secs => ${LEASE_SECONDS})
      WHERE id = $1 AND state = 'RUNNING'`,
@@ -168,7 +196,7 @@ export async function extendLease(client: Client, id: string): Promise<void> {
 }
 
 /** To be called once registry.json, as it now lies on the disk, holds these. */
-export async function markExported(client: Client, ids: readonly string[]): Promise<void> {
+async function markExported(client: Client, ids: readonly string[]): Promise<void> {
   await client.query(
     `UPDATE holdfast.data_migrations SET exported_at = now() WHERE id = ANY($1) AND exported_at IS NULL`,
     [ids],
@@ -179,7 +207,7 @@ export async function markExported(client: Client, ids: readonly string[]): Prom
  * Before a down(): killed in it, the migration is neither done nor to be done, which is for the operator to say.
  * `forgetBatches` takes the mark away. May be run twice.
  */
-export async function beginTakingBack(client: Client, id: string): Promise<void> {
+async function beginTakingBack(client: Client, id: string): Promise<void> {
   await inTransaction(client, async () => {
     await client.query(
       `INSERT INTO holdfast.data_migration_batches (migration, batch) VALUES ($1, 'down ') ON CONFLICT DO NOTHING`,
@@ -192,7 +220,7 @@ export async function beginTakingBack(client: Client, id: string): Promise<void>
 }
 
 /** True when a down() of it began and did not come to its end: some of it may be taken back, and some not. */
-export async function isHalfTakenBack(client: Client, id: string): Promise<boolean> {
+async function isHalfTakenBack(client: Client, id: string): Promise<boolean> {
   const { rowCount } = await client.query(
     `SELECT FROM holdfast.data_migration_batches WHERE migration = $1 AND starts_with(batch, 'down ')`,
     [id],
@@ -201,7 +229,7 @@ export async function isHalfTakenBack(client: Client, id: string): Promise<boole
 }
 
 /** Forgets how far the batches of a migration came, so that it starts afresh. */
-export async function forgetBatches(client: Client, id: string): Promise<void> {
+async function forgetBatches(client: Client, id: string): Promise<void> {
   await client.query(
     `WITH batches AS (DELETE FROM holdfast.data_migration_batches WHERE migration = $1)
      DELETE FROM holdfast.data_migration_failures WHERE migration = $1`,

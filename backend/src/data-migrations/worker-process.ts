@@ -2,12 +2,15 @@ import { randomBytes } from 'node:crypto';
 import { spawn, type ChildProcess } from 'node:child_process';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
+import { isSqlite } from './database-url.ts';
 import { CHANNEL_FD, openChannel, readFromWorker, type Channel } from './channel.ts';
 import { formatLimit, type Limits } from './limits.ts';
 import type { Inspection } from './inspection.ts';
 import type { Description, Done, FromWorker, Job, Progress } from './protocol.ts';
 import { EXIT, Refusal } from './refusal.ts';
-import { sessionName } from './session.ts';
+import { sessionName } from './session-name.ts';
+import { nowhere } from './sqlite/nowhere.ts';
+import { MARK, realFile } from './sqlite/users.ts';
 
 /** What the engine hears of a migration at work. */
 export interface Listener {
@@ -132,10 +135,19 @@ async function runScript(
 
 /** By its name the server's side of a client of its own is found, and ended, when it is left behind. */
 function environmentFor(job: Pick<Job, 'id' | 'url' | 'dryRun' | 'task'>): Record<string, string> {
+  if (isSqlite(job.url)) return sqliteEnvironmentFor(job);
   const PGAPPNAME = sessionName(job.id);
   // What is only looked at may not write either: its top level runs.
   if (job.dryRun || job.task === 'describe') return { ...readOnlyEnvironment(job.url), PGAPPNAME };
   return { DATABASE_URL: job.url, PGAPPNAME };
+}
+
+/**
+ * What is only looked at gets an empty database. By the mark those are found that a killed runner left at work.
+ */
+function sqliteEnvironmentFor({ url, task }: Pick<Job, 'url' | 'task'>): Record<string, string> {
+  if (task === 'describe') return { DATABASE_URL: nowhere() };
+  return { DATABASE_URL: url, [MARK]: realFile(url.slice('file:'.length)) };
 }
 
 /**

@@ -3,25 +3,20 @@ import { Socket } from 'node:net';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
-import { Pool } from 'pg';
 import { addColumnWithDefault } from './add-column.ts';
 import { createBatch } from './batch/batch.ts';
 import type { BatchOptions } from './batch/options.ts';
 import { CHANNEL_FD } from './channel.ts';
-import { tryOut } from './dry-run.ts';
+import { isSqlite } from './database-url.ts';
 import { describeExport, findMigration, type Runnable } from './exported.ts';
 import { trackInteractive } from './interactive.ts';
 import type { MigrationContext, VerificationReport } from './migration.ts';
-import { watchOwnLocks } from './own-locks.ts';
-import { openPrisma } from './prisma-client.ts';
 import { findLine } from './location.ts';
 import { createProgress } from './progress.ts';
 import type { Done, FromWorker, Job, ToWorker } from './protocol.ts';
 import { describeError } from './refusal.ts';
-import { Session, sessionName } from './session.ts';
-import { runSql } from './sql-file.ts';
-import { findTransactionWord } from './transaction-words.ts';
 import { refuseUnfinished, watchClient } from './watched-client.ts';
+import type { Tools, Workplace } from './workplace.ts';
 
 /*
  * One migration in a process of its own: a leak, a crash or process.exit() in it cannot hurt the engine. It takes one
@@ -59,57 +54,25 @@ async function execute(jobs: readonly Job[], secret: string): Promise<void> {
   return await leave({ type: 'done', secret, done }, 0);
 }
 
+/** How a migration gets at its database, which is PostgreSQL or SQLite. */
+async function workplaceOf({ url }: Job): Promise<Workplace> {
+  if (isSqlite(url)) return (await import('./sqlite/workplace.ts')).sqliteWorkplace;
+  return (await import('./postgres-workplace.ts')).postgresWorkplace;
+}
+
 async function runSqlJob(job: Job): Promise<Done> {
-  const text = await readFile(job.file, 'utf8');
-  if (job.dryRun) {
-    const word = findTransactionWord(text);
-    if (word !== undefined)
-      throw new Error(`it says "${word}": take that out, the whole file is one transaction`);
-    const tried = await tryOut(job.url, job.id, async (session) => {
-      await runSql(session, text);
-    });
-    return { status: 'success', ...tried };
-  }
-  const session = await Session.open(job.url, job.id);
-  try {
-    return { status: 'success', rows: await runSql(session, text) };
-  } finally {
-    await session.end();
-  }
+  const { runSql } = await workplaceOf(job);
+  return await runSql(job, await readFile(job.file, 'utf8'));
 }
 
 async function runCode(job: Job): Promise<Done> {
   const exported: unknown = await import(pathToFileURL(job.file).href);
-  if (!job.dryRun) {
-    const pool = new Pool({
-      connectionString: job.url,
-      max: 10,
-      connectionTimeoutMillis: 10_000,
-      application_name: sessionName(job.id),
-    });
-    // A session that was ended from outside is told by the query that used it.
-    pool.on('error', () => {});
-    const locks = watchOwnLocks(job.url, job.id, fail);
-    try {
-      const ended = await runMigration(job, exported, pool);
-      const stuck = locks.stuck();
-      if (stuck) throw stuck;
-      return ended;
-    } catch (error) {
-      throw locks.stuck() ?? error;
-    } finally {
-      await locks.end();
-    }
-  }
-  let done: Done = { status: 'success' };
-  const tried = await tryOut(job.url, job.id, async (session) => {
-    done = await runMigration(job, exported, session.asPool(), session);
-  });
-  return { ...done, ...tried };
+  const { runCode: run } = await workplaceOf(job);
+  return await run(job, DIRECTORY, fail, async (tools) => await runMigration(job, exported, tools));
 }
 
-async function runMigration(job: Job, exported: unknown, pool: Pool, dry?: Session): Promise<Done> {
-  const watch = watchClient(trackInteractive(await openPrisma(DIRECTORY, pool)));
+async function runMigration(job: Job, exported: unknown, tools: Tools): Promise<Done> {
+  const watch = watchClient(trackInteractive(tools.client));
   const { prisma } = watch;
   // Whatever it is in a migration that nobody checked the types of: what is no text would count as forged.
   const log = (message: unknown): void =>
@@ -120,7 +83,8 @@ async function runMigration(job: Job, exported: unknown, pool: Pool, dry?: Sessi
   const progress = createProgress((one) => {
     if (Number.isFinite(one.done) && Number.isFinite(one.rate)) tell({ type: 'progress', progress: one });
   });
-  const batch = createBatch({ job, dry, signal: abort.signal, log, progress, directory: DIRECTORY });
+  const parts = { job, signal: abort.signal, log, progress };
+  const batch = createBatch(parts, async () => await tools.openBatches(parts));
   const context: MigrationContext = {
     prisma,
     dryRun: job.dryRun,

@@ -1,18 +1,13 @@
-import { openPrisma } from '../prisma-client.ts';
 import type { Job } from '../protocol.ts';
-import { Session } from '../session.ts';
-import { watchClient, type Watch } from '../watched-client.ts';
-import { inDatabase, inMemory } from './cursor.ts';
+import type { Watch } from '../watched-client.ts';
+import type { Positions } from './cursor.ts';
 import type { BatchOptions, BatchResult } from './options.ts';
-import { BatchRun } from './run.ts';
-import { openModel, openTable } from './source.ts';
+import { BatchRun, type BatchDatabase } from './run.ts';
+import type { Source } from './source.ts';
 
 /** What a batch needs of the migration that it belongs to. */
 export interface BatchParts {
   readonly job: Job;
-  /** The session of a dry run, which takes everything back. */
-  readonly dry: Session | undefined;
-  readonly directory: string;
   readonly signal: AbortSignal;
   readonly log: (message: string) => void;
   readonly progress: (done: number, total?: number) => void;
@@ -27,18 +22,28 @@ export interface Batches {
   end(): Promise<void>;
 }
 
-/** Makes the `batch` of a migration's context. All batches of a migration share one session. */
-export function createBatch(parts: BatchParts): Batches {
+/** The session that all batches of a migration share. */
+export interface BatchSession {
+  readonly database: BatchDatabase;
+  /** A Prisma client on it. */
+  readonly watch: Watch;
+  open(options: BatchOptions): Promise<Source>;
+  positions(batch: string): Positions;
+  /** After each batch, however it ended. */
+  giveBack(): Promise<void>;
+  end(): Promise<void>;
+}
+
+/**
+ * Makes the `batch` of a migration's context.
+ *
+ * @param connect is called for the first of them
+ */
+export function createBatch(parts: BatchParts, connect: () => Promise<BatchSession>): Batches {
   const names = new Set<string>();
   let rows: number | undefined;
   let atWork: string | undefined;
-  let own: { session: Session; watch: Watch } | undefined;
-  const open = async (): Promise<{ session: Session; watch: Watch }> => {
-    if (own !== undefined) return own;
-    const session = parts.dry ?? (await Session.open(parts.job.url, parts.job.id));
-    own = { session, watch: watchClient(await openPrisma(parts.directory, session.asPool())) };
-    return own;
-  };
+  let session: BatchSession | undefined;
   return {
     async run(options) {
       const name = nameOf(options, parts.job);
@@ -51,20 +56,15 @@ export function createBatch(parts: BatchParts): Batches {
         );
       names.add(name);
       atWork = name;
-      let giveBack = async (): Promise<void> => {};
       try {
-        const { session, watch } = await open();
-        if (parts.dry) giveBack = await keepLimits(parts.dry);
-        const { prisma } = watch;
-        const source =
-          options.table === undefined
-            ? await openModel(session, prisma, options)
-            : await openTable(session, options);
-        const positions = parts.dry ? inMemory() : inDatabase(session.client, parts.job.id, name);
+        session ??= await connect();
+        const { database, watch } = session;
+        const source = await session.open(options);
+        const positions = session.positions(name);
         const { signal, log, progress } = parts;
         const result = await new BatchRun({
           options,
-          session,
+          database,
           watch,
           source,
           positions,
@@ -76,28 +76,14 @@ export function createBatch(parts: BatchParts): Batches {
         return result;
       } finally {
         atWork = undefined;
-        await giveBack().catch(() => {});
+        await session?.giveBack().catch(() => {});
       }
     },
     rowsDone: () => rows,
     unfinished: () => (atWork === undefined ? [] : [`batch ${atWork}`]),
     async end() {
-      if (!parts.dry) await own?.session.end();
+      await session?.end();
     },
-  };
-}
-
-/** A dry run has one transaction for everything: what limits a batch must not limit what comes after it. */
-async function keepLimits({ client }: Session): Promise<() => Promise<void>> {
-  const { rows } = await client.query<{ lock: string; statement: string }>(
-    `SELECT current_setting('lock_timeout') AS lock, current_setting('statement_timeout') AS statement`,
-  );
-  const [{ lock, statement } = { lock: '0', statement: '0' }] = rows;
-  return async () => {
-    await client.query(
-      `SELECT set_config('lock_timeout', $1, true), set_config('statement_timeout', $2, true)`,
-      [lock, statement],
-    );
   };
 }
 

@@ -16,10 +16,10 @@ export interface Failure {
   readonly reason: string;
 }
 
-const START: Position = { cursor: undefined, done: 0, failed: 0, finished: false };
+export const START: Position = { cursor: undefined, done: 0, failed: 0, finished: false };
 
 /** Of the rows that fail so many are kept with their key and reason; all are counted. */
-const MOST_KEPT = 1000;
+export const MOST_KEPT = 1000;
 
 /** Where a batch's position is kept: beside the data, or in memory for a dry run, which writes no state. */
 export interface Positions {

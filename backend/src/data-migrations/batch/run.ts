@@ -1,23 +1,33 @@
 import { describeError } from '../refusal.ts';
-import type { Session } from '../session.ts';
 import { refuseUnfinished, type Watch } from '../watched-client.ts';
 import type { Failure, Position, Positions } from './cursor.ts';
-import { Health } from './health.ts';
 import type { BatchOptions, BatchResult, BatchRow, RowChanges } from './options.ts';
 import { isPassing, LARGEST_IN_MEMORY, LARGEST_ON_SERVER, nextSize, RETRIES } from './pace.ts';
 import type { Chunk, Cursor, Source } from './source.ts';
-import { updateRange } from './update-range.ts';
-import { writeChanges, type Change } from './write-changes.ts';
+import type { Target } from './target.ts';
+import type { Range } from './update-range.ts';
+import type { Change } from './write-changes.ts';
 
 const DEFAULT_SIZE = 1000;
 const DEFAULT_TARGET_MS = 500;
-// A batch that waits for a lock keeps others waiting behind it.
-const LIMITS = `SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '60s'`;
+
+/** What a batch asks of its database; all of it on one session. */
+export interface BatchDatabase {
+  /** In a transaction, or in a savepoint of the one that is open. */
+  transaction<T>(work: () => Promise<T>): Promise<T>;
+  /** Waits while the database is busy with others. */
+  hold(signal: AbortSignal): Promise<void>;
+  /** At the beginning of each batch's transaction. */
+  limit(): Promise<void>;
+  /** Changes the next rows by one statement; `last` is undefined when there was none any more. */
+  updateRange(target: Target, range: Range): Promise<{ count: number; last: Cursor | undefined }>;
+  writeChanges(target: Target, changes: readonly Change[]): Promise<void>;
+}
 
 /** What one batch works with; it owns none of it. */
 export interface RunParts {
   readonly options: BatchOptions;
-  readonly session: Session;
+  readonly database: BatchDatabase;
   /** On the same session. */
   readonly watch: Watch;
   readonly source: Source;
@@ -37,8 +47,8 @@ export class BatchRun {
 
   async finish(): Promise<BatchResult> {
     const { signal, log, progress } = this.#parts;
-    const health = new Health(this.#parts.session.client, log);
-    const first = await this.#parts.session.transaction(async () => await this.#parts.positions.take());
+    const { database } = this.#parts;
+    const first = await database.transaction(async () => await this.#parts.positions.take());
     if (first.finished) return { done: first.done, failed: first.failed, wasFinished: true };
     if (first.cursor !== undefined)
       log(`goes on after ${first.cursor.join(', ')}: ${first.done} rows were done`);
@@ -49,10 +59,10 @@ export class BatchRun {
     const largest = this.#parts.options.set === undefined ? LARGEST_IN_MEMORY : LARGEST_ON_SERVER;
     for (;;) {
       signal.throwIfAborted();
-      await health.hold(signal);
+      await database.hold(signal);
       const startedAt = performance.now();
       try {
-        const position = await this.#parts.session.transaction(async () => await this.#step(size));
+        const position = await database.transaction(async () => await this.#step(size));
         retries = 0;
         const { done, failed, finished } = position;
         progress(done + failed, finished ? done + failed : total);
@@ -74,7 +84,7 @@ export class BatchRun {
 
   /** One batch, within a transaction: the rows, and how far they reach. */
   async #step(size: number): Promise<Position> {
-    await this.#parts.session.client.query(LIMITS);
+    await this.#parts.database.limit();
     const position = await this.#parts.positions.take();
     if (this.#parts.options.set !== undefined)
       return await this.#stepBySql(position, size, this.#parts.options.set);
@@ -95,7 +105,7 @@ export class BatchRun {
 
   async #stepBySql(position: Position, size: number, set: string): Promise<Position> {
     const where = typeof this.#parts.options.where === 'string' ? this.#parts.options.where : undefined;
-    const { count, last } = await updateRange(this.#parts.session.client, this.#parts.source.target, {
+    const { count, last } = await this.#parts.database.updateRange(this.#parts.source.target, {
       set,
       where,
       after: position.cursor,
@@ -119,7 +129,7 @@ export class BatchRun {
       return;
     }
     try {
-      await this.#parts.session.transaction(async () => await this.#apply(chunk));
+      await this.#parts.database.transaction(async () => await this.#apply(chunk));
     } catch (error) {
       if (isPassing(error)) throw error;
       if (chunk.rows.length === 1) {
@@ -153,7 +163,7 @@ export class BatchRun {
       for (const [index, row] of chunk.rows.entries()) add(await this.#one(up, row, chunk, index), index);
     }
     refuseUnfinished(watch.unfinished());
-    await writeChanges(this.#parts.session.client, this.#parts.source.target, changes);
+    await this.#parts.database.writeChanges(this.#parts.source.target, changes);
   }
 
   /** The new values by column. As Prisma has it, undefined leaves a column as it is. */

@@ -3,6 +3,7 @@ import type { PrismaClient } from '../../generated/client.ts';
 import type { Session } from '../session.ts';
 import { quote } from '../identifiers.ts';
 import type { BatchOptions, BatchRow } from './options.ts';
+import { modelSource } from './model.ts';
 import { findTarget, parameters, tuple, type Target } from './target.ts';
 import { findEnd } from './update-range.ts';
 
@@ -114,83 +115,16 @@ async function countQuickly(
   }
 }
 
-interface Field {
-  readonly name: string;
-  readonly dbName?: string | null;
-  readonly kind: string;
-  readonly type: string;
-}
-
-interface Model {
-  readonly dbName?: string | null;
-  readonly fields: readonly Field[];
-}
-
-interface Delegate {
-  findMany(query: object): Promise<BatchRow[]>;
-  count(query: object): Promise<number>;
-}
-
-/** A model, by Prisma: its fields, its filters, its types. */
+/** A model of a PostgreSQL database. */
 export async function openModel(
   session: Session,
   prisma: PrismaClient,
   options: BatchOptions,
 ): Promise<Source> {
-  const name = options.model ?? '';
-  const model = findModel(prisma, name);
-  const columns = new Map(
-    model.fields
-      .filter(({ kind }) => kind !== 'object')
-      .map((field) => [field.name, field.dbName ?? field.name]),
-  );
-  const fieldOf = new Map([...columns].map(([field, column]) => [column, field]));
-  const columnOf = (field: string): string => columns.get(field) ?? field;
-  const wanted = options.key === undefined ? undefined : [options.key].flat().map(columnOf);
-  const target = await findTarget(session.client, model.dbName ?? name, wanted);
-  const key = target.key.map((column) => fieldOf.get(column) ?? column);
-  const typeOf = new Map(model.fields.map((field) => [field.name, field.type]));
-  const delegate = (prisma as unknown as Record<string, Delegate>)[
-    name.charAt(0).toLowerCase() + name.slice(1)
-  ];
-  if (delegate === undefined) throw new Error(`batch: the client has no model "${name}"`);
-  const valuesOf = (texts: Cursor): unknown[] =>
-    texts.map((text, index) => fromText(text, typeOf.get(key[index] ?? '')));
-  const filter = (after: Cursor | undefined): object => ({
-    AND: [options.where ?? {}, after === undefined ? {} : beyond(key, valuesOf(after))],
+  return await modelSource(prisma, options, {
+    find: async (table, wanted) => await findTarget(session.client, table, wanted),
+    lock: async (target, keys) => await lockRows(session, target, keys),
   });
-  const select =
-    options.select && Object.fromEntries([...options.select, ...key].map((field) => [field, true]));
-  return {
-    target,
-    columnOf,
-    async read(after, size) {
-      const orderBy = key.map((field) => ({ [field]: 'asc' }));
-      const found = await delegate.findMany({
-        where: filter(after),
-        orderBy,
-        take: size,
-        select: Object.fromEntries(key.map((field) => [field, true])),
-      });
-      const keysOf = (some: readonly BatchRow[]): Cursor[] =>
-        some.map((row) => key.map((field) => toText(row[field])));
-      const last = keysOf(found).at(-1);
-      if (last === undefined) return { rows: [], keys: [], last };
-      if (after !== undefined && last.join('\0') === after.join('\0'))
-        throw new Error(
-          `batch: Prisma cannot tell the keys (${key.join(', ')}) of ${name} apart; go by its "table" instead of the "model"`,
-        );
-      await lockRows(session, target, keysOf(found));
-      // As they are now that nobody else changes them.
-      const rows = await delegate.findMany({
-        where: { AND: [filter(after), { NOT: beyond(key, valuesOf(last)) }] },
-        orderBy,
-        ...(select === undefined ? {} : { select }),
-      });
-      return { rows, keys: keysOf(rows), last };
-    },
-    estimate: async (after) => await delegate.count({ where: filter(after) }),
-  };
 }
 
 /** What a callback works out of the rows must not be out of date when it is written. */
@@ -205,35 +139,4 @@ async function lockRows(session: Session, target: Target, keys: readonly Cursor[
      ON ${matches.join(' AND ')} ORDER BY ${target.key.map((column) => `t.${quote.name(column)}`).join(', ')} FOR NO KEY UPDATE OF t`,
     target.key.map((_, index) => keys.map((texts) => texts[index] ?? null)),
   );
-}
-
-function findModel(prisma: PrismaClient, name: string): Model {
-  // Where a generated client keeps what the schema says; it has no other name for it.
-  const data: unknown = Reflect.get(prisma, '_runtimeDataModel');
-  const { models } = (data ?? { models: {} }) as { models: Readonly<Record<string, Model>> };
-  const found = Object.hasOwn(models, name) ? models[name] : undefined;
-  if (found === undefined)
-    throw new Error(`batch: there is no model "${name}" (there are ${Object.keys(models).join(', ')})`);
-  return found;
-}
-
-/** Rows after a key of several fields: the first is greater, or equal and the second is greater, and so on. */
-function beyond(key: readonly string[], values: readonly unknown[]): object {
-  return {
-    OR: key.map((field, index) => ({
-      ...Object.fromEntries(key.slice(0, index).map((earlier, at) => [earlier, values[at]])),
-      [field]: { gt: values[index] },
-    })),
-  };
-}
-
-function toText(value: unknown): string {
-  return value instanceof Date ? value.toISOString() : String(value);
-}
-
-function fromText(text: string, type: string | undefined): unknown {
-  if (type === 'Int' || type === 'Float') return Number(text);
-  if (type === 'BigInt') return BigInt(text);
-  if (type === 'DateTime') return new Date(text);
-  return text;
 }

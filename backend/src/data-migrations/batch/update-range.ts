@@ -29,8 +29,8 @@ const beyond = (target: Target, after: Cursor | undefined): string =>
 
 const also = (where: string | undefined): string => (where === undefined ? '' : ` AND (${where})`);
 
-/** A row that moves to where the batch has yet to come would be done again. */
-function refuseNewKeys(target: Target, set: string): void {
+/** A row that moves to where the batch has yet to come would be done again. @throws Error */
+export function refuseNewKeys(target: Pick<Target, 'key'>, set: string): void {
   const bare = set.replaceAll(/'(?:[^']|'')*'/g, "''");
   for (const column of target.key) {
     const name = column.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&');
@@ -41,7 +41,8 @@ function refuseNewKeys(target: Target, set: string): void {
   }
 }
 
-interface Range {
+/** The next rows, and what is done to them. */
+export interface Range {
   readonly set: string;
   readonly where: string | undefined;
   readonly after: Cursor | undefined;

@@ -1,0 +1,67 @@
+import { Pool } from 'pg';
+import { postgresBatches } from './batch/postgres.ts';
+import { tryOut } from './dry-run.ts';
+import { watchOwnLocks } from './own-locks.ts';
+import { openPrisma } from './prisma-client.ts';
+import type { Done } from './protocol.ts';
+import { sessionName } from './session-name.ts';
+import { Session } from './session.ts';
+import { runSql } from './sql-file.ts';
+import { findTransactionWord } from './transaction-words.ts';
+import type { Workplace } from './workplace.ts';
+
+/** Runs migrations on PostgreSQL. */
+export const postgresWorkplace: Workplace = {
+  async runSql(job, text) {
+    if (job.dryRun) {
+      const word = findTransactionWord(text);
+      if (word !== undefined)
+        throw new Error(`it says "${word}": take that out, the whole file is one transaction`);
+      const tried = await tryOut(job.url, job.id, async (session) => {
+        await runSql(session, text);
+      });
+      return { status: 'success', ...tried };
+    }
+    const session = await Session.open(job.url, job.id);
+    try {
+      return { status: 'success', rows: await runSql(session, text) };
+    } finally {
+      await session.end();
+    }
+  },
+
+  async runCode(job, directory, fail, run) {
+    if (!job.dryRun) {
+      const pool = new Pool({
+        connectionString: job.url,
+        max: 10,
+        connectionTimeoutMillis: 10_000,
+        application_name: sessionName(job.id),
+      });
+      // A session that was ended from outside is told by the query that used it.
+      pool.on('error', () => {});
+      const locks = watchOwnLocks(job.url, job.id, fail);
+      try {
+        const ended = await run({
+          client: await openPrisma(directory, pool),
+          openBatches: async (parts) => await postgresBatches(parts, directory, undefined),
+        });
+        const stuck = locks.stuck();
+        if (stuck) throw stuck;
+        return ended;
+      } catch (error) {
+        throw locks.stuck() ?? error;
+      } finally {
+        await locks.end();
+      }
+    }
+    let done: Done = { status: 'success' };
+    const tried = await tryOut(job.url, job.id, async (session) => {
+      done = await run({
+        client: await openPrisma(directory, session.asPool()),
+        openBatches: async (parts) => await postgresBatches(parts, directory, session),
+      });
+    });
+    return { ...done, ...tried };
+  },
+};

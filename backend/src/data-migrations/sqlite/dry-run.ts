@@ -1,0 +1,82 @@
+import { copyFile, mkdir, readdir, rm, stat, statfs } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import path from 'node:path';
+import { backup } from 'node:sqlite';
+import type { Done, Job } from '../protocol.ts';
+import { compare } from './compare.ts';
+import { openFile, whenFree } from './connection.ts';
+import { makeTables } from './store.ts';
+
+/** So much of a disk stays free for others, in bytes. */
+const RESERVE_BYTES = 64 * 1024 * 1024;
+const PAGES_AT_ONCE = 2 ** 30;
+
+/**
+ * Has a migration run on a copy of the file, and says what it changed there. Nothing can be committed to the file itself,
+ * since the migration is not told of it; so everything may be tried: DDL, `down`, scripts with a client of their own.
+ *
+ * @throws Error when there is no space for two copies
+ */
+export async function tryOnCopy(file: string, job: Job, run: (job: Job) => Promise<Done>): Promise<Done> {
+  const prefix = `${file}-holdfast-dry-run-`;
+  await removeLeftovers(prefix);
+  await verifySpace(file);
+  const folder = `${prefix}${process.pid}`;
+  await mkdir(folder, { mode: 0o700 });
+  try {
+    const [before, after] = [path.join(folder, 'before.db'), path.join(folder, path.basename(file))];
+    const live = await whenFree(file, () => openFile(file));
+    try {
+      const version = (): unknown => live.prepare('PRAGMA data_version').get()?.['data_version'];
+      // All pages at once: row by row as they are, with the numbers that rows without a key have.
+      await whenFree(file, async () => await backup(live, before, { rate: PAGES_AT_ONCE }));
+      await copyFile(before, after, constants.COPYFILE_FICLONE);
+      const copy = openFile(after);
+      makeTables(copy);
+      copy.close();
+      const startedAs = version();
+      const done = await run({ ...job, url: `file:${after}` });
+      const { changes, warnings } = compare(before, after);
+      // By somebody at work, or by a script that does not go by its DATABASE_URL.
+      if (version() !== startedAs)
+        warnings.push(
+          "the database itself was written meanwhile: by a service, or by a client of the migration's that does not go by DATABASE_URL",
+        );
+      return { ...done, changes, warnings: [...(done.warnings ?? []), ...warnings] };
+    } finally {
+      live.close();
+    }
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Of dry runs that were killed. */
+async function removeLeftovers(prefix: string): Promise<void> {
+  const folder = path.dirname(prefix);
+  for (const name of await readdir(folder)) {
+    const one = path.join(folder, name);
+    if (!one.startsWith(prefix)) continue;
+    if (!isAlive(Number(one.slice(prefix.length)))) await rm(one, { recursive: true, force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+  }
+}
+
+async function verifySpace(file: string): Promise<void> {
+  const { size } = await stat(file);
+  const { bavail, bsize } = await statfs(path.dirname(file));
+  const needed = 2 * size + RESERVE_BYTES;
+  if (bavail * bsize >= needed) return;
+  const inMb = (bytes: number): number => Math.ceil(bytes / 1024 / 1024);
+  throw new Error(
+    `a dry run needs two copies of the database, ${inMb(needed)} MB, and ${path.dirname(file)} has ${inMb(bavail * bsize)} MB left`,
+  );
+}

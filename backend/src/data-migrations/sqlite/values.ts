@@ -1,0 +1,143 @@
+import type { DatabaseSync, SQLInputValue, SQLOutputValue } from 'node:sqlite';
+import { ColumnTypeEnum, type ArgType, type ColumnType } from '@prisma/driver-adapter-utils';
+
+/*
+ * Values between JavaScript and SQLite, as Prisma's own adapters for SQLite have them (adapter-better-sqlite3 7.10): what
+ * a migration writes must be what the application would have written.
+ */
+
+/** How dates are written: as Prisma 7 does, or in milliseconds as Prisma did before, and does if it is told to. */
+export type TimestampFormat = 'iso8601' | 'unixepoch-ms';
+
+const TYPES: Readonly<Record<string, ColumnType>> = {
+  DECIMAL: ColumnTypeEnum.Numeric,
+  FLOAT: ColumnTypeEnum.Float,
+  DOUBLE: ColumnTypeEnum.Double,
+  'DOUBLE PRECISION': ColumnTypeEnum.Double,
+  NUMERIC: ColumnTypeEnum.Double,
+  REAL: ColumnTypeEnum.Double,
+  TINYINT: ColumnTypeEnum.Int32,
+  SMALLINT: ColumnTypeEnum.Int32,
+  MEDIUMINT: ColumnTypeEnum.Int32,
+  INT: ColumnTypeEnum.Int32,
+  INTEGER: ColumnTypeEnum.Int32,
+  SERIAL: ColumnTypeEnum.Int32,
+  INT2: ColumnTypeEnum.Int32,
+  BIGINT: ColumnTypeEnum.Int64,
+  'UNSIGNED BIG INT': ColumnTypeEnum.Int64,
+  INT8: ColumnTypeEnum.Int64,
+  DATETIME: ColumnTypeEnum.DateTime,
+  TIMESTAMP: ColumnTypeEnum.DateTime,
+  TIME: ColumnTypeEnum.Time,
+  DATE: ColumnTypeEnum.Date,
+  TEXT: ColumnTypeEnum.Text,
+  CLOB: ColumnTypeEnum.Text,
+  CHARACTER: ColumnTypeEnum.Text,
+  VARCHAR: ColumnTypeEnum.Text,
+  'VARYING CHARACTER': ColumnTypeEnum.Text,
+  NCHAR: ColumnTypeEnum.Text,
+  'NATIVE CHARACTER': ColumnTypeEnum.Text,
+  NVARCHAR: ColumnTypeEnum.Text,
+  BLOB: ColumnTypeEnum.Bytes,
+  BOOLEAN: ColumnTypeEnum.Boolean,
+  JSONB: ColumnTypeEnum.Json,
+};
+
+/** @param declared the type that the table gives the column; null for an expression, which goes by its first value */
+export function columnTypeOf(declared: string | null, values: readonly SQLOutputValue[]): ColumnType {
+  const known = declared === null ? undefined : TYPES[declared.toUpperCase()];
+  if (known !== undefined) return known;
+  const value = values.find((one) => one !== null);
+  switch (typeof value) {
+    case 'string':
+      return ColumnTypeEnum.Text;
+    case 'bigint':
+      return ColumnTypeEnum.Int64;
+    case 'number':
+      return ColumnTypeEnum.UnknownNumber;
+    case 'object':
+      return ColumnTypeEnum.Bytes;
+    default:
+      return ColumnTypeEnum.Int32;
+  }
+}
+
+/** A value as Prisma takes it from an adapter. */
+export function toPrisma(value: SQLOutputValue, type: ColumnType): unknown {
+  const isWhole = type === ColumnTypeEnum.Int32 || type === ColumnTypeEnum.Int64;
+  if (typeof value === 'number') {
+    if (type === ColumnTypeEnum.DateTime) return new Date(value).toISOString();
+    return isWhole ? Math.trunc(value) : value;
+  }
+  if (typeof value === 'bigint') {
+    if (type === ColumnTypeEnum.DateTime) return new Date(Number(value)).toISOString();
+    const number = Number(value);
+    return Number.isSafeInteger(number) ? number : value.toString();
+  }
+  return value instanceof Uint8Array ? Buffer.from(value) : value;
+}
+
+/** An argument of Prisma's as SQLite takes it. */
+export function fromPrisma(
+  value: unknown,
+  type: ArgType | undefined,
+  format: TimestampFormat,
+): SQLInputValue {
+  const scalar = type?.scalarType;
+  if (typeof value === 'string')
+    switch (scalar) {
+      case 'int':
+      case 'bigint':
+        return BigInt(value);
+      case 'float':
+      case 'decimal':
+        return Number.parseFloat(value);
+      case 'datetime':
+        return toSqlite(new Date(value), format);
+      case 'bytes':
+        return Buffer.from(value, 'base64');
+      default:
+        return value;
+    }
+  return scalar === 'float' && typeof value === 'number' ? value : toSqlite(value, format);
+}
+
+/** Any value as SQLite takes it. Node gives it every number as a real one, which a column of text keeps as "1.0". */
+export function toSqlite(value: unknown, format: TimestampFormat): SQLInputValue {
+  if (value === undefined || value === null) return null;
+  if (typeof value === 'boolean') return value ? 1n : 0n;
+  if (typeof value === 'number') return Number.isSafeInteger(value) ? BigInt(value) : value;
+  if (typeof value === 'string' || typeof value === 'bigint') return value;
+  if (value instanceof Date)
+    return format === 'iso8601' ? value.toISOString().replace('Z', '+00:00') : BigInt(value.getTime());
+  if (value instanceof Uint8Array) return value;
+  if (typeof value === 'object' && 'toFixed' in value && typeof value.toFixed === 'function')
+    return Number.parseFloat(String((value.toFixed as () => unknown)()));
+  return JSON.stringify(value);
+}
+
+/** So many rows of a table are looked at. */
+const LOOKED_AT = 1000;
+
+/**
+ * The form that this database has its dates in: in milliseconds as soon as one column of dates holds a number.
+ * `DATA_MIGRATION_TIMESTAMPS` says it outright.
+ */
+export function timestampFormatOf(database: DatabaseSync): TimestampFormat {
+  const said = process.env['DATA_MIGRATION_TIMESTAMPS'];
+  if (said === 'iso8601' || said === 'unixepoch-ms') return said;
+  if (said !== undefined && said !== '')
+    throw new Error(`DATA_MIGRATION_TIMESTAMPS is "${said}"; it is iso8601 or unixepoch-ms`);
+  const columns = database
+    .prepare(
+      `SELECT m.name AS "table", c.name AS "column" FROM sqlite_schema AS m, pragma_table_info(m.name) AS c
+       WHERE m.type = 'table' AND upper(c.type) IN ('DATETIME', 'TIMESTAMP')`,
+    )
+    .all();
+  const isNumeric = columns.some(({ table, column }) => {
+    const [from, of] = [String(table), String(column)].map((name) => `"${name.replaceAll('"', '""')}"`);
+    const sql = `SELECT 1 FROM (SELECT ${of} AS v FROM ${from} LIMIT ${LOOKED_AT}) WHERE typeof(v) = 'integer' LIMIT 1`;
+    return database.prepare(sql).get() !== undefined;
+  });
+  return isNumeric ? 'unixepoch-ms' : 'iso8601';
+}

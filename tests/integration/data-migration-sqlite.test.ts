@@ -1,0 +1,353 @@
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { SqliteMigrations } from '../support/data-migrations-sqlite.ts';
+import { ended, untilItSays } from '../support/data-migrations.ts';
+
+let app: SqliteMigrations;
+beforeAll(async () => void (app = await SqliteMigrations.start()), 60_000);
+beforeEach(() => app.reset());
+afterAll(() => app.stop());
+
+const hashOf = (file: string): string => createHash('sha256').update(readFileSync(file)).digest('hex');
+
+/** One of each form that people write; not idempotent, so that what ran twice is seen. */
+function writeEachForm(): void {
+  app.migration(
+    '001_code',
+    `  async up(prisma) {
+    await prisma.user.create({ data: { name: 'ada', big: 2n ** 60n, born: new Date('2024-05-06T07:08:09.010Z'), active: true, meta: { a: [1] } } });
+    await prisma.$transaction(async (tx) => {
+      const { id } = await tx.user.create({ data: { name: 'bob' } });
+      await tx.user.update({ where: { id }, data: { n: 7 } });
+    });
+    await prisma.$transaction(async (tx) => {
+      await tx.user.deleteMany();
+      throw new Error('taken back');
+    }).catch(() => {});
+    return { recordsProcessed: 2 };
+  },`,
+  );
+  app.write(
+    '002_statements.sql',
+    `-- Counts what changes.
+CREATE TABLE changes (name TEXT);
+CREATE TRIGGER users_changed AFTER UPDATE ON users BEGIN
+  INSERT INTO changes VALUES (CASE WHEN new.name IS NULL THEN 'COMMIT;' ELSE new.name END);
+END;
+UPDATE users SET n = n + 1;
+`,
+  );
+  app.write(
+    '003_script.ts',
+    `import { DatabaseSync } from 'node:sqlite';
+async function main() {
+  const own = new DatabaseSync(process.env.DATABASE_URL!.replace('file:', ''));
+  own.exec("INSERT INTO users (name) VALUES ('cyd')");
+  own.close();
+}
+main();
+`,
+  );
+  app.write(
+    '004-class.migration.ts',
+    `export class Example {
+  name = '004-class';
+  constructor(private readonly prisma: any) {}
+  async up() { await this.prisma.user.updateMany({ where: { name: 'cyd' }, data: { n: { increment: 1 } } }); return { success: true, recordsProcessed: 1 }; }
+}
+`,
+  );
+}
+
+test('each form runs once, is recorded in the same file and in the registry, and is not run again', async () => {
+  writeEachForm();
+  const first = await app.run();
+  expect(first).toMatchObject({ exitCode: 0, stderr: '' });
+  const again = await app.run();
+  expect(again.stdout).toContain('0 to run, 4 already applied');
+  expect(app.sql('SELECT name, n, CAST(big AS TEXT) AS big, born, active, meta FROM users')).toEqual([
+    {
+      ...{ name: 'ada', n: 1, big: '1152921504606846976', born: '2024-05-06T07:08:09.010+00:00' },
+      ...{ active: 1, meta: '{"a":[1]}' },
+    },
+    { name: 'bob', n: 8, big: null, born: null, active: 0, meta: null },
+    { name: 'cyd', n: 1, big: null, born: null, active: 0, meta: null },
+  ]);
+  expect(app.sql('SELECT name FROM changes')).toEqual([{ name: 'ada' }, { name: 'bob' }, { name: 'cyd' }]);
+  expect(app.registry()).toEqual([
+    '001_code success',
+    '002_statements success',
+    '003_script success',
+    '004-class success',
+  ]);
+  const [row] = app.sql(`SELECT * FROM holdfast_data_migrations WHERE id = '001_code'`);
+  expect(row).toMatchObject({ state: 'COMPLETED', rows: 2, attempts: 1, result: '{"recordsProcessed":2}' });
+  for (const column of ['started_at', 'finished_at', 'exported_at'])
+    expect(row?.[column]).toMatch(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
+});
+
+test('a dry run changes no byte, says what would change, and leaves nothing beside the file', async () => {
+  app.fill(3);
+  app.sql('PRAGMA journal_mode = delete');
+  writeEachForm();
+  const before = hashOf(app.file);
+  const { exitCode, stdout } = await app.run('--dry-run');
+  expect(exitCode).toBe(0);
+  expect(hashOf(app.file)).toBe(before);
+  expect(app.beside()).toEqual(['inventory.db']);
+  expect(app.registry()).toBeUndefined();
+  expect(stdout).toContain(
+    '001_code: would run\n    users: 2 inserted\n      (no row)\n      → {"id":4,"name":"ada"',
+  );
+  expect(stdout).toContain('changes: 3 inserted');
+  expect(stdout).toContain('users: 3 updated\n      {"id":1,"name":"user 1","n":0');
+  expect(stdout).toContain('! table changes is made');
+  expect(stdout).toContain('003_script: would run\n    users: 1 inserted');
+  expect(stdout).toContain('004-class: would run\n    changes no rows');
+});
+
+test('a client that does not go by DATABASE_URL in a dry run is told', async () => {
+  app.write(
+    '001_script.ts',
+    `import { DatabaseSync } from 'node:sqlite';
+async function main() { new DatabaseSync(${JSON.stringify(app.file)}).exec("INSERT INTO users (name) VALUES ('live')"); }
+main();
+`,
+  );
+  const { stdout } = await app.run('--dry-run');
+  expect(stdout).toContain('! the database itself was written meanwhile');
+});
+
+test('a failed one stops the run; retry, skip, rerun and down go on from there', async () => {
+  app.migration(
+    '001_first',
+    `  async up(prisma) { await prisma.user.create({ data: { name: 'one' } }); },
+  async down(prisma) { await prisma.user.deleteMany({ where: { name: 'one' } }); },`,
+  );
+  app.migration('002_broken', `  async up() { throw new Error('no such luck'); },`);
+  app.migration('003_never', `  async shouldRun() { return false; }, async up() {},`);
+  const failed = await app.run();
+  expect(failed.exitCode).toBe(1);
+  expect(failed.stderr).toContain('cannot apply data migration 002_broken: no such luck');
+  expect(app.states()).toEqual(['001_first COMPLETED', '002_broken FAILED']);
+  const skipped = await app.run('--skip', '2', '--reason', 'not here');
+  expect(skipped.exitCode).toBe(0);
+  expect((await app.run()).exitCode).toBe(0);
+  expect(app.registry()).toEqual(['001_first success', '002_broken skipped', '003_never not-needed']);
+  const refused = await app.run('--retry', '1');
+  expect(refused).toMatchObject({
+    exitCode: 2,
+    stderr: expect.stringContaining('it is COMPLETED') as string,
+  });
+  expect((await app.run('--rerun', '1')).exitCode).toBe(0);
+  expect(app.sql(`SELECT count(*) AS n FROM users WHERE name = 'one'`)).toEqual([{ n: 2 }]);
+  expect((await app.run('--down', '1')).exitCode).toBe(0);
+  expect(app.sql('SELECT count(*) AS n FROM users')).toEqual([{ n: 0 }]);
+  const status = JSON.parse((await app.run('--status', '--json')).stdout) as Record<string, unknown>;
+  expect(status).toMatchObject({ applied: ['002_broken', '003_never'], pending: ['001_first'], failed: [] });
+});
+
+test('what the operator took out of the registry is pending, what a crash kept out of it is written', async () => {
+  app.migration('001_first', `  async up(prisma) { await prisma.user.create({ data: { name: 'one' } }); },`);
+  app.migration('002_second', `  async up(prisma) { await prisma.user.create({ data: { name: 'two' } }); },`);
+  await app.run();
+  app.sql(`UPDATE holdfast_data_migrations SET exported_at = NULL WHERE id = '002_second'`);
+  app.write('registry.json', '{"migrations":[]}\n');
+  const refused = await app.run();
+  expect(refused).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('it is empty') as string });
+  const other = { id: '000_other', appliedAt: '2026-01-01', executionTimeMs: 1, status: 'success' };
+  app.write('registry.json', JSON.stringify({ migrations: [other] }));
+  const { stdout } = await app.run();
+  expect(stdout).toContain('→ 001_first');
+  expect(stdout).not.toContain('→ 002_second');
+  expect(app.registry()).toEqual(['002_second success', '001_first success']);
+});
+
+test('words of transactions are refused: in a file before anything runs, in code by SQLite', async () => {
+  app.write('001_own.sql', 'BEGIN;\nUPDATE users SET n = 1;\nCOMMIT;\n');
+  const refused = await app.run();
+  expect(refused.exitCode).toBe(2);
+  expect(refused.stderr).toContain('001_own.sql: it opens or ends a transaction of its own');
+  app.reset();
+  app.fill(1);
+  app.migration(
+    '001_code',
+    `  async up(prisma, { batch, log }) {
+    const say = (error) => log('refused: ' + error.message.replaceAll(/\\s+/g, ' '));
+    await prisma.$executeRawUnsafe('BEGIN').catch(say);
+    await prisma.$executeRawUnsafe('UPDATE users SET n = 5; UPDATE users SET n = 6').catch(say);
+    await batch({ table: 'users', up: async (row, tx) => { await tx.$executeRawUnsafe('COMMIT').catch(say); return { n: 1 }; } });
+  },`,
+  );
+  const { exitCode, stdout } = await app.run();
+  expect(exitCode).toBe(0);
+  expect(stdout).toMatch(/refused: .*it says "BEGIN", which was not sent/);
+  expect(stdout).toMatch(/refused: .*it holds more than one statement/);
+  expect(stdout).toMatch(/refused: .*it says "COMMIT", which was not sent/);
+  expect(app.tallied()).toEqual({ 1: 1 });
+});
+
+test('a query that would wait for its own migration is told at once', async () => {
+  app.fill(1);
+  app.migration(
+    '001_waits',
+    `  async up(prisma, { batch, log }) {
+    const say = (error) => log('told: ' + error.message.replaceAll(/\\s+/g, ' '));
+    const write = () => prisma.user.updateMany({ data: { n: 9 } });
+    await prisma.$transaction(async (tx) => { await tx.user.count(); await write().catch(say); });
+    await prisma.$transaction(async () => { await batch({ name: 'inside', table: 'users', set: 'n = 9' }).catch(say); });
+    await batch({ table: 'users', up: async () => { await write().catch(say); log('sees ' + await prisma.user.count()); return { n: 1 }; } });
+  },`,
+  );
+  const { exitCode, stdout, stderr } = await app.runWith({ DATA_MIGRATION_BUSY_TIMEOUT: '10m' });
+  expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
+  expect(stdout).toMatch(/told: .*waits for what its own \$transaction holds/);
+  expect(stdout).toMatch(/told: .*a batch waits for the \$transaction that it is called in/);
+  expect(stdout).toMatch(/told: .*waits for its own batch/);
+  expect(stdout).toContain('sees 1');
+  expect(app.tallied()).toEqual({ 1: 1 });
+});
+
+test('what goes on beside a $transaction is no part of it, and does not go with it', async () => {
+  app.migration(
+    '001_beside',
+    `  async up(prisma, { log }) {
+    const later = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+    const tries = Array.from({ length: 20 }, (_, index) => [
+      prisma.$transaction(async (tx) => {
+        await tx.user.create({ data: { name: 'taken back ' + index } });
+        await later(1);
+        throw new Error('taken back');
+      }).catch(() => {}),
+      later(index).then(async () => await prisma.$executeRaw\`INSERT INTO users (name) VALUES ('kept')\`),
+      prisma.$transaction(async (tx) => await tx.user.create({ data: { name: 'kept' } })),
+    ]);
+    await Promise.all(tries.flat());
+    await prisma.$transaction(async (tx) => {
+      await tx.user.create({ data: { name: 'first' } });
+      await tx.$executeRaw\`INSERT OR ROLLBACK INTO users (id, name) VALUES (1, 'again')\`.catch(() => {});
+      await tx.user.create({ data: { name: 'alone' } });
+    }).catch((error) => log('lost: ' + error.message.replaceAll(/\\s+/g, ' ')));
+  },`,
+  );
+  const { exitCode, stderr, stdout } = await app.run();
+  expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
+  expect(app.sql(`SELECT count(*) AS n FROM users WHERE name = 'kept'`)).toEqual([{ n: 40 }]);
+  expect(app.sql('SELECT count(*) AS n FROM users')).toEqual([{ n: 40 }]);
+  expect(stdout).toMatch(/lost: .*SQLite has rolled the transaction back/);
+});
+
+test('one runner at a time; what a killed one left at work is ended before the next begins', async () => {
+  app.fill(1);
+  // In one statement of SQLite's, which nothing interrupts: its process does not notice that the runner is gone.
+  app.write(
+    '001_long.sql',
+    `UPDATE users SET n = n + 1 + (WITH RECURSIVE s (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s WHERE i < 1000000000) SELECT min(i) - 1 FROM s);\n`,
+  );
+  const first = app.start([]);
+  const firstEnded = ended(first);
+  await untilItSays(first, '→ 001_long');
+  const second = await app.run();
+  expect(second.exitCode).toBe(4);
+  expect(second.stderr).toMatch(
+    /cannot run the data migrations: another runner \(pid \d+, since 20.*\) is at it/,
+  );
+  // The runner only: its migration's process is in the middle of the statement.
+  process.kill(Number(/pid (\d+)/.exec(second.stderr)?.[1]), 'SIGKILL');
+  await firstEnded;
+  app.write('001_long.sql', 'UPDATE users SET n = n + 1;\n');
+  const next = await app.run();
+  expect(next).toMatchObject({
+    exitCode: 0,
+    stdout: expect.stringContaining('was interrupted; goes on') as string,
+  });
+  expect(app.tallied()).toEqual({ 1: 1 });
+});
+
+test('one that cannot give a sign counts as alive while its runner holds the lock', async () => {
+  app.migration('001_first', `  async up() {},`);
+  await app.run();
+  app.sql(`UPDATE holdfast_data_migrations SET state = 'RUNNING', lease_until = '2026-01-01T00:00:00.000Z'`);
+  const migrationsOf = async (): Promise<unknown> =>
+    (JSON.parse((await app.run('--status', '--json')).stdout) as { migrations: unknown }).migrations;
+  expect(await migrationsOf()).toMatchObject([{ state: 'RUNNING', interrupted: true }]);
+  const lock = new DatabaseSync(`${app.file}-holdfast-lock`);
+  lock.exec('BEGIN IMMEDIATE');
+  const migrations = await migrationsOf();
+  lock.close();
+  expect(migrations).toMatchObject([{ state: 'RUNNING' }]);
+  expect(migrations).not.toMatchObject([{ interrupted: true }]);
+});
+
+test('a locked database is told with who has it open', async () => {
+  app.migration('001_first', `  async up(prisma) { await prisma.user.create({ data: { name: 'one' } }); },`);
+  const script = join(app.root, 'holds.mjs');
+  const holds = `import { DatabaseSync } from 'node:sqlite';
+const own = new DatabaseSync(${JSON.stringify(app.file)});
+own.exec('BEGIN IMMEDIATE');
+console.log('holds');
+setInterval(() => {}, 1000);`;
+  writeFileSync(script, holds);
+  const holder = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', script], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  await untilItSays(holder, 'holds');
+  const locked = await app.runWith({ DATA_MIGRATION_BUSY_TIMEOUT: '1s' });
+  const status = await app.run('--status');
+  holder.kill('SIGKILL');
+  expect(locked.exitCode).toBe(1);
+  expect(locked.stderr).toMatch(
+    new RegExp(
+      String.raw`the database is locked: node .*holds\.mjs \(pid ${holder.pid}\) has it open\. Stop it, or wait`,
+    ),
+  );
+  expect(status.stdout).toContain('pending: 1');
+});
+
+test('over HTTP the same', async () => {
+  app.fill(2);
+  app.migration(
+    '001_add',
+    `  async up(prisma) { await prisma.user.updateMany({ data: { n: { increment: 1 } } }); },`,
+  );
+  const key = 'said-by-nobody-0123456789';
+  const { child, url } = await app.serve(key);
+  const headers = { 'developer-key': key };
+  const tried = await fetch(`${url}/migration/run?dryRun=true`, { method: 'POST', headers });
+  expect(tried.status).toBe(200);
+  expect(await tried.json()).toMatchObject({
+    ok: true,
+    events: [{}, { type: 'migration-planned', changes: [{ table: 'users', updated: 2 }] }],
+  });
+  expect(app.tallied()).toEqual({ 0: 2 });
+  const run = await app.runWith({ DEVELOPER_KEY: key, DATABASE_URL: '' }, '--backend-url', url);
+  child.kill();
+  expect(run).toMatchObject({ exitCode: 0, stderr: '' });
+  expect(app.tallied()).toEqual({ 1: 2 });
+  expect(app.registry()).toEqual(['001_add success']);
+});
+
+test('a file that is not there is not made', async () => {
+  const file = join(app.root, 'none.db');
+  const { exitCode, stderr } = await app.runWith({ DATABASE_URL: `file:${file}` });
+  expect(exitCode).toBe(1);
+  expect(stderr).toContain(`the database does not answer (there is no file ${file}). Nothing was changed`);
+  expect(existsSync(file)).toBe(false);
+});
+
+test('dates are written in the form that the database has them in', async () => {
+  app.sql(`INSERT INTO users (name, born) VALUES ('old', 1714979289010)`);
+  app.migration(
+    '001_dates',
+    `  async up(prisma, { batch }) {
+    await prisma.user.create({ data: { name: 'new', born: new Date(5) } });
+    await batch({ model: 'User', up: ({ born }) => ({ born: new Date(born.getTime() + 1) }) });
+  },`,
+  );
+  await app.run();
+  expect(app.sql('SELECT born FROM users')).toEqual([{ born: 1714979289011 }, { born: 6 }]);
+});
