@@ -4,7 +4,6 @@ import { untilAborted, type Appliance } from '../appliance/appliance.ts';
 import type { Config } from '../config/schema.ts';
 import type { Database } from '../database/engine.ts';
 import { exitCodes, Refusal } from '../lib/errors.ts';
-import { shellWord } from '../lib/shell-word.ts';
 import { runOnTerminal } from '../runtime/hand-over.ts';
 import { prismaCli, runPrisma } from '../schema-migrations/prisma-cli.ts';
 import { registryPath } from '../snapshot/registry.ts';
@@ -76,7 +75,8 @@ export async function behindSnapshot(
 ): Promise<number> {
   const { runtime, directory, config } = appliance;
   if ((await changedFiles(runtime, directory, registryPath(config))).length > 0) {
-    await work(await dumpDatabase(session, appliance, name));
+    // `verifyAllowed` has seen that there is one.
+    if (appliance.database) await work(await dumpDatabase(session, appliance, appliance.database, name));
     return exitCodes.ok;
   }
   const taken = await takeSnapshotQuietly(session, { appliance, signals }, snapshotName(appliance, name));
@@ -96,14 +96,19 @@ export async function behindSnapshot(
 /** The newest ones are kept; what they hold is a developer's. */
 const keptDumps = 3;
 
-async function dumpDatabase({ ui }: Session, { state, database }: Appliance, name: string): Promise<Back> {
+async function dumpDatabase(
+  { ui }: Session,
+  { state }: Appliance,
+  database: Database,
+  name: string,
+): Promise<Back> {
   const folder = join(state.path, 'dumps');
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const stamp = new Date().toISOString().replaceAll(/\D/g, '').slice(0, 17);
   const dump = join(folder, `${stamp}-${name}.dump`);
-  await database?.dump(dump);
+  await database.dump(dump);
   for (const old of readdirSync(folder).toSorted().slice(0, -keptDumps)) rmSync(join(folder, old));
-  const back = `pg_restore --clean --if-exists --no-owner --dbname "$DATABASE_URL" ${shellWord(dump)}`;
+  const back = database.restoreCommand(dump);
   ui.say(`Tracked files were changed here, so this is no snapshot, but a dump of the database: ${dump}`);
   return { dump, back };
 }

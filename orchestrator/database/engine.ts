@@ -68,6 +68,9 @@ export interface Database {
   /** Writes a dump, whole and durable, or throws. */
   dump(file: string, signal?: AbortSignal): Promise<void>;
 
+  /** What somebody types in the checkout to bring a dump back by hand, the services stopped. */
+  restoreCommand(dump: string): string;
+
   /** The same, for a snapshot: with everything that a manifest says of it (`describe`). */
   dumpWithFacts(file: string, signal?: AbortSignal): Promise<DatabaseFacts>;
 

@@ -1,6 +1,7 @@
 import { existsSync, rmSync } from 'node:fs';
 import { removeDurably } from '../lib/atomic-file.ts';
 import { HoldfastError, messageOf, NotRestoredError, Refusal } from '../lib/errors.ts';
+import { shellWord } from '../lib/shell-word.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { parseMajorVersion } from '../tools/postgres.ts';
 import { PostgresClient } from './client.ts';
@@ -193,6 +194,10 @@ export class PostgresDatabase implements Database {
     const facts = await this.describe();
     await this.dump(file, signal);
     return facts;
+  }
+
+  restoreCommand(dump: string): string {
+    return `pg_restore --clean --if-exists --no-owner --dbname "$DATABASE_URL" ${shellWord(dump)}`;
   }
 
   async prepareReplacement(file: string, wanted: DatabaseFacts, runId: string): Promise<Replacement> {

@@ -13,6 +13,7 @@ import { basename, dirname, join } from 'node:path';
 import { renameDurably } from '../../lib/atomic-file.ts';
 import { messageOf, Refusal } from '../../lib/errors.ts';
 import { removeTree } from '../../lib/remove-tree.ts';
+import { shellWord } from '../../lib/shell-word.ts';
 import { formatBytes } from '../../lib/units.ts';
 import { waitFor } from '../../lib/wait.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
@@ -225,6 +226,12 @@ export class SqliteDatabase implements Database {
     return await this.#keepingTime(async () =>
       this.#facts(await this.#options.client.ask('back-up', this.#file, { to: file, signal })),
     );
+  }
+
+  restoreCommand(dump: string): string {
+    const file = shellWord(this.#file);
+    // The log of what was there must not be taken for one of the copy.
+    return `rm -f ${file}-wal ${file}-shm ${file}-journal && cp ${shellWord(dump)} ${file}`;
   }
 
   async prepareReplacement(file: string, wanted: DatabaseFacts, runId: string): Promise<Replacement> {
