@@ -267,10 +267,12 @@ export class SqliteDatabase implements Database {
     const there = ofSqlite(facts);
     if (there.file === this.#file) return undefined;
     const here = statSync(this.#file, { throwIfNoEntry: false });
+    // Whose it is, and who may read it, is this machine's matter.
     const { uid, gid } = here ?? statSync(dirname(this.#file));
+    const mode = (here?.mode ?? 0o600) & 0o777;
     return await Promise.resolve({
-      ...there,
-      ...{ file: this.#file, name: basename(this.#file), inode: here?.ino ?? 0, uid, gid },
+      ...{ ...there, uid, gid, mode },
+      ...{ file: this.#file, name: basename(this.#file), inode: here?.ino ?? 0 },
     });
   }
 

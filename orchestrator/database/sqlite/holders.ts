@@ -16,13 +16,15 @@ export interface Holder {
  * Compared by inode: a container knows the same file by another path.
  */
 export function findHolders(file: string): Holder[] {
-  const files = new Map<string, true>();
+  const files = new Set<string>();
+  const locked = new Set<string>();
   for (const path of [file, ...companionsOf(file)]) {
     const stat = statSync(path, { throwIfNoEntry: false });
-    if (stat) files.set(`${stat.dev}:${stat.ino}`, true);
+    if (!stat) continue;
+    files.add(`${stat.dev}:${stat.ino}`);
+    locked.add(`${deviceOf(stat.dev)}:${stat.ino}`);
   }
   const name = basename(file);
-  const inodes = new Set([...files.keys()].map((key) => key.split(':')[1]));
   const pids = new Set<number>();
   for (const entry of readdirSync('/proc')) {
     const pid = Number(entry);
@@ -30,14 +32,14 @@ export function findHolders(file: string): Holder[] {
   }
   for (const line of readLocks()) {
     // "3: POSIX  ADVISORY  READ 26813 fe:00:2384984 1073741826 1073742335" (proc(5)); waiters have an arrow.
-    const match = /^\d+: (?:-> )?\S+\s+\S+\s+\S+\s+(\d+)\s+[0-9a-f]+:[0-9a-f]+:(\d+) /.exec(line);
+    const match = /^\d+: (?:-> )?\S+\s+\S+\s+\S+\s+(\d+)\s+([0-9a-f]+:[0-9a-f]+:\d+) /.exec(line);
     const pid = Number(match?.[1]);
-    if (match && pid > 0 && pid !== process.pid && inodes.has(match[2])) pids.add(pid);
+    if (pid > 0 && pid !== process.pid && locked.has(match?.[2] ?? '')) pids.add(pid);
   }
   return [...pids].map((pid) => ({ pid, title: processTitle(pid) || commandName(pid) }));
 }
 
-function hasOpen(pid: number, name: string, files: ReadonlyMap<string, true>): boolean {
+function hasOpen(pid: number, name: string, files: ReadonlySet<string>): boolean {
   const folder = `/proc/${pid}/fd`;
   try {
     return readdirSync(folder).some((descriptor) => {
@@ -54,6 +56,12 @@ function hasOpen(pid: number, name: string, files: ReadonlyMap<string, true>): b
   } catch {
     return false;
   }
+}
+
+/** A device as the kernel writes it in /proc/locks: both numbers in hexadecimal, two digits at least (makedev(3)). */
+function deviceOf(dev: number): string {
+  const hex = (value: number) => value.toString(16).padStart(2, '0');
+  return `${hex((dev >>> 8) & 0xfff)}:${hex((dev & 0xff) | ((dev >>> 12) & 0xf_ff00))}`;
 }
 
 function readLocks(): string[] {
