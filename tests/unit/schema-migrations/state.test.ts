@@ -100,7 +100,7 @@ describe('what is wrong, and what to type', () => {
   test('a code of Prisma is one sentence and a command; one that is unknown is left to Prisma', () => {
     expect(explainPrismaCode('P3018')).toEqual({
       meaning: 'a migration failed to apply',
-      next: './run.sh migrate status shows what PostgreSQL said',
+      next: './run.sh migrate status shows what the database said',
     });
     expect(explainPrismaCode('P9999')).toBeUndefined();
   });
