@@ -11,17 +11,13 @@ beforeEach(() => app.reset());
 afterAll(() => app.stop());
 
 /** With a write-ahead log, and with a journal that whoever comes next rolls back. */
-const journals = [
-  { journal: 'wal', usual: 3_000, targetMs: 5 },
-  // Each batch waits for the disk.
-  { journal: 'delete', usual: 1_200, targetMs: 20 },
-] as const;
+const journals = ['wal', 'delete'] as const;
 
 test.for(journals)(
-  '$journal: killed again and again, every row exactly once',
+  '%s: killed again and again, every row exactly once',
   { timeout: 300_000 },
-  async ({ journal, usual, targetMs }) => {
-    const rows = Number(process.env['HOLDFAST_BATCH_ROWS'] ?? usual);
+  async (journal) => {
+    const rows = Number(process.env['HOLDFAST_BATCH_ROWS'] ?? 2_000);
     const kills = Number(process.env['HOLDFAST_BATCH_KILLS'] ?? 3);
     const random = new Random(Number(process.env['HOLDFAST_BATCH_SEED'] ?? 1));
     app.sql(`PRAGMA journal_mode = ${journal}`);
@@ -29,7 +25,9 @@ test.for(journals)(
     app.migration(
       '001_add',
       batch(
-        `table: 'users', size: 20, targetMs: ${targetMs}, up: async ({ id, n }, tx) => {
+        `table: 'users', size: 20, targetMs: 20, up: async ({ id, n }, tx) => {
+        // On any machine long enough to be killed in.
+        if (id % 20 === 0) await new Promise((resolve) => setTimeout(resolve, 10));
         if (id % 10 === 0) await tx.user.update({ where: { id }, data: { n: { increment: 1 } } });
         else return { n: n + 1 };
       }`,
