@@ -148,16 +148,6 @@ describe('down', () => {
       expect(await numbers()).toEqual([1, 1]);
     },
   );
-
-  test('one without a down is refused, and nothing changes', async () => {
-    const [name, text] = forms['an object called migration'] ?? ['', ''];
-    appliance.write(name, text);
-    await appliance.run();
-    const { exitCode, stderr } = await appliance.run('--down', '001_object');
-    expect(exitCode).toBe(1);
-    expect(stderr).toContain('it has no down()');
-    expect(await numbers()).toEqual([1, 1]);
-  });
 });
 
 test('a client that is generated elsewhere and paths of a tsconfig', async () => {

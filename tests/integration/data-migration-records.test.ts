@@ -41,6 +41,45 @@ test('a registry is taken over as a whole or not at all', async () => {
   expect(appliance.registry()).toEqual(['001_one success', '002_two success']);
 });
 
+const withoutDown: Readonly<Record<string, readonly [name: string, text: string, message: RegExp]>> = {
+  'a file of SQL': ['001_x.sql', 'UPDATE users SET n = n + 1;', /it is a file of SQL, which has no down/],
+  'an object without a down()': [
+    '001_x.ts',
+    `export const migration = { id: '001_x', ${addOne} };`,
+    /it has no down\(\)/,
+  ],
+  'one that is not rollbackable any more': [
+    '001_x.ts',
+    `export const migration = { id: '001_x', ${addOne} rollbackable: false, async down() {} };`,
+    /not rollbackable/,
+  ],
+  'a script without a "down"': [
+    '001_x.ts',
+    `import { Client } from 'pg';
+const client = new Client({ connectionString: process.env.DATABASE_URL });
+async function main() { await client.connect(); await client.query('UPDATE users SET n = n + 1'); await client.end(); }
+main().catch((error) => { console.error(error); process.exit(1); });`,
+    /it is a script without a "down"/,
+  ],
+};
+
+test.for(Object.entries(withoutDown))(
+  '--down of %s: refused before anything is changed',
+  async ([, [name, text, message]]) => {
+    appliance.write(name, text);
+    expect(await appliance.run()).toMatchObject({ exitCode: 0 });
+    const { exitCode, stderr } = await appliance.run('--down', '1');
+    expect(stderr).toMatch(message);
+    expect(stderr).toContain('Nothing was changed');
+    expect(exitCode).toBe(2);
+    expect(await appliance.tallied()).toEqual({ 1: 20 });
+    expect(await appliance.states()).toEqual(['001_x COMPLETED']);
+    expect(appliance.registry()).toEqual(['001_x success']);
+    expect(await appliance.run()).toMatchObject({ exitCode: 0 });
+    expect(await appliance.tallied()).toEqual({ 1: 20 });
+  },
+);
+
 test('a down() that ended half-way: no run goes over it, and --down goes on with it', async () => {
   const write = (down: string) =>
     appliance.migration(

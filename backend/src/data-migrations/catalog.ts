@@ -47,6 +47,8 @@ export function findOne({ files }: Pick<Catalog, 'files'>, wanted: string): Migr
 export interface Inspected {
   readonly file: MigrationFile;
   readonly inspection: Inspection;
+  /** True when it says how it is taken back. */
+  readonly hasDown: boolean;
 }
 
 /**
@@ -87,7 +89,12 @@ export async function checkFiles(
       `cannot run the data migrations: ${problems.length} to mend, nothing was run:${list}`,
     );
   }
-  return inspected;
+  const hasDown = new Map(modules.map(({ file }, index) => [file, described[index]?.hasDown === true]));
+  return inspected.map(({ file, inspection }) => ({
+    file,
+    inspection,
+    hasDown: hasDown.get(file) ?? inspection.takesDown,
+  }));
 }
 
 /** Scripts without a number: nobody knows when they should run, and left alone they never would. */

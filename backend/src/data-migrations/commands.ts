@@ -196,8 +196,20 @@ export async function runDown(
     const [checked] = await check(catalog, [file], record, parts);
     if (checked === undefined) return;
     transition(file.id, checked.state, 'take-back');
+    if (!checked.hasDown)
+      throw new Refusal(
+        EXIT.refused,
+        `cannot take data migration ${file.id} back: ${describeNoDown(checked)}. Nothing was changed. Write a new migration that takes back what it did: run.sh --new NAME`,
+      );
     await takeBack(checked, parts);
   });
+}
+
+function describeNoDown({ file, inspection }: Checked): string {
+  if (file.kind === 'sql') return 'it is a file of SQL, which has no down';
+  return inspection.format === 'script'
+    ? 'it is a script without a "down"'
+    : 'it has no down(), or says of itself that it is not rollbackable';
 }
 
 interface Locked {

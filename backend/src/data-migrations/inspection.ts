@@ -22,8 +22,12 @@ export interface Inspection {
   readonly checksum: string;
   /** For a script: it asks for `up` or `down` as its argument. */
   readonly takesDirection: boolean;
+  /** The same, and `down` is among them. */
+  readonly takesDown: boolean;
   readonly problems: readonly string[];
 }
+
+const NO_ARGUMENTS = { takesDirection: false, takesDown: false };
 
 /** Reads a migration's file and says how it is to be run, and what is wrong with it. Nothing of it is executed. */
 export async function inspectFile(file: string): Promise<Inspection> {
@@ -38,7 +42,7 @@ export async function inspectFile(file: string): Promise<Inspection> {
   if (name.endsWith('.sql')) {
     const problem = findSqlProblem(text);
     const problems = problem === undefined ? [] : [`${name}: ${problem}`];
-    return { format: 'sql', checksum, takesDirection: false, problems };
+    return { format: 'sql', checksum, ...NO_ARGUMENTS, problems };
   }
   let program: Program;
   try {
@@ -65,7 +69,7 @@ export async function inspectFile(file: string): Promise<Inspection> {
       checksum,
       `${name}: it exports a migration, and calls a function of its own when it is loaded, so nobody can tell whether it is a script: move that call into up(), or put "await" before it where it is the migration`,
     );
-  if (!isScript) return { format: 'module', checksum, takesDirection: false, problems: [] };
+  if (!isScript) return { format: 'module', checksum, ...NO_ARGUMENTS, problems: [] };
   if (!isModule && calls.length + guarded.length === 0 && !hasLooseWork(program))
     return broken(checksum, `${name}: it does not export "migration"; see template.ts`);
   const takesDirection = /process\s*\.\s*argv/.test(text) && /(['"`])(?:up|down)\1/.test(text);
@@ -73,12 +77,13 @@ export async function inspectFile(file: string): Promise<Inspection> {
     format: 'script',
     checksum,
     takesDirection,
+    takesDown: takesDirection && /(['"`])down\1/.test(text),
     problems: findScriptProblems(name, text, [...calls, ...guarded], program),
   };
 }
 
 function broken(checksum: string, problem: string): Inspection {
-  return { format: 'module', checksum, takesDirection: false, problems: [problem] };
+  return { format: 'module', checksum, ...NO_ARGUMENTS, problems: [problem] };
 }
 
 function loaderFor(name: string): Loader {

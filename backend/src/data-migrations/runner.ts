@@ -23,6 +23,7 @@ import { runMigrationFile } from './worker-process.ts';
 export interface Checked {
   readonly file: MigrationFile;
   readonly inspection: Inspection;
+  readonly hasDown: boolean;
   readonly state: State;
 }
 

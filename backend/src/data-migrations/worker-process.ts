@@ -114,7 +114,6 @@ async function runScript(
   signal: AbortSignal,
   listener: Listener,
 ): Promise<Done> {
-  if (job.task === 'down' && !inspection.takesDirection) throw new Error('it is a script without a "down"');
   const args = [...LOADER, '--import', GUARD, job.file, ...(inspection.takesDirection ? [job.task] : [])];
   const child = start(args, limits, { ...environmentFor(job), HOLDFAST_CHANNEL: String(CHANNEL_FD) });
   const end = await watch(child, () => false, limits, signal, listener);

@@ -59,6 +59,7 @@ async function execute(jobs: readonly Job[], secret: string): Promise<void> {
 }
 
 async function runSqlJob(job: Job): Promise<Done> {
+  if (job.task === 'down') throw new Error('it is a file of SQL, which has no down');
   const text = await readFile(job.file, 'utf8');
   if (job.dryRun) {
     const word = findTransactionWord(text);
