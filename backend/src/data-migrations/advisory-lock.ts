@@ -62,12 +62,22 @@ export async function connect(url: string, timeoutMs = 10_000): Promise<Client> 
 
 async function endMigrations(client: Client): Promise<void> {
   for (let round = 0; round < 500; round += 1) {
-    const { rowCount } = await client.query(
-      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    const { rows } = await client.query<{ pid: number; role: string; since: string }>(
+      `SELECT pid, usename AS role, to_char(backend_start, 'YYYY-MM-DD HH24:MI:SS TZ') AS since FROM pg_stat_activity
        WHERE datname = current_database() AND pid <> pg_backend_pid() AND starts_with(application_name, $1)`,
       [SESSION_NAME],
     );
-    if (rowCount === 0) return;
+    if (rows.length === 0) return;
+    for (const { pid, role, since } of rows)
+      try {
+        await client.query('SELECT pg_terminate_backend($1)', [pid]);
+      } catch (error) {
+        throw new Refusal(
+          EXIT.refused,
+          `cannot run the data migrations: one of an earlier run is still at work (database session ${pid} of "${role}", since ${since}), and this user may not end it (${describeError(error)}). Nothing was run. As that user or a superuser: SELECT pg_terminate_backend(${pid})`,
+          { cause: error },
+        );
+      }
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

@@ -28,11 +28,10 @@ const ROW = 'holdfast_row';
  */
 export async function tryOut(
   url: string,
-  id: string,
   work: (session: Session) => Promise<void>,
 ): Promise<{ changes: TableChange[]; warnings: string[] }> {
-  const session = await Session.open(url, id);
-  const onlooker = new Client({ connectionString: url, application_name: 'holdfast dry run' });
+  const session = await Session.open(url);
+  const onlooker = new Client({ connectionString: url });
   try {
     await onlooker.connect();
     // What the migration altered or locked nobody else can look at until it ends.

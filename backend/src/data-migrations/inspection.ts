@@ -1,5 +1,6 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, realpath } from 'node:fs/promises';
 import path from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { parse, type AnyNode, type CallExpression, type Program } from 'acorn';
 import { transform, type Loader } from 'esbuild';
 import { checksumOf } from './checksum.ts';
@@ -24,10 +25,12 @@ export interface Inspection {
   readonly takesDirection: boolean;
   /** The same, and `down` is among them. */
   readonly takesDown: boolean;
+  /** For a script: it looks at something before it calls what it is for, as `require.main === module`. */
+  readonly isGuarded: boolean;
   readonly problems: readonly string[];
 }
 
-const NO_ARGUMENTS = { takesDirection: false, takesDown: false };
+const NO_ARGUMENTS = { takesDirection: false, takesDown: false, isGuarded: false };
 
 /** Reads a migration's file and says how it is to be run, and what is wrong with it. Nothing of it is executed. */
 export async function inspectFile(file: string): Promise<Inspection> {
@@ -78,7 +81,11 @@ export async function inspectFile(file: string): Promise<Inspection> {
     checksum,
     takesDirection,
     takesDown: takesDirection && /(['"`])down\1/.test(text),
-    problems: findScriptProblems(name, text, [...calls, ...guarded], program),
+    isGuarded: guarded.length > 0 && calls.length === 0,
+    problems: [
+      ...findScriptProblems(name, text, [...calls, ...guarded], program),
+      ...(await findFalseGuard(name, file, text)),
+    ],
   };
 }
 
@@ -95,6 +102,19 @@ function describeSyntaxError(name: string, error: unknown): string {
   if (first === undefined) return `${name}: it does not load: ${describeError(error)}`;
   const line = first.location === undefined ? '' : `:${first.location.line}`;
   return `${name}${line}: it does not load: ${first.text}`;
+}
+
+/** A script's path and its URL are not the same text where the path holds what a URL escapes. */
+const GUARD_BY_TEXT = /`file:\/\/\$\{\s*process\.argv\[1\]\s*\}`|(['"])file:\/\/\1\s*\+\s*process\.argv\[1\]/;
+
+async function findFalseGuard(name: string, file: string, text: string): Promise<string[]> {
+  const at = text.search(GUARD_BY_TEXT);
+  const real = await realpath(file);
+  if (at < 0 || pathToFileURL(real).href === `file://${real}`) return [];
+  const line = text.slice(0, at).split('\n').length;
+  return [
+    `${name}:${line}: it looks whether it is run by a comparison that is never true for a path like ${path.dirname(real)} (blanks and such are escaped in import.meta.url). Write import.meta.url === pathToFileURL(process.argv[1]).href`,
+  ];
 }
 
 /** The call that a statement of the file's top level is: `main()`, `await main()`, `main().catch(...)`. */

@@ -46,7 +46,7 @@ export function watchOwnLocks(url: string, id: string, onStuck: (error: Error) =
 
   const look = async (): Promise<void> => {
     if (client === undefined) {
-      client = new Client({ connectionString: url, application_name: sessionName('watch') });
+      client = new Client({ connectionString: url });
       client.on('error', () => {});
       await client.connect();
     }

@@ -1,12 +1,18 @@
 import { Client, type Pool } from 'pg';
 import { SessionPool } from './lent-session.ts';
 
-/** By this name the engine's own sessions are known on the server; the id of the migration follows it. */
+/** By this name the sessions of migrations at work are known on the server; the id of the migration follows it. */
 export const SESSION_NAME = 'holdfast data migration';
+/** Those of dry runs: nothing of them stays, and a run leaves them alone. */
+const DRY_RUN_NAME = 'holdfast dry run';
 
 /** PostgreSQL cuts a name after 63 bytes. */
 export function sessionName(id: string): string {
   return `${SESSION_NAME} ${id}`.slice(0, 63);
+}
+
+export function dryRunName(id: string): string {
+  return `${DRY_RUN_NAME} ${id}`.slice(0, 63);
 }
 
 type Work<T> = () => Promise<T>;
@@ -31,13 +37,9 @@ export class Session {
     this.client = client;
   }
 
-  static async open(url: string, id: string): Promise<Session> {
-    const client = new Client({
-      connectionString: url,
-      connectionTimeoutMillis: 10_000,
-      keepAlive: true,
-      application_name: sessionName(id),
-    });
+  /** In a process of a migration, all of whose sessions get its name. */
+  static async open(url: string): Promise<Session> {
+    const client = new Client({ connectionString: url, connectionTimeoutMillis: 10_000, keepAlive: true });
     // Told by the query that is under way, or by the next one.
     client.on('error', () => {});
     await client.connect();

@@ -17,7 +17,7 @@ import { findLine } from './location.ts';
 import { createProgress } from './progress.ts';
 import type { Done, FromWorker, Job, ToWorker } from './protocol.ts';
 import { describeError } from './refusal.ts';
-import { Session, sessionName } from './session.ts';
+import { Session } from './session.ts';
 import { runSql } from './sql-file.ts';
 import { findTransactionWord } from './transaction-words.ts';
 import { refuseUnfinished, watchClient } from './watched-client.ts';
@@ -65,12 +65,12 @@ async function runSqlJob(job: Job): Promise<Done> {
     const word = findTransactionWord(text);
     if (word !== undefined)
       throw new Error(`it says "${word}": take that out, the whole file is one transaction`);
-    const tried = await tryOut(job.url, job.id, async (session) => {
+    const tried = await tryOut(job.url, async (session) => {
       await runSql(session, text);
     });
     return { status: 'success', ...tried };
   }
-  const session = await Session.open(job.url, job.id);
+  const session = await Session.open(job.url);
   try {
     return { status: 'success', rows: await runSql(session, text) };
   } finally {
@@ -85,7 +85,6 @@ async function runCode(job: Job): Promise<Done> {
       connectionString: job.url,
       max: 10,
       connectionTimeoutMillis: 10_000,
-      application_name: sessionName(job.id),
     });
     // A session that was ended from outside is told by the query that used it.
     pool.on('error', () => {});
@@ -102,7 +101,7 @@ async function runCode(job: Job): Promise<Done> {
     }
   }
   let done: Done = { status: 'success' };
-  const tried = await tryOut(job.url, job.id, async (session) => {
+  const tried = await tryOut(job.url, async (session) => {
     done = await runMigration(job, exported, session.asPool(), session);
   });
   return { ...done, ...tried };

@@ -35,7 +35,7 @@ export function createBatch(parts: BatchParts): Batches {
   let own: { session: Session; watch: Watch } | undefined;
   const open = async (): Promise<{ session: Session; watch: Watch }> => {
     if (own !== undefined) return own;
-    const session = parts.dry ?? (await Session.open(parts.job.url, parts.job.id));
+    const session = parts.dry ?? (await Session.open(parts.job.url));
     own = { session, watch: watchClient(await openPrisma(parts.directory, session.asPool())) };
     return own;
   };
