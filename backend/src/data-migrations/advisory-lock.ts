@@ -1,6 +1,6 @@
 import { Client } from 'pg';
 import { describeError, EXIT, Refusal } from './refusal.ts';
-import { SESSION_NAME } from './session.ts';
+import { NO_LIMITS, SESSION_NAME } from './session.ts';
 
 /**
  * The two keys of our advisory lock, "hold" and "data" in ASCII. The two-key space is apart from the single-key one in
@@ -34,6 +34,8 @@ export async function withAdvisoryLock<T>(
   const client = await connect(url);
   client.on('error', onLost);
   try {
+    // It stands still for as long as a migration works; older servers do not know all of these.
+    await client.query(NO_LIMITS);
     await acquire(client);
     return await work({ client, endMigrations: async () => await endMigrations(client) });
   } finally {
@@ -93,15 +95,30 @@ async function acquire(client: Client): Promise<void> {
   );
 }
 
-async function describeHolder(client: Client): Promise<string> {
-  const { rows } = await client.query<{ pid: number; name: string; since: string }>(
-    `SELECT l.pid, a.application_name AS name, to_char(a.backend_start, 'YYYY-MM-DD HH24:MI:SS TZ') AS since
-       FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+/** True while somebody runs data migrations. */
+export async function isLockHeld(client: Client): Promise<boolean> {
+  return (await findHolder(client)) !== undefined;
+}
+
+interface Holder {
+  readonly pid: number;
+  readonly name: string;
+  readonly since: string;
+}
+
+async function findHolder(client: Client): Promise<Holder | undefined> {
+  const { rows } = await client.query<Holder>(
+    `SELECT l.pid, coalesce(a.application_name, '') AS name, to_char(a.backend_start, 'YYYY-MM-DD HH24:MI:SS TZ') AS since
+       FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid)
       WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2 AND l.classid::bigint = $1 AND l.objid::bigint = $2
         AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
     [...LOCK_KEYS],
   );
-  const holder = rows[0];
+  return rows[0];
+}
+
+async function describeHolder(client: Client): Promise<string> {
+  const holder = await findHolder(client);
   if (holder === undefined) return 'another runner';
   return `another runner (${holder.name || 'unnamed'}, database session ${holder.pid}, since ${holder.since})`;
 }

@@ -105,11 +105,12 @@ async function findForgotten({ unnumbered, files }: Catalog): Promise<string[]> 
   for (const file of unnumbered) {
     const { format, problems } = await inspectFile(file);
     const exportsMigration = /\bexport\s+(?:const|let)\s+migration\b/.test(await readFile(file, 'utf8'));
-    if (problems.length > 0 || (format !== 'script' && !exportsMigration)) continue;
+    if (format !== 'sql' && (problems.length > 0 || (format !== 'script' && !exportsMigration))) continue;
     next += 1;
     const name = path.basename(file);
+    const bare = name.replace(/^V?\d*_+/i, '');
     found.push(
-      `${name}: it has no number, so nobody knows when it is to run: mv ${name} ${String(next).padStart(3, '0')}_${name} (or move it out of this folder)`,
+      `${name}: it has no number, so nobody knows when it is to run: mv ${name} ${String(next).padStart(3, '0')}_${bare} (or move it out of this folder)`,
     );
   }
   return found;

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { connect, withAdvisoryLock, type AdvisoryLock } from './advisory-lock.ts';
+import { connect, isLockHeld, withAdvisoryLock, type AdvisoryLock } from './advisory-lock.ts';
 import type { Request } from './arguments.ts';
 import { checkFiles, findAged, findOne, openCatalog, readDescription, type Catalog } from './catalog.ts';
 import { nextName } from './discovery.ts';
@@ -39,7 +39,10 @@ export async function readStatus(directory: string | undefined): Promise<Summary
 async function askRows(url: string, timeoutMs?: number): Promise<Row[] | undefined> {
   const client = await connect(url, timeoutMs);
   try {
-    return await readRows(client);
+    const rows = await readRows(client);
+    // Whoever runs one holds the lock: without it nobody does, whatever a lease says.
+    const isHeld = rows?.some(({ state }) => state === 'RUNNING') === true && (await isLockHeld(client));
+    return isHeld ? rows : rows?.map((row) => ({ ...row, leaseUntil: null }));
   } finally {
     await client.end();
   }
@@ -105,6 +108,7 @@ export async function planRun(request: Request, report: Report, signal: AbortSig
   const files = pendingFiles(catalog, states, request.only);
   const inspected = await checkFiles(catalog, files, { url, limits: request.limits });
   report({ type: 'run-started', pending: files.length, applied: catalog.files.length - files.length });
+  const before: string[] = [];
   for (const { file, inspection } of inspected) {
     const { id } = file;
     const job = { id, file: file.path, kind: file.kind, task: 'up', url, dryRun: true } as const;
@@ -123,12 +127,31 @@ export async function planRun(request: Request, report: Report, signal: AbortSig
       });
     } catch (error) {
       if (signal.aborted) throw signal.reason;
-      const said = describeError(error);
-      // The one failure after which nobody can say so.
-      const rest = said.includes('may be there') ? '' : '. Nothing was changed';
-      throw new Refusal(EXIT.failed, `data migration ${id} would fail: ${said}${rest}`, { cause: error });
+      throw describePlanFailure(id, error, before);
     }
+    before.push(id);
   }
+}
+
+/** PostgreSQL's words for what only works without a transaction around it. */
+const OUTSIDE_ONLY = /cannot (?:run|be executed) (?:inside a transaction block|from a function)|invalid transaction termination/;
+
+/** @param before those that were tried, and taken back, before it */
+function describePlanFailure(id: string, error: unknown, before: readonly string[]): Refusal {
+  const said = describeError(error);
+  if (OUTSIDE_ONLY.test(said))
+    return new Refusal(
+      EXIT.failed,
+      `data migration ${id} cannot be tried: ${said}, and a dry run is one transaction. That says nothing of a run for real. Nothing was changed`,
+      { cause: error },
+    );
+  // The one failure after which nobody can say so.
+  const rest = said.includes('may be there') ? '' : '. Nothing was changed';
+  const alone =
+    before.length === 0
+      ? ''
+      : `. It was tried without what ${before.join(', ')} would have done, since each is taken back by itself: if it builds on that, run that first (--only ${before.at(-1)})`;
+  return new Refusal(EXIT.failed, `data migration ${id} would fail: ${said}${alone}${rest}`, { cause: error });
 }
 
 function pendingFiles(catalog: Catalog, states: ReadonlyMap<string, State>, only: string | undefined) {

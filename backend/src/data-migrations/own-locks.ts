@@ -1,5 +1,5 @@
 import { Client } from 'pg';
-import { Session, sessionName } from './session.ts';
+import { Session, sessionName, unref } from './session.ts';
 
 const EVERY_MS = 1_000;
 /** A batch waits for its callback only; a transaction may have other reasons to stand still for a while. */
@@ -49,6 +49,7 @@ export function watchOwnLocks(url: string, id: string, onStuck: (error: Error) =
       client = new Client({ connectionString: url });
       client.on('error', () => {});
       await client.connect();
+      unref(client);
     }
     const { rows } = await client.query<OwnWait>(OWN_WAITS, [sessionName(id)]);
     const seen = new Map<string, number>();

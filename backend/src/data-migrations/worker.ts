@@ -8,9 +8,11 @@ import { createBatch } from './batch/batch.ts';
 import type { BatchOptions } from './batch/options.ts';
 import { CHANNEL_FD } from './channel.ts';
 import { tryOut } from './dry-run.ts';
-import { describeExport, findMigration, type Runnable } from './exported.ts';
+import { describeExport, findMigration } from './exported.ts';
+import { untilIdle } from './idle.ts';
 import { trackInteractive } from './interactive.ts';
-import type { MigrationContext, VerificationReport } from './migration.ts';
+import type { MigrationContext } from './migration.ts';
+import { readOutcome, textOf, toPlain } from './outcome.ts';
 import { watchOwnLocks } from './own-locks.ts';
 import { openPrisma } from './prisma-client.ts';
 import { findLine } from './location.ts';
@@ -20,7 +22,8 @@ import { describeError } from './refusal.ts';
 import { Session } from './session.ts';
 import { runSql } from './sql-file.ts';
 import { findTransactionWord } from './transaction-words.ts';
-import { refuseUnfinished, watchClient } from './watched-client.ts';
+import { describeWayOut, findWayOut } from './way-out.ts';
+import { inScope, refuseUnfinished, watchClient } from './watched-client.ts';
 
 /*
  * One migration in a process of its own: a leak, a crash or process.exit() in it cannot hurt the engine. It takes one
@@ -65,6 +68,8 @@ async function runSqlJob(job: Job): Promise<Done> {
     const word = findTransactionWord(text);
     if (word !== undefined)
       throw new Error(`it says "${word}": take that out, the whole file is one transaction`);
+    const way = findWayOut(text);
+    if (way !== undefined) throw describeWayOut(way);
     const tried = await tryOut(job.url, async (session) => {
       await runSql(session, text);
     });
@@ -84,6 +89,8 @@ async function runCode(job: Job): Promise<Done> {
     const pool = new Pool({
       connectionString: job.url,
       max: 10,
+      // One that does nothing is no work left over.
+      allowExitOnIdle: true,
       connectionTimeoutMillis: 10_000,
     });
     // A session that was ended from outside is told by the query that used it.
@@ -130,55 +137,22 @@ async function runMigration(job: Job, exported: unknown, pool: Pool, dry?: Sessi
     batch: async (options) => await batch.run(options as unknown as BatchOptions),
   };
   try {
-    const migration = findMigration(exported, job.id, prisma, context);
+    const migration = await findMigration(exported, job.id, prisma, context);
     if (job.task === 'up' && !(await migration.shouldRun())) return { status: 'not-needed' };
-    const outcome = await (job.task === 'down' ? migration.down() : migration.up());
+    const outcome = await inScope(async () => await (job.task === 'down' ? migration.down() : migration.up()));
     abort.signal.throwIfAborted();
+    // What it did not await is told at once; what has yet to come to its query, once it comes to it.
+    refuseUnfinished([...watch.unfinished(), ...batch.unfinished()]);
+    await untilIdle(channel);
     refuseUnfinished([...watch.unfinished(), ...batch.unfinished()]);
     const rows = readOutcome(outcome) ?? batch.rowsDone();
-    if (job.task === 'up') await verify(migration);
+    const report = job.task === 'up' ? await inScope(async () => await migration.verify()) : undefined;
+    if (report !== undefined) tell({ type: 'log', message: `verified: ${report}` });
     refuseUnfinished(watch.unfinished());
     return { status: 'success', ...(rows === undefined ? {} : { rows }), result: toPlain(outcome) };
   } finally {
     await batch.end();
     if (!job.dryRun) await prisma.$disconnect().catch(() => {});
-  }
-}
-
-/** The number of rows that a migration says it changed. @throws Error when it says that it failed. */
-function readOutcome(outcome: unknown): number | undefined {
-  if (typeof outcome !== 'object' || outcome === null) return undefined;
-  const { success, error, recordsProcessed }: Record<string, unknown> = { ...outcome };
-  if (success === false) throw new Error(describeError(error ?? 'it returned success: false'));
-  return Number.isSafeInteger(recordsProcessed) ? (recordsProcessed as number) : undefined;
-}
-
-async function verify(migration: Runnable): Promise<void> {
-  const report: boolean | VerificationReport | undefined = await migration.verify();
-  if (report === undefined || report === true) return;
-  if (
-    typeof report === 'object' &&
-    report !== null &&
-    (report.ok || report['success'] === true || report['valid'] === true)
-  ) {
-    tell({ type: 'log', message: `verified: ${textOf(report)}` });
-    return;
-  }
-  throw new Error(`its verify() found it wrong${report === false ? '' : `: ${textOf(report)}`}`);
-}
-
-/** JSON of whatever a migration returned: counts of the database are bigints, which JSON has not. */
-function textOf(value: unknown): string | undefined {
-  return JSON.stringify(value, (_, one: unknown) => (typeof one === 'bigint' ? String(one) : one));
-}
-
-/** What can be kept as JSON of whatever a migration returned. */
-function toPlain(value: unknown): unknown {
-  try {
-    const text = textOf(value);
-    return text === undefined || text.length > 100_000 ? undefined : JSON.parse(text);
-  } catch {
-    return undefined;
   }
 }
 

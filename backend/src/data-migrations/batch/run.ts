@@ -1,6 +1,6 @@
 import { describeError } from '../refusal.ts';
 import type { Session } from '../session.ts';
-import { refuseUnfinished, type Watch } from '../watched-client.ts';
+import { inScope, refuseUnfinished, type Watch } from '../watched-client.ts';
 import type { Failure, Position, Positions } from './cursor.ts';
 import { Health } from './health.ts';
 import type { BatchOptions, BatchResult, BatchRow, RowChanges } from './options.ts';
@@ -115,11 +115,13 @@ export class BatchRun {
   async #work(chunk: Chunk, failures: Failure[]): Promise<void> {
     if (chunk.rows.length === 0) return;
     if ((this.#parts.options.maxFailures ?? 0) === 0) {
-      await this.#apply(chunk);
+      await inScope(async () => await this.#apply(chunk));
       return;
     }
     try {
-      await this.#parts.session.transaction(async () => await this.#apply(chunk));
+      await this.#parts.session.transaction(
+        async () => await inScope(async () => await this.#apply(chunk)),
+      );
     } catch (error) {
       if (isPassing(error)) throw error;
       if (chunk.rows.length === 1) {
