@@ -15,7 +15,7 @@ class Keeping {
   }
 }
 
-test('a default with parentheses and commas in it stays', async () => {
+await test('a default with parentheses and commas in it stays', async () => {
   class One extends Keeping {
     constructor(prisma: unknown, options = { a: Math.max(1, 2), b: ')' }, log?: unknown) {
       super(prisma, options, log);
@@ -24,7 +24,7 @@ test('a default with parentheses and commas in it stays', async () => {
   assert.deepEqual(await given(One), ['the client', { a: 2, b: ')' }, 'the logger']);
 });
 
-test('a client of its own by default is replaced by the one that is watched', async () => {
+await test('a client of its own by default is replaced by the one that is watched', async () => {
   class One extends Keeping {
     constructor(prisma: unknown = 'its own') {
       super(prisma);
@@ -33,7 +33,7 @@ test('a client of its own by default is replaced by the one that is watched', as
   assert.deepEqual(await given(One), ['the client']);
 });
 
-test('one that takes its parameter apart', async () => {
+await test('one that takes its parameter apart', async () => {
   class One extends Keeping {
     constructor({ prisma }: { prisma: unknown }) {
       super(prisma);
@@ -42,14 +42,14 @@ test('one that takes its parameter apart', async () => {
   assert.deepEqual(await given(One), ['the client']);
 });
 
-test('one whose parent has the constructor', async () => {
+await test('one whose parent has the constructor', async () => {
   class Parent extends Keeping {
     constructor(client: unknown, logger: unknown) {
-      super(client, logger);
+      super('the parent', client, logger);
     }
   }
   class One extends Parent {
     text = 'constructor(nothing, of, this)';
   }
-  assert.deepEqual(await given(One), ['the client', 'the logger']);
+  assert.deepEqual(await given(One), ['the parent', 'the client', 'the logger']);
 });

@@ -27,7 +27,8 @@ const UNREADABLE = {
   'an empty file': '',
   'half a file': '{"migrations":[{"id":"001_a"',
   'another shape': '[]',
-  'a NUL in an id': '{"migrations":[{"id":"001\\u0000","appliedAt":"2026-01-12T09:00:00.000Z","executionTimeMs":1,"status":"success"}]}',
+  'a NUL in an id':
+    '{"migrations":[{"id":"001\\u0000","appliedAt":"2026-01-12T09:00:00.000Z","executionTimeMs":1,"status":"success"}]}',
   'no list': '{"migrations":{}}',
   'an entry without a date': '{"migrations":[{"id":"001_a","executionTimeMs":1,"status":"success"}]}',
   'an unknown status': JSON.stringify({ migrations: [{ ...entry('001_a', 'success'), status: 'done' }] }),

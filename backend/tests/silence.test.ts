@@ -9,20 +9,23 @@ const MINUTE = 60_000;
 beforeEach(() => mock.timers.enable({ apis: ['setInterval'] }));
 afterEach(() => mock.timers.reset());
 
-test('silent for long: told again and again, with the way to end it', () => {
+await test('silent for long: told again and again, with the way to end it', () => {
   const said: string[] = [];
   const silence = watchSilence((line) => said.push(line));
   mock.timers.tick(4 * MINUTE);
   assert.deepEqual(said, []);
   mock.timers.tick(6 * MINUTE);
   assert.equal(said.length, 2);
-  assert.match(said[1] ?? '', /still at work after 10 min, and silent for 10 min\..*Ctrl-C stops it, --timeout/);
+  assert.match(
+    said[1] ?? '',
+    /still at work after 10 min, and silent for 10 min\..*Ctrl-C stops it, --timeout/,
+  );
   silence.end();
   mock.timers.tick(60 * MINUTE);
   assert.equal(said.length, 2);
 });
 
-test('one that gives signs is left alone', () => {
+await test('one that gives signs is left alone', () => {
   const said: string[] = [];
   const silence = watchSilence((line) => said.push(line));
   for (let minute = 0; minute < 30; minute += 1) {

@@ -113,7 +113,10 @@ test('what a COMMIT would find, the dry run finds: deferred constraints', async 
   );
   const wrong: readonly (readonly [body: string, constraint: string])[] = [
     ['await prisma.$executeRaw`UPDATE users SET boss = 77`;', 'users_boss_fkey'],
-    ['await prisma.$transaction(async (tx) => { await tx.$executeRaw`UPDATE users SET u = 1`; });', 'users_u_key'],
+    [
+      'await prisma.$transaction(async (tx) => { await tx.$executeRaw`UPDATE users SET u = 1`; });',
+      'users_u_key',
+    ],
     [`await batch({ table: 'users', set: 'boss = 77' });`, 'users_boss_fkey'],
   ];
   for (const [body, constraint] of wrong) {
@@ -122,11 +125,15 @@ test('what a COMMIT would find, the dry run finds: deferred constraints', async 
     expect(stderr).toContain(constraint);
     expect(exitCode).toBe(1);
   }
-  const both = (client: string) => `await ${client}.$executeRaw\`UPDATE users SET boss = 77\`; await ${client}.$executeRaw\`UPDATE users SET boss = NULL\`;`;
-  appliance.migration('001_x', run(`
+  const both = (client: string) =>
+    `await ${client}.$executeRaw\`UPDATE users SET boss = 77\`; await ${client}.$executeRaw\`UPDATE users SET boss = NULL\`;`;
+  appliance.migration(
+    '001_x',
+    run(`
     await prisma.$executeRaw\`UPDATE users SET boss = 77\`.catch(() => {});
     await prisma.$transaction(async (tx) => { ${both('tx')} });
-    await prisma.$transaction(async (tx) => { ${both('tx')} });`));
+    await prisma.$transaction(async (tx) => { ${both('tx')} });`),
+  );
   expect(await appliance.run('--dry-run')).toMatchObject({ exitCode: 0, stderr: '' });
 });
 
@@ -137,7 +144,9 @@ test('what reaches out of its session is not sent, and told', async () => {
   appliance.write('002_y.sql', `COPY users TO '/nowhere/users';`);
   for (const id of ['1', '2']) {
     const { exitCode, stderr } = await appliance.run('--dry-run', '--only', id);
-    expect(stderr).toMatch(/it cannot be tried: it says "(?:dblink_exec\(|COPY users TO ')", which reaches out/);
+    expect(stderr).toMatch(
+      /it cannot be tried: it says "(?:dblink_exec\(|COPY users TO ')", which reaches out/,
+    );
     expect(exitCode).toBe(1);
   }
   expect(await appliance.numbers()).toEqual([0, 0]);
@@ -157,9 +166,13 @@ test('one that builds on another pending one: told that it was tried without it'
 test('what only works outside of a transaction: cannot be tried, and that is said', async () => {
   appliance.migration('001_x', run('await prisma.$executeRaw`CREATE INDEX CONCURRENTLY ON users (n)`;'));
   const { stderr } = await appliance.run('--dry-run');
-  expect(stderr).toMatch(/001_x cannot be tried: .*CONCURRENTLY cannot run inside a transaction block.*says nothing of a run for real/);
+  expect(stderr).toMatch(
+    /001_x cannot be tried: .*CONCURRENTLY cannot run inside a transaction block.*says nothing of a run for real/,
+  );
   appliance.migration('001_x', run('await prisma.$executeRaw`LOCK TABLE users`;'));
-  expect((await appliance.run('--dry-run')).stderr).toContain('LOCK TABLE can only be used in transaction blocks');
+  expect((await appliance.run('--dry-run')).stderr).toContain(
+    'LOCK TABLE can only be used in transaction blocks',
+  );
 });
 
 test('a sequence that TRUNCATE restarts is taken back, and no warning says otherwise', async () => {

@@ -161,7 +161,10 @@ test('a row that fails with a NUL in the reason is kept, and the others go throu
 });
 
 test('a status right after a kill says that it was interrupted, and while it runs that it is running', async () => {
-  appliance.migration('001_x', `  async up(prisma) { console.log('at it'); await prisma.$executeRaw\`SELECT pg_sleep(20)\`; },`);
+  appliance.migration(
+    '001_x',
+    `  async up(prisma) { console.log('at it'); await prisma.$executeRaw\`SELECT pg_sleep(20)\`; },`,
+  );
   const child = appliance.start([]);
   const end = ended(child);
   await untilItSays(child, 'at it');
@@ -174,15 +177,21 @@ test('a status right after a kill says that it was interrupted, and while it run
 });
 
 test('a role whose sessions may not stand still: the lock and the batch outlive that', async () => {
-  await appliance.sql(`ALTER DATABASE inventory SET idle_session_timeout = '1s'; ALTER DATABASE inventory SET idle_in_transaction_session_timeout = '1s'`);
-  const slowly = 'async ({ id, n }) => { if (id === 3) await new Promise((r) => setTimeout(r, 2500)); return { n: n + 1 }; }';
+  await appliance.sql(
+    `ALTER DATABASE inventory SET idle_session_timeout = '1s'; ALTER DATABASE inventory SET idle_in_transaction_session_timeout = '1s'`,
+  );
+  const slowly =
+    'async ({ id, n }) => { if (id === 3) await new Promise((r) => setTimeout(r, 2500)); return { n: n + 1 }; }';
   appliance.migration('001_x', batch(`table: 'users', size: 5, up: ${slowly}`));
   expect(await appliance.run()).toMatchObject({ exitCode: 0 });
   expect(await appliance.tallied()).toEqual({ 1: 20 });
 });
 
 test('SQL with a text of megabytes', async () => {
-  appliance.write('001_x.sql', `UPDATE users SET name = '${"it''s ".repeat(2_400_000)}' WHERE id = 1; UPDATE users SET n = 1;`);
+  appliance.write(
+    '001_x.sql',
+    `UPDATE users SET name = '${"it''s ".repeat(2_400_000)}' WHERE id = 1; UPDATE users SET n = 1;`,
+  );
   expect(await appliance.run()).toMatchObject({ exitCode: 0, stderr: '' });
   expect(await appliance.tallied()).toEqual({ 1: 20 });
 });

@@ -42,7 +42,10 @@ describe('an end with exit 0 that is no success', () => {
       2,
     ],
     'try and catch as the whole of main()': [
-      script(`try { ${toNowhere} } catch (error) { console.error('failed', error); } finally { await prisma.$disconnect(); }`, 'main();'),
+      script(
+        `try { ${toNowhere} } catch (error) { console.error('failed', error); } finally { await prisma.$disconnect(); }`,
+        'main();',
+      ),
       /its last query failed \(.*nowhere/,
     ],
     'a handler that calls another one, for what was no query': [
@@ -54,7 +57,10 @@ describe('an end with exit 0 that is no success', () => {
       /it printed an error/,
     ],
     'an end before its queries are through': [
-      script('', `void main(); prisma.$executeRaw\`UPDATE users SET n = n + 1 WHERE pg_sleep(5) IS NOT NULL\`.then(() => {}); setTimeout(() => process.exit(0), 1500);`),
+      script(
+        '',
+        `void main(); prisma.$executeRaw\`UPDATE users SET n = n + 1 WHERE pg_sleep(5) IS NOT NULL\`.then(() => {}); setTimeout(() => process.exit(0), 1500);`,
+      ),
       /ended the process while 1 of its queries/,
     ],
   };
@@ -82,7 +88,10 @@ describe('an end with exit 0 that is no success', () => {
 
   test('what it wanted is there already, and it lives with that: a success', async () => {
     const again = `await prisma.$executeRaw\`INSERT INTO users (id) VALUES (1)\`.catch((error) => { console.error(error.message); });`;
-    appliance.write('001_x.ts', script(`${plusOne} ${again}`, `main()${loudly}.finally(() => prisma.$disconnect());`));
+    appliance.write(
+      '001_x.ts',
+      script(`${plusOne} ${again}`, `main()${loudly}.finally(() => prisma.$disconnect());`),
+    );
     expect(await appliance.run()).toMatchObject({ exitCode: 0 });
     expect(appliance.registry()).toEqual(['001_x success']);
   });
@@ -92,7 +101,10 @@ describe('a script that looks whether it is run', () => {
   const main = `main()${loudly}.finally(() => prisma.$disconnect());`;
 
   test('by a comparison that is never true where it lies: refused, with the mend', async () => {
-    appliance.write('001_x.ts', script(plusOne, `if (import.meta.url === \`file://\${process.argv[1]}\`) { ${main} }`));
+    appliance.write(
+      '001_x.ts',
+      script(plusOne, `if (import.meta.url === \`file://\${process.argv[1]}\`) { ${main} }`),
+    );
     const { exitCode, stderr } = await appliance.run();
     expect(stderr).toMatch(/001_x\.ts.*never true for .*pathToFileURL\(process\.argv\[1\]\)\.href/);
     expect(exitCode).toBe(2);

@@ -12,7 +12,11 @@ export function environmentFor(job: Pick<Job, 'id' | 'url' | 'dryRun' | 'task'>)
   const name = isTried ? dryRunName(job.id) : sessionName(job.id);
   const url = new URL(job.url);
   if (url.searchParams.has('application_name')) url.searchParams.set('application_name', name);
-  return { ...(isTried ? readOnly(url) : { DATABASE_URL: url.href }), PGAPPNAME: name, HOLDFAST_SESSION_NAME: name };
+  return {
+    ...(isTried ? readOnly(url) : { DATABASE_URL: url.href }),
+    PGAPPNAME: name,
+    HOLDFAST_SESSION_NAME: name,
+  };
 }
 
 /** Besides, for a script. @param isGuarded it looks whether it is run before it calls what it is for */

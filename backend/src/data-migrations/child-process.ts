@@ -55,7 +55,11 @@ export function describeEnd({ code, signal, said, timedOut, wroteGarbage }: End,
 }
 
 /** Starts Node.js with a file that may be of any kind that people write. */
-export function start(args: readonly string[], limits: Limits, env: Readonly<Record<string, string>>): ChildProcess {
+export function start(
+  args: readonly string[],
+  limits: Limits,
+  env: Readonly<Record<string, string>>,
+): ChildProcess {
   const memory = limits.memoryMb === undefined ? [] : [`--max-old-space-size=${limits.memoryMb}`];
   return spawn(process.execPath, [...FLAGS, ...memory, ...LOADER, ...GUARD, ...args], {
     cwd: PACKAGE,

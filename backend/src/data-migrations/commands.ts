@@ -1,22 +1,22 @@
 import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { connect, isLockHeld, withAdvisoryLock, type AdvisoryLock } from './advisory-lock.ts';
+import { withAdvisoryLock, type AdvisoryLock } from './advisory-lock.ts';
 import type { Request } from './arguments.ts';
 import { checkFiles, findAged, findOne, openCatalog, readDescription, type Catalog } from './catalog.ts';
 import { nextName } from './discovery.ts';
 import { readDatabaseUrl } from './database-url.ts';
 import { PLACEHOLDER_ID } from './exported.ts';
-import { describeError, EXIT, Refusal } from './refusal.ts';
+import { EXIT, Refusal } from './refusal.ts';
+import { askRows, pendingFiles } from './plan.ts';
 import { createRecord, type Record } from './record.ts';
 import { readRegistry, verifyRegistryWritable } from './registry-file.ts';
 import type { Report } from './reporter.ts';
 import { reconcile } from './reconcile.ts';
 import { runMigrations, verifyNotHalfTakenBack, takeBack, type Checked, type RunParts } from './runner.ts';
-import { isDone, transition, type Action, type State } from './states.ts';
+import { transition, type Action } from './states.ts';
 import { formatList, formatSummary, summarize, type Summary } from './status.ts';
-import { readRows, type Row } from './store.ts';
-import { runMigrationFile } from './worker-process.ts';
+import type { Row } from './store.ts';
 
 /** Prints the states of all migrations; asks the database where it answers, and goes by the registry where not. */
 export async function showStatus(request: Request): Promise<void> {
@@ -33,19 +33,6 @@ export async function readStatus(directory: string | undefined): Promise<Summary
   const aged = await findAged(catalog, rows ?? [], states);
   const all = [...catalog.warnings, ...(problem ?? []), ...warnings, ...aged];
   return summarize(catalog.files, states, rows ?? [], [...catalog.problems, ...all]);
-}
-
-/** @throws Refusal when the database does not answer. */
-async function askRows(url: string, timeoutMs?: number): Promise<Row[] | undefined> {
-  const client = await connect(url, timeoutMs);
-  try {
-    const rows = await readRows(client);
-    // Whoever runs one holds the lock: without it nobody does, whatever a lease says.
-    const isHeld = rows?.some(({ state }) => state === 'RUNNING') === true && (await isLockHeld(client));
-    return isHeld ? rows : rows?.map((row) => ({ ...row, leaseUntil: null }));
-  } finally {
-    await client.end();
-  }
 }
 
 async function askRowsIfThere(): Promise<{ rows: Row[] | undefined; problem?: string[] }> {
@@ -92,73 +79,6 @@ export async function writeNew(request: Request, words: string): Promise<void> {
   await writeFile(file, text, { flag: 'wx' });
   if (request.json) console.log(JSON.stringify({ type: 'result', ok: true, id, file }));
   else console.log(`${file}\nNext: write its up(), then try it: run.sh --dry-run --only ${id}`);
-}
-
-/**
- * Runs what is pending for real, each by itself, in transactions that the database does not let anybody commit. Nothing
- * is written, no lock is kept.
- */
-export async function planRun(request: Request, report: Report, signal: AbortSignal): Promise<void> {
-  const url = readDatabaseUrl();
-  const catalog = await openCatalog(request.directory);
-  const registry = await readRegistry(catalog.registryFile);
-  const rows = await askRows(url);
-  const { states, warnings } = reconcile(registry, rows);
-  for (const message of [...catalog.warnings, ...warnings]) report({ type: 'warning', message });
-  const files = pendingFiles(catalog, states, request.only);
-  const inspected = await checkFiles(catalog, files, { url, limits: request.limits });
-  report({ type: 'run-started', pending: files.length, applied: catalog.files.length - files.length });
-  const before: string[] = [];
-  for (const { file, inspection } of inspected) {
-    const { id } = file;
-    const job = { id, file: file.path, kind: file.kind, task: 'up', url, dryRun: true } as const;
-    const listener = {
-      log: (message: string) => report({ type: 'migration-log', id, message }),
-      progress: () => {},
-    };
-    try {
-      const done = await runMigrationFile(job, { inspection, limits: request.limits, signal, listener });
-      const { status, rows: count, changes, warnings: told } = done;
-      report({
-        ...{ type: 'migration-planned', id, wouldRun: status === 'success' },
-        ...(count === undefined ? {} : { rows: count }),
-        ...(changes === undefined ? {} : { changes }),
-        ...(told === undefined ? {} : { warnings: told }),
-      });
-    } catch (error) {
-      if (signal.aborted) throw signal.reason;
-      throw describePlanFailure(id, error, before);
-    }
-    before.push(id);
-  }
-}
-
-/** PostgreSQL's words for what only works without a transaction around it. */
-const OUTSIDE_ONLY = /cannot (?:run|be executed) (?:inside a transaction block|from a function)|invalid transaction termination/;
-
-/** @param before those that were tried, and taken back, before it */
-function describePlanFailure(id: string, error: unknown, before: readonly string[]): Refusal {
-  const said = describeError(error);
-  if (OUTSIDE_ONLY.test(said))
-    return new Refusal(
-      EXIT.failed,
-      `data migration ${id} cannot be tried: ${said}, and a dry run is one transaction. That says nothing of a run for real. Nothing was changed`,
-      { cause: error },
-    );
-  // The one failure after which nobody can say so.
-  const rest = said.includes('may be there') ? '' : '. Nothing was changed';
-  const alone =
-    before.length === 0
-      ? ''
-      : `. It was tried without what ${before.join(', ')} would have done, since each is taken back by itself: if it builds on that, run that first (--only ${before.at(-1)})`;
-  return new Refusal(EXIT.failed, `data migration ${id} would fail: ${said}${alone}${rest}`, { cause: error });
-}
-
-function pendingFiles(catalog: Catalog, states: ReadonlyMap<string, State>, only: string | undefined) {
-  const isPending = (id: string): boolean => !isDone(states.get(id) ?? 'PENDING');
-  if (only === undefined) return catalog.files.filter(({ id }) => isPending(id));
-  const one = findOne(catalog, only);
-  return isPending(one.id) ? [one] : [];
 }
 
 /**

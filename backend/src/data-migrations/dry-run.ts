@@ -90,12 +90,16 @@ async function findExtensionsOut(client: Client): Promise<string[]> {
     [EXTENSIONS_OUT],
   );
   return rows.map(
-    ({ name }) => `${name} is installed: what a function or a trigger writes through it, no rollback takes back`,
+    ({ name }) =>
+      `${name} is installed: what a function or a trigger writes through it, no rollback takes back`,
   );
 }
 
 /** By the sequence itself, not by its name: what is dropped and made anew is taken back. */
-type Sequences = ReadonlyMap<string, { readonly name: string; readonly node: string; readonly last: string | null }>;
+type Sequences = ReadonlyMap<
+  string,
+  { readonly name: string; readonly node: string; readonly last: string | null }
+>;
 
 async function readSequences(client: Client): Promise<Sequences> {
   const { rows } = await client.query<{ id: string; name: string; node: string; last: string | null }>(

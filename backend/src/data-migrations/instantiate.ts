@@ -47,7 +47,8 @@ async function readParameters(of: Class): Promise<Pattern[]> {
     const source = Function.prototype.toString.call(one);
     if (!source.startsWith('class')) return [];
     const [statement] = parse(`(${source})`, { ecmaVersion: 'latest' }).body;
-    if (statement?.type !== 'ExpressionStatement' || statement.expression.type !== 'ClassExpression') return [];
+    if (statement?.type !== 'ExpressionStatement' || statement.expression.type !== 'ClassExpression')
+      return [];
     for (const member of statement.expression.body.body)
       if (member.type === 'MethodDefinition' && member.kind === 'constructor')
         return member.value.params.filter(({ type }) => type !== 'RestElement');

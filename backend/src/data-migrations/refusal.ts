@@ -1,3 +1,5 @@
+import { inspect } from 'node:util';
+
 /** How the engine ends, as a supervisor reads it. */
 export const EXIT = { ok: 0, failed: 1, refused: 2, locked: 4 } as const;
 
@@ -17,6 +19,7 @@ export class Refusal extends Error {
  * message that is empty (some of Node's network errors) is replaced by its code.
  */
 export function describeError(error: unknown): string {
+  if (typeof error === 'string') return error;
   if (!(error instanceof Error)) return describeThrown(error);
   const original = originalMessage(error.cause);
   if (original !== undefined && error.name === 'DriverAdapterError') return original;
@@ -35,11 +38,7 @@ function originalMessage(cause: unknown): string | undefined {
 /** What people throw, or return as an error, besides errors. */
 function describeThrown(error: unknown): string {
   if (error === undefined || error === null) return `it failed without a word (${String(error)} was thrown)`;
-  if (typeof error !== 'object') return String(error);
+  if (typeof error !== 'object') return inspect(error);
   if ('message' in error && typeof error.message === 'string' && error.message !== '') return error.message;
-  try {
-    return JSON.stringify(error, (_, one: unknown) => (typeof one === 'bigint' ? String(one) : one));
-  } catch {
-    return String(error);
-  }
+  return inspect(error, { breakLength: Infinity });
 }

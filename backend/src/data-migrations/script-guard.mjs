@@ -16,7 +16,8 @@ delete process.env['HOLDFAST_CHANNEL'];
 /** What a script does that wants a thing which is there already, and lives with it. */
 const ALREADY_THERE = /^(?:23505|42P0[4-7]|42701|42710|42723)$/;
 /** These say nothing of how the work went. */
-const NO_WORK = /^\s*(?:BEGIN|START|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE|SET|SHOW|DEALLOCATE|DISCARD)\b/i;
+const NO_WORK =
+  /^\s*(?:BEGIN|START|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE|SET|SHOW|DEALLOCATE|DISCARD)\b/i;
 
 const seen = { underWay: 0, failed: undefined, printed: undefined, hasReached: false };
 
@@ -75,7 +76,10 @@ function watchReach(prototype, method) {
   };
 }
 
-const describe = (error) => String(error?.message || error?.code || error).replaceAll(/\s+/g, ' ').trim();
+const describe = (error) =>
+  String(error?.message || error?.code || error)
+    .replaceAll(/\s+/g, ' ')
+    .trim();
 
 /** Why an end with exit 0 is none with success; undefined where nothing speaks against it. */
 function findProblem() {

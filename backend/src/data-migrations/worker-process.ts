@@ -155,4 +155,3 @@ async function runWorker(
   };
   return await watch(child, hear, limits, signal, listener);
 }
-

@@ -139,7 +139,9 @@ async function runMigration(job: Job, exported: unknown, pool: Pool, dry?: Sessi
   try {
     const migration = await findMigration(exported, job.id, prisma, context);
     if (job.task === 'up' && !(await migration.shouldRun())) return { status: 'not-needed' };
-    const outcome = await inScope(async () => await (job.task === 'down' ? migration.down() : migration.up()));
+    const outcome = await inScope(
+      async () => await (job.task === 'down' ? migration.down() : migration.up()),
+    );
     abort.signal.throwIfAborted();
     // What it did not await is told at once; what has yet to come to its query, once it comes to it.
     refuseUnfinished([...watch.unfinished(), ...batch.unfinished()]);

@@ -119,9 +119,7 @@ export class BatchRun {
       return;
     }
     try {
-      await this.#parts.session.transaction(
-        async () => await inScope(async () => await this.#apply(chunk)),
-      );
+      await this.#parts.session.transaction(async () => await inScope(async () => await this.#apply(chunk)));
     } catch (error) {
       if (isPassing(error)) throw error;
       if (chunk.rows.length === 1) {
