@@ -25,7 +25,11 @@ export function parseMigrationSettings(variables: NodeJS.ProcessEnv): MigrationS
   const reason = variables['MIGRATIONS_REASON']?.trim() || undefined;
   const gateFile = variables['HOLDFAST_GATE_FILE'] || undefined;
   const isUpdating = Boolean(variables['HOLDFAST_RUN']) || isGateClosed(gateFile);
-  if (variables['NODE_ENV'] === 'production' && !isUpdating && !(look && run && reason)) {
+  if (
+    variables['NODE_ENV']?.trim().toLowerCase() === 'production' &&
+    !isUpdating &&
+    !(look && run && reason)
+  ) {
     if (look || run) throw notInProduction(run ? 'AUTO_MIGRATE' : 'RUN_MIGRATIONS_ON_STARTUP');
   }
   return {

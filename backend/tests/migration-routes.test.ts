@@ -195,3 +195,16 @@ await test('503 while an update may still be rolled back; looking is allowed', a
   assert.equal((await app.inject({ url: '/migration/list', headers })).statusCode, 200);
   assert.deepEqual(engine.asked, [['--list']]);
 });
+
+await test('a dryRun in the body is refused: it would otherwise be a run for real', async () => {
+  const engine = createFakeEngine();
+  const app = await serve(engine);
+  for (const payload of [{ dryRun: true }, ['dryRun'], { only: '001_a' }]) {
+    const answer = await app.inject({ method: 'POST', url: '/migration/run/001_a', headers, payload });
+    assert.equal(answer.statusCode, 400);
+    assert.match(answer.body, /\?dryRun=true/);
+  }
+  assert.deepEqual(engine.asked, []);
+  const empty = await app.inject({ method: 'POST', url: '/migration/run/001_a', headers, payload: {} });
+  assert.equal(empty.statusCode, 200);
+});

@@ -103,3 +103,8 @@ await test('in production an update that is under way is enough: as its child, o
     await rm(folder, { recursive: true });
   }
 });
+
+await test('production is production, however it is spelled', () => {
+  for (const NODE_ENV of ['Production', 'PRODUCTION', ' production'])
+    assert.throws(() => parseMigrationSettings({ ...RUN, NODE_ENV }), EnvironmentError);
+});

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmod, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { chmod, lstat, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
@@ -27,6 +27,8 @@ const UNREADABLE = {
   'an empty file': '',
   'half a file': '{"migrations":[{"id":"001_a"',
   'another shape': '[]',
+  'a NUL in an id':
+    '{"migrations":[{"id":"001\\u0000","appliedAt":"2026-01-12T09:00:00.000Z","executionTimeMs":1,"status":"success"}]}',
   'no list': '{"migrations":{}}',
   'an entry without a date': '{"migrations":[{"id":"001_a","executionTimeMs":1,"status":"success"}]}',
   'an unknown status': JSON.stringify({ migrations: [{ ...entry('001_a', 'success'), status: 'done' }] }),
@@ -63,6 +65,19 @@ await test('a replaced registry keeps its mode, and a symbolic link goes on poin
   await writeRegistry(link, { migrations: [entry('001_a', 'success')] });
   assert.equal((await stat(file)).mode & 0o777, 0o640);
   assert.equal((await readRegistry(file))?.migrations.length, 1);
+});
+
+await test('a symbolic link into a folder that is still empty stays one', async () => {
+  const link = path.join(folder, 'registry.json');
+  const inside = path.join(folder, 'real.json');
+  await symlink('real.json', link);
+  await writeRegistry(link, { migrations: [entry('001_a', 'success')] });
+  assert.equal((await lstat(link)).isSymbolicLink(), true);
+  assert.equal((await readRegistry(inside))?.migrations.length, 1);
+});
+
+await test('a folder in its place is named as one', async () => {
+  await assert.rejects(readRegistry(folder), /it is a folder, not a file/);
 });
 
 await test('the summary puts each migration into one list', () => {

@@ -18,6 +18,7 @@ afterAll(async () => {
   await appliance?.stop();
 });
 
+const hash = `await new Promise((resolve) => scrypt('x', 'salt', 64, resolve));`;
 const unawaited: Readonly<Record<string, string>> = {
   'a query of a transaction': `await prisma.$transaction(async (tx) => { tx.$executeRaw\`UPDATE users SET n = 1\`; });`,
   'a transaction of a function': `prisma.$transaction(async (tx) => { await tx.$executeRaw\`UPDATE users SET n = 1\`; });`,
@@ -25,15 +26,36 @@ const unawaited: Readonly<Record<string, string>> = {
   'a batch': `batch({ table: 'users', set: 'n = 1' });`,
   'a query in a row of a batch': `await batch({ table: 'users', up: ({ id }, tx) => { tx.$executeRaw\`UPDATE users SET n = 1 WHERE id = \${id}\`; } });`,
   'a query for the rows of a batch': `await batch({ table: 'users', rows: (rows, tx) => { tx.$executeRaw\`UPDATE users SET n = 1\`; } });`,
+  'a query that comes after other work': `[1, 2, 3].forEach(async (id) => { ${hash} await prisma.$executeRaw\`UPDATE users SET n = 1 WHERE id = \${id}\`; });`,
+  'one in a batch that comes after other work': `await batch({ table: 'users', rows: async (rows, tx) => { rows.forEach(async ({ id }) => { ${hash} await tx.$executeRaw\`UPDATE users SET n = 1 WHERE id = \${id}\`; }); } });`,
+  'one that comes while a later batch is at work': `await batch({ table: 'users', size: 1, up: ({ id }, tx) => { void (async () => { ${hash} await tx.$executeRaw\`UPDATE users SET n = 1 WHERE id = \${id}\`; })(); return { n: 2 }; } });`,
+  'a query through $extends': `const db = prisma.$extends({}); db.$executeRaw\`UPDATE users SET n = 1\`;`,
 };
 
 test.for(Object.entries(unawaited))('%s without await: fails, with the mend', async ([, text]) => {
-  appliance.migration('001_x', `  async up(prisma, { batch }) { ${text} },`);
+  appliance.migration(
+    '001_x',
+    `  async up(prisma, { batch }) { const { scrypt } = await import('node:crypto'); ${text} },`,
+  );
   const { exitCode, stderr } = await appliance.run();
   expect(stderr).toMatch(/001_x: .*ended without waiting for .*: put "await" before each query/);
   expect(exitCode).toBe(1);
   expect(appliance.registry()).toEqual(['001_x failed']);
   expect(await appliance.states()).toEqual(['001_x FAILED']);
+});
+
+test('an open connection and a timer that it leaves behind are no work left over', async () => {
+  appliance.migration(
+    '001_x',
+    `  async up(prisma) {
+    await prisma.$executeRaw\`UPDATE users SET n = 1\`;
+    const { Client } = await import('pg');
+    await new Client({ connectionString: process.env.DATABASE_URL }).connect();
+    setInterval(() => {}, 50);
+  },`,
+  );
+  expect(await appliance.run()).toMatchObject({ exitCode: 0, stderr: '' });
+  expect(await appliance.tallied()).toEqual({ 1: 3 });
 });
 
 test('a query that failed behind a then() which nobody awaited: no success', async () => {

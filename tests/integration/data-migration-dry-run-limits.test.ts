@@ -104,3 +104,80 @@ test('what limits a batch of a dry run does not limit what comes after it', asyn
   expect(await appliance.run('--dry-run')).toMatchObject({ exitCode: 0, stderr: '' });
   expect(await appliance.numbers()).toEqual([0, 0]);
 });
+
+const run = (body: string) => `  async up(prisma, { batch }) { ${body} },`;
+
+test('what a COMMIT would find, the dry run finds: deferred constraints', async () => {
+  await appliance.sql(
+    'ALTER TABLE users ADD boss int REFERENCES users DEFERRABLE INITIALLY DEFERRED, ADD u int UNIQUE DEFERRABLE INITIALLY DEFERRED',
+  );
+  const wrong: readonly (readonly [body: string, constraint: string])[] = [
+    ['await prisma.$executeRaw`UPDATE users SET boss = 77`;', 'users_boss_fkey'],
+    [
+      'await prisma.$transaction(async (tx) => { await tx.$executeRaw`UPDATE users SET u = 1`; });',
+      'users_u_key',
+    ],
+    [`await batch({ table: 'users', set: 'boss = 77' });`, 'users_boss_fkey'],
+  ];
+  for (const [body, constraint] of wrong) {
+    appliance.migration('001_x', run(body));
+    const { exitCode, stderr } = await appliance.run('--dry-run');
+    expect(stderr).toContain(constraint);
+    expect(exitCode).toBe(1);
+  }
+  const both = (client: string) =>
+    `await ${client}.$executeRaw\`UPDATE users SET boss = 77\`; await ${client}.$executeRaw\`UPDATE users SET boss = NULL\`;`;
+  appliance.migration(
+    '001_x',
+    run(`
+    await prisma.$executeRaw\`UPDATE users SET boss = 77\`.catch(() => {});
+    await prisma.$transaction(async (tx) => { ${both('tx')} });
+    await prisma.$transaction(async (tx) => { ${both('tx')} });`),
+  );
+  expect(await appliance.run('--dry-run')).toMatchObject({ exitCode: 0, stderr: '' });
+});
+
+test('what reaches out of its session is not sent, and told', async () => {
+  await appliance.sql('CREATE EXTENSION dblink');
+  const out = `SELECT dblink_exec('dbname=inventory', 'UPDATE users SET n = 77')`;
+  appliance.migration('001_x', run(`await prisma.$queryRawUnsafe(${JSON.stringify(out)}).catch(() => {});`));
+  appliance.write('002_y.sql', `COPY users TO '/nowhere/users';`);
+  for (const id of ['1', '2']) {
+    const { exitCode, stderr } = await appliance.run('--dry-run', '--only', id);
+    expect(stderr).toMatch(
+      /it cannot be tried: it says "(?:dblink_exec\(|COPY users TO ')", which reaches out/,
+    );
+    expect(exitCode).toBe(1);
+  }
+  expect(await appliance.numbers()).toEqual([0, 0]);
+  appliance.migration('001_x', run('await prisma.$queryRaw`SELECT 1`;'));
+  const { stdout } = await appliance.run('--dry-run', '--only', '1');
+  expect(stdout).toContain('dblink is installed: what a function or a trigger writes through it');
+});
+
+test('one that builds on another pending one: told that it was tried without it', async () => {
+  appliance.migration('001_x', run('await prisma.$executeRaw`ALTER TABLE users ADD slug text`;'));
+  appliance.migration('002_y', run('await prisma.$executeRaw`UPDATE users SET slug = name`;'));
+  const { exitCode, stderr } = await appliance.run('--dry-run');
+  expect(stderr).toMatch(/002_y would fail: .*slug.*tried without what 001_x would have done.*--only 001_x/);
+  expect(exitCode).toBe(1);
+});
+
+test('what only works outside of a transaction: cannot be tried, and that is said', async () => {
+  appliance.migration('001_x', run('await prisma.$executeRaw`CREATE INDEX CONCURRENTLY ON users (n)`;'));
+  const { stderr } = await appliance.run('--dry-run');
+  expect(stderr).toMatch(
+    /001_x cannot be tried: .*CONCURRENTLY cannot run inside a transaction block.*says nothing of a run for real/,
+  );
+  appliance.migration('001_x', run('await prisma.$executeRaw`LOCK TABLE users`;'));
+  expect((await appliance.run('--dry-run')).stderr).toContain(
+    'LOCK TABLE can only be used in transaction blocks',
+  );
+});
+
+test('a sequence that TRUNCATE restarts is taken back, and no warning says otherwise', async () => {
+  appliance.migration('001_x', run('await prisma.$executeRaw`TRUNCATE users RESTART IDENTITY`;'));
+  const { stdout, exitCode } = await appliance.run('--dry-run');
+  expect(exitCode).toBe(0);
+  expect(stdout).not.toContain('sequence');
+});

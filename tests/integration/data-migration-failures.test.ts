@@ -32,6 +32,11 @@ describe('a migration that fails', () => {
       `  shouldRun() { throw new Error('cannot tell'); }, ${addOne}`,
       /002_bad: cannot tell/,
     ],
+    'returns false': ['  async up() { return false; },', /002_bad: it returned false/],
+    'has a shouldRun that says neither': [
+      `  shouldRun: () => null, ${addOne}`,
+      /its shouldRun\(\) returned null: return true or false/,
+    ],
     'is found wrong by its verify()': [
       `${addOne} verify: async () => false,`,
       /its verify\(\) found it wrong/,
@@ -54,9 +59,9 @@ describe('a migration that fails', () => {
     ],
     'never ends': [
       `  async up() { await new Promise(() => setInterval(() => {}, 1000)); },`,
-      /it did not end within 2 s/,
+      /it did not end within 3 s/,
     ],
-    'never ends, and never lets go': [`  async up() { for (;;); },`, /it did not end within 2 s/],
+    'never ends, and never lets go': [`  async up() { for (;;); },`, /it did not end within 3 s/],
     'takes more memory than it may': [
       `  async up() { const all = []; for (;;) all.push('x'.repeat(1000) + all.length); },`,
       /it needs more than 64 MB of memory/,
@@ -69,11 +74,13 @@ describe('a migration that fails', () => {
 
   test.for(Object.entries(failing))(
     '%s: told, recorded, and what comes after it does not run',
-    async ([, [body, message]]) => {
+    async ([name, [body, message]]) => {
       appliance.migration('001_good', addOne);
       appliance.migration('002_bad', body);
       appliance.migration('003_after', addOne);
-      const { exitCode, stderr } = await appliance.run('--timeout', '2s', '--memory', '64');
+      const { exitCode, stderr } = await appliance.run(
+        ...['--timeout', name.startsWith('never') ? '3s' : '60s', '--memory', '64'],
+      );
       expect(stderr).toMatch(message);
       expect(exitCode).toBe(1);
       expect(appliance.registry()).toEqual(['001_good success', '002_bad failed']);

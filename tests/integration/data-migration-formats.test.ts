@@ -148,16 +148,6 @@ describe('down', () => {
       expect(await numbers()).toEqual([1, 1]);
     },
   );
-
-  test('one without a down is refused, and nothing changes', async () => {
-    const [name, text] = forms['an object called migration'] ?? ['', ''];
-    appliance.write(name, text);
-    await appliance.run();
-    const { exitCode, stderr } = await appliance.run('--down', '001_object');
-    expect(exitCode).toBe(1);
-    expect(stderr).toContain('it has no down()');
-    expect(await numbers()).toEqual([1, 1]);
-  });
 });
 
 test('a client that is generated elsewhere and paths of a tsconfig', async () => {
@@ -222,6 +212,12 @@ describe('refused before anything runs', () => {
       'async function main() {}\nmain();',
       /mv backfill_x\.ts 002_backfill_x\.ts/,
     ],
+    'two classes': [
+      '002_two.ts',
+      'export class Helper { up() {} }\nexport class Fill { up() {} }',
+      /002_two\.ts: it exports several classes with an up\(\) \(Fill and Helper\)/,
+    ],
+    'SQL without a number': ['backfill.sql', 'SELECT 1;', /mv backfill\.sql 002_backfill\.sql/],
     'a misspelled name': ['2_x.ts', '', /2_x\.ts: the name must look like 001_what_it_does\.ts/],
     'an id twice': [
       '001_good.sql',

@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { addOne, batch, DataMigrations } from '../support/data-migrations.ts';
+import { addOne, batch, DataMigrations, ended, untilItSays } from '../support/data-migrations.ts';
 
 /* What is recorded is what happened: nothing runs twice, and nothing counts as done that is not. */
 
@@ -40,6 +40,45 @@ test('a registry is taken over as a whole or not at all', async () => {
   expect(await appliance.states()).toEqual(['001_one COMPLETED', '002_two COMPLETED']);
   expect(appliance.registry()).toEqual(['001_one success', '002_two success']);
 });
+
+const withoutDown: Readonly<Record<string, readonly [name: string, text: string, message: RegExp]>> = {
+  'a file of SQL': ['001_x.sql', 'UPDATE users SET n = n + 1;', /it is a file of SQL, which has no down/],
+  'an object without a down()': [
+    '001_x.ts',
+    `export const migration = { id: '001_x', ${addOne} };`,
+    /it has no down\(\)/,
+  ],
+  'one that is not rollbackable any more': [
+    '001_x.ts',
+    `export const migration = { id: '001_x', ${addOne} rollbackable: false, async down() {} };`,
+    /not rollbackable/,
+  ],
+  'a script without a "down"': [
+    '001_x.ts',
+    `import { Client } from 'pg';
+const client = new Client({ connectionString: process.env.DATABASE_URL });
+async function main() { await client.connect(); await client.query('UPDATE users SET n = n + 1'); await client.end(); }
+main().catch((error) => { console.error(error); process.exit(1); });`,
+    /it is a script without a "down"/,
+  ],
+};
+
+test.for(Object.entries(withoutDown))(
+  '--down of %s: refused before anything is changed',
+  async ([, [name, text, message]]) => {
+    appliance.write(name, text);
+    expect(await appliance.run()).toMatchObject({ exitCode: 0 });
+    const { exitCode, stderr } = await appliance.run('--down', '1');
+    expect(stderr).toMatch(message);
+    expect(stderr).toContain('Nothing was changed');
+    expect(exitCode).toBe(2);
+    expect(await appliance.tallied()).toEqual({ 1: 20 });
+    expect(await appliance.states()).toEqual(['001_x COMPLETED']);
+    expect(appliance.registry()).toEqual(['001_x success']);
+    expect(await appliance.run()).toMatchObject({ exitCode: 0 });
+    expect(await appliance.tallied()).toEqual({ 1: 20 });
+  },
+);
 
 test('a down() that ended half-way: no run goes over it, and --down goes on with it', async () => {
   const write = (down: string) =>
@@ -119,4 +158,48 @@ test('a row that fails with a NUL in the reason is kept, and the others go throu
   expect(await appliance.sql('SELECT reason FROM holdfast.data_migration_failures')).toEqual([
     { reason: 'row id=7: seven\uFFFD!' },
   ]);
+});
+
+test('a status right after a kill says that it was interrupted, and while it runs that it is running', async () => {
+  appliance.migration(
+    '001_x',
+    `  async up(prisma) { console.log('at it'); await prisma.$executeRaw\`SELECT pg_sleep(20)\`; },`,
+  );
+  const child = appliance.start([]);
+  const end = ended(child);
+  await untilItSays(child, 'at it');
+  expect((await appliance.run('--status')).stdout).toContain('001_x (running)');
+  process.kill(-(child.pid ?? 0), 'SIGKILL');
+  await end;
+  await expect
+    .poll(async () => (await appliance.run('--status')).stdout, { timeout: 10_000 })
+    .toContain('001_x (interrupted; the next run goes on with it)');
+});
+
+test('a role whose sessions may not stand still: the lock and the batch outlive that', async () => {
+  await appliance.sql(
+    `ALTER DATABASE inventory SET idle_session_timeout = '1s'; ALTER DATABASE inventory SET idle_in_transaction_session_timeout = '1s'`,
+  );
+  const slowly =
+    'async ({ id, n }) => { if (id === 3) await new Promise((r) => setTimeout(r, 2500)); return { n: n + 1 }; }';
+  appliance.migration('001_x', batch(`table: 'users', size: 5, up: ${slowly}`));
+  expect(await appliance.run()).toMatchObject({ exitCode: 0 });
+  expect(await appliance.tallied()).toEqual({ 1: 20 });
+});
+
+test('SQL with a text of megabytes', async () => {
+  appliance.write(
+    '001_x.sql',
+    `UPDATE users SET name = '${"it''s ".repeat(2_400_000)}' WHERE id = 1; UPDATE users SET n = 1;`,
+  );
+  expect(await appliance.run()).toMatchObject({ exitCode: 0, stderr: '' });
+  expect(await appliance.tallied()).toEqual({ 1: 20 });
+});
+
+test('a user who may only read: told so, and not to GRANT', async () => {
+  await appliance.sql('ALTER DATABASE inventory SET default_transaction_read_only = on');
+  appliance.migration('001_x', addOne);
+  const { exitCode, stderr } = await appliance.run();
+  expect(stderr).toMatch(/read-only transaction.*This server is a standby, or this user may only read/);
+  expect(exitCode).toBe(2);
 });

@@ -1,5 +1,6 @@
 import { Client } from 'pg';
 import { describeError, EXIT, Refusal } from './refusal.ts';
+import { NO_LIMITS } from './session.ts';
 import { SESSION_NAME } from './session-name.ts';
 
 /**
@@ -34,6 +35,8 @@ export async function withAdvisoryLock<T>(
   const client = await connect(url);
   client.on('error', onLost);
   try {
+    // It stands still for as long as a migration works; older servers do not know all of these.
+    await client.query(NO_LIMITS);
     await acquire(client);
     return await work({ client, endMigrations: async () => await endMigrations(client) });
   } finally {
@@ -62,12 +65,22 @@ export async function connect(url: string, timeoutMs = 10_000): Promise<Client> 
 
 async function endMigrations(client: Client): Promise<void> {
   for (let round = 0; round < 500; round += 1) {
-    const { rowCount } = await client.query(
-      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    const { rows } = await client.query<{ pid: number; role: string; since: string }>(
+      `SELECT pid, usename AS role, to_char(backend_start, 'YYYY-MM-DD HH24:MI:SS TZ') AS since FROM pg_stat_activity
        WHERE datname = current_database() AND pid <> pg_backend_pid() AND starts_with(application_name, $1)`,
       [SESSION_NAME],
     );
-    if (rowCount === 0) return;
+    if (rows.length === 0) return;
+    for (const { pid, role, since } of rows)
+      try {
+        await client.query('SELECT pg_terminate_backend($1)', [pid]);
+      } catch (error) {
+        throw new Refusal(
+          EXIT.refused,
+          `cannot run the data migrations: one of an earlier run is still at work (database session ${pid} of "${role}", since ${since}), and this user may not end it (${describeError(error)}). Nothing was run. As that user or a superuser: SELECT pg_terminate_backend(${pid})`,
+          { cause: error },
+        );
+      }
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
@@ -83,15 +96,30 @@ async function acquire(client: Client): Promise<void> {
   );
 }
 
-async function describeHolder(client: Client): Promise<string> {
-  const { rows } = await client.query<{ pid: number; name: string; since: string }>(
-    `SELECT l.pid, a.application_name AS name, to_char(a.backend_start, 'YYYY-MM-DD HH24:MI:SS TZ') AS since
-       FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+/** True while somebody runs data migrations. */
+export async function isLockHeld(client: Client): Promise<boolean> {
+  return (await findHolder(client)) !== undefined;
+}
+
+interface Holder {
+  readonly pid: number;
+  readonly name: string;
+  readonly since: string;
+}
+
+async function findHolder(client: Client): Promise<Holder | undefined> {
+  const { rows } = await client.query<Holder>(
+    `SELECT l.pid, coalesce(a.application_name, '') AS name, to_char(a.backend_start, 'YYYY-MM-DD HH24:MI:SS TZ') AS since
+       FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid)
       WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2 AND l.classid::bigint = $1 AND l.objid::bigint = $2
         AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
     [...LOCK_KEYS],
   );
-  const holder = rows[0];
+  return rows[0];
+}
+
+async function describeHolder(client: Client): Promise<string> {
+  const holder = await findHolder(client);
   if (holder === undefined) return 'another runner';
   return `another runner (${holder.name || 'unnamed'}, database session ${holder.pid}, since ${holder.since})`;
 }

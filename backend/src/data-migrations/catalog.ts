@@ -47,6 +47,8 @@ export function findOne({ files }: Pick<Catalog, 'files'>, wanted: string): Migr
 export interface Inspected {
   readonly file: MigrationFile;
   readonly inspection: Inspection;
+  /** True when it says how it is taken back. */
+  readonly hasDown: boolean;
 }
 
 /**
@@ -87,7 +89,12 @@ export async function checkFiles(
       `cannot run the data migrations: ${problems.length} to mend, nothing was run:${list}`,
     );
   }
-  return inspected;
+  const hasDown = new Map(modules.map(({ file }, index) => [file, described[index]?.hasDown === true]));
+  return inspected.map(({ file, inspection }) => ({
+    file,
+    inspection,
+    hasDown: hasDown.get(file) ?? inspection.takesDown,
+  }));
 }
 
 /** Scripts without a number: nobody knows when they should run, and left alone they never would. */
@@ -98,11 +105,12 @@ async function findForgotten({ unnumbered, files }: Catalog, url: string): Promi
   for (const file of unnumbered) {
     const { format, problems } = await inspectFile(file, url);
     const exportsMigration = /\bexport\s+(?:const|let)\s+migration\b/.test(await readFile(file, 'utf8'));
-    if (problems.length > 0 || (format !== 'script' && !exportsMigration)) continue;
+    if (format !== 'sql' && (problems.length > 0 || (format !== 'script' && !exportsMigration))) continue;
     next += 1;
     const name = path.basename(file);
+    const bare = name.replace(/^V?\d*_+/i, '');
     found.push(
-      `${name}: it has no number, so nobody knows when it is to run: mv ${name} ${String(next).padStart(3, '0')}_${name} (or move it out of this folder)`,
+      `${name}: it has no number, so nobody knows when it is to run: mv ${name} ${String(next).padStart(3, '0')}_${bare} (or move it out of this folder)`,
     );
   }
   return found;

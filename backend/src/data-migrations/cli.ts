@@ -1,6 +1,7 @@
 import { parseArguments, USAGE, type Request } from './arguments.ts';
-import { listMigrations, planRun, run, runAgain, runDown, showStatus, skip, writeNew } from './commands.ts';
+import { listMigrations, run, runAgain, runDown, showStatus, skip, writeNew } from './commands.ts';
 import { abortOnSignals } from './interruption.ts';
+import { planRun } from './plan.ts';
 import { describeError, EXIT, Refusal } from './refusal.ts';
 import { runRemotely } from './remote.ts';
 import { createTextReport, reportAsJson, type Report } from './reporter.ts';

@@ -7,16 +7,16 @@ import { nextName } from './discovery.ts';
 import { databaseAt, type MigrationLock } from './database.ts';
 import { readDatabaseUrl } from './database-url.ts';
 import { PLACEHOLDER_ID } from './exported.ts';
-import { describeError, EXIT, Refusal } from './refusal.ts';
+import { EXIT, Refusal } from './refusal.ts';
+import { pendingFiles } from './plan.ts';
 import { createRecord, type Record } from './record.ts';
 import { readRegistry, verifyRegistryWritable } from './registry-file.ts';
 import type { Report } from './reporter.ts';
 import { reconcile } from './reconcile.ts';
 import { runMigrations, verifyNotHalfTakenBack, takeBack, type Checked, type RunParts } from './runner.ts';
-import { isDone, transition, type Action, type State } from './states.ts';
+import { transition, type Action } from './states.ts';
 import { formatList, formatSummary, summarize, type Summary } from './status.ts';
 import type { Row } from './store.ts';
-import { runMigrationFile } from './worker-process.ts';
 
 /** Prints the states of all migrations; asks the database where it answers, and goes by the registry where not. */
 export async function showStatus(request: Request): Promise<void> {
@@ -82,57 +82,6 @@ export async function writeNew(request: Request, words: string): Promise<void> {
 }
 
 /**
- * Runs what is pending for real, each by itself, in transactions that the database does not let anybody commit. Nothing
- * is written, no lock is kept.
- */
-export async function planRun(request: Request, report: Report, signal: AbortSignal): Promise<void> {
-  const url = readDatabaseUrl();
-  const catalog = await openCatalog(request.directory);
-  const registry = await readRegistry(catalog.registryFile);
-  const database = await databaseAt(url);
-  const rows = await database.readRows();
-  const { states, warnings } = reconcile(registry, rows);
-  for (const message of [...catalog.warnings, ...warnings]) report({ type: 'warning', message });
-  const files = pendingFiles(catalog, states, request.only);
-  const inspected = await checkFiles(catalog, files, { url, limits: request.limits });
-  report({ type: 'run-started', pending: files.length, applied: catalog.files.length - files.length });
-  for (const { file, inspection } of inspected) {
-    const { id } = file;
-    const job = { id, file: file.path, kind: file.kind, task: 'up', url, dryRun: true } as const;
-    const listener = {
-      log: (message: string) => report({ type: 'migration-log', id, message }),
-      progress: () => {},
-    };
-    try {
-      const done = await database.tryOut(
-        job,
-        async (one) => await runMigrationFile(one, { inspection, limits: request.limits, signal, listener }),
-      );
-      const { status, rows: count, changes, warnings: told } = done;
-      report({
-        ...{ type: 'migration-planned', id, wouldRun: status === 'success' },
-        ...(count === undefined ? {} : { rows: count }),
-        ...(changes === undefined ? {} : { changes }),
-        ...(told === undefined ? {} : { warnings: told }),
-      });
-    } catch (error) {
-      if (signal.aborted) throw signal.reason;
-      const said = describeError(error);
-      // The one failure after which nobody can say so.
-      const rest = said.includes('may be there') ? '' : '. Nothing was changed';
-      throw new Refusal(EXIT.failed, `data migration ${id} would fail: ${said}${rest}`, { cause: error });
-    }
-  }
-}
-
-function pendingFiles(catalog: Catalog, states: ReadonlyMap<string, State>, only: string | undefined) {
-  const isPending = (id: string): boolean => !isDone(states.get(id) ?? 'PENDING');
-  if (only === undefined) return catalog.files.filter(({ id }) => isPending(id));
-  const one = findOne(catalog, only);
-  return isPending(one.id) ? [one] : [];
-}
-
-/**
  * Runs what is pending. Everything that can be checked is checked before the first migration; the states are read under
  * the lock, so that a runner that ended a moment ago is seen.
  */
@@ -190,8 +139,20 @@ export async function runDown(
     const [checked] = await check(catalog, [file], record, parts);
     if (checked === undefined) return;
     transition(file.id, checked.state, 'take-back');
+    if (!checked.hasDown)
+      throw new Refusal(
+        EXIT.refused,
+        `cannot take data migration ${file.id} back: ${describeNoDown(checked)}. Nothing was changed. Write a new migration that takes back what it did: run.sh --new NAME`,
+      );
     await takeBack(checked, parts);
   });
+}
+
+function describeNoDown({ file, inspection }: Checked): string {
+  if (file.kind === 'sql') return 'it is a file of SQL, which has no down';
+  return inspection.format === 'script'
+    ? 'it is a script without a "down"'
+    : 'it has no down(), or says of itself that it is not rollbackable';
 }
 
 interface Locked {

@@ -31,12 +31,15 @@ export interface Database {
 /** @param url as `readDatabaseUrl` gives it */
 export async function databaseAt(url: string): Promise<Database> {
   if (isSqlite(url)) return (await import('./sqlite/database.ts')).sqliteDatabase(url);
-  const { connect, withAdvisoryLock } = await import('./advisory-lock.ts');
+  const { connect, isLockHeld, withAdvisoryLock } = await import('./advisory-lock.ts');
   return {
     async readRows(timeoutMs) {
       const client = await connect(url, timeoutMs);
       try {
-        return await readRows(client);
+        const rows = await readRows(client);
+        // Whoever runs one holds the lock: without it nobody does, whatever a lease says.
+        const isHeld = rows?.some(({ state }) => state === 'RUNNING') === true && (await isLockHeld(client));
+        return isHeld ? rows : rows?.map((row) => ({ ...row, leaseUntil: null }));
       } finally {
         await client.end();
       }

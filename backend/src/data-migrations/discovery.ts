@@ -23,7 +23,7 @@ export interface Discovery {
 // 001_what_it_does.ts, 002-what-it-does.migration.ts, 003_what_it_does.sql
 const NAME =
   /^(?<id>\d{3,}[_-][A-Za-z0-9]+(?:[_-][A-Za-z0-9]+)*)(?:\.migration)?\.(?<extension>[cm]?[jt]s|sql)$/;
-const CODE = /\.[cm]?[jt]s$/;
+const MIGRATION = /\.(?:[cm]?[jt]s|sql)$/;
 const NEVER = /\.(?:d\.[cm]?ts|test\.[cm]?[jt]s|spec\.[cm]?[jt]s)$/;
 /** Ours, and what a folder of migrations usually has beside them. */
 const KNOWN = /^(?:template|index|client)\.[cm]?[jt]s$/;
@@ -53,7 +53,7 @@ export async function discoverMigrations(directory: string): Promise<Discovery> 
         .map(({ name }) => `${name} is a folder, and a data migration is one file: it is left out`),
     ],
     unnumbered: names
-      .filter((name) => CODE.test(name) && !/^\d/.test(name) && !KNOWN.test(name))
+      .filter((name) => MIGRATION.test(name) && !/^\d/.test(name) && !KNOWN.test(name))
       .map((name) => path.join(directory, name)),
   };
 }

@@ -1,7 +1,8 @@
 import { Client } from 'pg';
 import { addEmptied, readStorage } from './emptied.ts';
 import { quote } from './identifiers.ts';
-import { Session } from './session.ts';
+import { CHECK_DEFERRED, Session, unref } from './session.ts';
+import { EXTENSIONS_OUT } from './way-out.ts';
 
 /** What a dry run would have changed in one table. */
 export interface TableChange {
@@ -28,13 +29,13 @@ const ROW = 'holdfast_row';
  */
 export async function tryOut(
   url: string,
-  id: string,
   work: (session: Session) => Promise<void>,
 ): Promise<{ changes: TableChange[]; warnings: string[] }> {
-  const session = await Session.open(url, id);
-  const onlooker = new Client({ connectionString: url, application_name: 'holdfast dry run' });
+  const session = await Session.open(url);
+  const onlooker = new Client({ connectionString: url });
   try {
     await onlooker.connect();
+    unref(onlooker);
     // What the migration altered or locked nobody else can look at until it ends.
     await onlooker.query(`SET lock_timeout = '1s'`);
     await session.client.query('SET default_transaction_read_only = on');
@@ -44,7 +45,7 @@ export async function tryOut(
       CREATE TEMPORARY TABLE holdfast_dry_run (id integer PRIMARY KEY) ON COMMIT DELETE ROWS;
       CREATE TEMPORARY TABLE holdfast_dry_run_kept (id integer REFERENCES holdfast_dry_run) ON COMMIT PRESERVE ROWS;
       SAVEPOINT holdfast_before`);
-    session.join();
+    await session.join();
     const sequences = await readSequences(session.client);
     const storage = await readStorage(session.client);
     try {
@@ -54,10 +55,13 @@ export async function tryOut(
     }
     if (session.refused) throw session.refused;
     await verifyStillOpen(session.client);
+    // What the COMMIT would check.
+    await session.client.query(CHECK_DEFERRED);
     const changes = await readChanges(session.client, onlooker);
     const warnings = [
       ...session.warnings,
       ...describeSequences(sequences, await readSequences(session.client)),
+      ...(await findExtensionsOut(session.client)),
     ];
     return { changes: await addEmptied(session.client, storage, changes), warnings };
   } finally {
@@ -80,21 +84,38 @@ async function verifyStillOpen(client: Client): Promise<void> {
   }
 }
 
-type Sequences = ReadonlyMap<string, string | null>;
+async function findExtensionsOut(client: Client): Promise<string[]> {
+  const { rows } = await client.query<{ name: string }>(
+    'SELECT extname::text AS name FROM pg_extension WHERE extname = ANY ($1)',
+    [EXTENSIONS_OUT],
+  );
+  return rows.map(
+    ({ name }) =>
+      `${name} is installed: what a function or a trigger writes through it, no rollback takes back`,
+  );
+}
+
+/** By the sequence itself, not by its name: what is dropped and made anew is taken back. */
+type Sequences = ReadonlyMap<
+  string,
+  { readonly name: string; readonly node: string; readonly last: string | null }
+>;
 
 async function readSequences(client: Client): Promise<Sequences> {
-  const { rows } = await client.query<{ name: string; last: string | null }>(
-    `SELECT format('%I.%I', schemaname, sequencename) AS name, last_value::text AS last FROM pg_sequences`,
+  const { rows } = await client.query<{ id: string; name: string; node: string; last: string | null }>(
+    `SELECT c.oid::text AS id, format('%I.%I', schemaname, sequencename) AS name, c.relfilenode::text AS node, last_value::text AS last
+     FROM pg_sequences JOIN pg_namespace n ON n.nspname = schemaname JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = sequencename`,
   );
-  return new Map(rows.map(({ name, last }) => [name, last]));
+  return new Map(rows.map(({ id, ...one }) => [id, one]));
 }
 
 function describeSequences(before: Sequences, after: Sequences): string[] {
-  return [...after].flatMap(([name, last]) => {
-    const was = before.get(name);
-    if (was === undefined || was === last) return [];
+  return [...after].flatMap(([id, { name, node, last }]) => {
+    const was = before.get(id);
+    // TRUNCATE ... RESTART IDENTITY and ALTER SEQUENCE put it elsewhere, which is taken back.
+    if (was === undefined || was.last === last || was.node !== node) return [];
     return [
-      `sequence ${name} went from ${was ?? 'unused'} to ${last} and stays there: no rollback takes it back`,
+      `sequence ${name} went from ${was.last ?? 'unused'} to ${last} and stays there: no rollback takes it back`,
     ];
   });
 }

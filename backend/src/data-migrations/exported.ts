@@ -1,7 +1,9 @@
 import { pathToFileURL } from 'node:url';
 import type { PrismaClient } from '../generated/client.ts';
+import { instantiate, type Class, type Services } from './instantiate.ts';
 import { findLine } from './location.ts';
-import type { DataMigration, MigrationContext, VerificationReport } from './migration.ts';
+import type { DataMigration, MigrationContext } from './migration.ts';
+import { readShouldRun, readVerification } from './outcome.ts';
 import type { Description, Job } from './protocol.ts';
 import { describeError } from './refusal.ts';
 
@@ -13,15 +15,18 @@ export interface Runnable {
   shouldRun(): Promise<boolean>;
   up(): Promise<unknown>;
   down(): Promise<unknown>;
-  verify(): Promise<boolean | VerificationReport | undefined>;
+  /** @returns its report, where it gave one. @throws Error for one that is not good */
+  verify(): Promise<string | undefined>;
 }
 
 type Parts = Partial<Record<keyof DataMigration | 'name', unknown>>;
 type Method = (this: unknown, ...args: unknown[]) => unknown;
-type Class = new (...args: unknown[]) => object;
 
 /** What a module offers: an object to be used as it is, or a class to be made one of. */
 type Found = { readonly object: Parts } | { readonly class: Class };
+interface NotFound {
+  readonly problem: string;
+}
 
 /** Imports a migration's file and says what it is; nothing of it is run. */
 export async function describeExport(job: Job): Promise<Description> {
@@ -36,17 +41,17 @@ export async function describeExport(job: Job): Promise<Description> {
     };
   }
   const found = find(exported);
-  if (found === undefined)
-    return { id: undefined, hasDown: false, problem: 'it does not export "migration"; see template.ts' };
+  if ('problem' in found) return { id: undefined, hasDown: false, problem: found.problem };
   try {
-    return describe(found, job.id);
+    return await describe(found, job.id);
   } catch (error) {
     return { id: undefined, hasDown: false, problem: `its class cannot be made: ${describeError(error)}` };
   }
 }
 
-function describe(found: Found, id: string): Description {
-  const parts = 'class' in found ? (instantiate(found.class, nothing(), console) as Parts) : found.object;
+async function describe(found: Found, id: string): Promise<Description> {
+  const services: Services = { prisma: nothing(), logger: console, context: nothing() };
+  const parts = 'class' in found ? ((await instantiate(found.class, services)) as Parts) : found.object;
   const problem = findProblem(parts, id, 'class' in found);
   const text = (key: keyof Parts): Record<string, string> => {
     const value = parts[key];
@@ -78,38 +83,41 @@ function findProblem(parts: Parts, id: string, asClass: boolean): string | undef
 }
 
 /** @throws Error when the module offers no migration. */
-export function findMigration(
+export async function findMigration(
   exported: unknown,
   id: string,
   prisma: PrismaClient,
   context: MigrationContext,
-): Runnable {
+): Promise<Runnable> {
   const found = find(exported);
-  if (found === undefined) throw new Error('it does not export "migration"; see template.ts');
+  if ('problem' in found) throw new Error(found.problem);
   const asClass = 'class' in found;
-  const parts = asClass ? (instantiate(found.class, prisma, loggerOf(context)) as Parts) : found.object;
+  const services = { prisma, logger: loggerOf(context), context: asContext(prisma, context) };
+  const parts = asClass ? ((await instantiate(found.class, services)) as Parts) : found.object;
   const problem = findProblem(parts, id, asClass);
   if (problem !== undefined) throw new Error(problem);
   // Classes are written for a context that holds the client; objects get the client itself.
-  const first = asClass ? asContext(prisma, context) : prisma;
+  const first = asClass ? services.context : prisma;
   const call = async (name: 'shouldRun' | 'up' | 'down' | 'verify'): Promise<unknown> => {
     const method = parts[name] as Method | undefined;
     return await method?.call(parts, first, context);
   };
   return {
-    shouldRun: async () => ((await call('shouldRun')) ?? true) as boolean,
+    shouldRun: async () => readShouldRun(await call('shouldRun')),
     up: async () => await call('up'),
     async down() {
       if (typeof parts.down !== 'function') throw new Error('it has no down()');
       if (parts.rollbackable === false) throw new Error('it says of itself that it is not rollbackable');
       return await call('down');
     },
-    verify: async () => (await call('verify')) as boolean | VerificationReport | undefined,
+    verify: async () => readVerification(await call('verify')),
   };
 }
 
-function find(exported: unknown): Found | undefined {
-  if (!isObject(exported)) return undefined;
+const NOTHING = { problem: 'it does not export "migration"; see template.ts' };
+
+function find(exported: unknown): Found | NotFound {
+  if (!isObject(exported)) return NOTHING;
   const fallback = exported['default'];
   const places = [exported['migration'], isObject(fallback) ? fallback['migration'] : undefined, fallback];
   for (const place of places) {
@@ -117,10 +125,21 @@ function find(exported: unknown): Found | undefined {
     if (isObject(place) && ('up' in place || 'id' in place)) return { object: place };
   }
   const values = [...Object.values(exported), ...(isObject(fallback) ? Object.values(fallback) : [])];
-  const first = values.find(isClass);
+  const [first, ...others] = withoutParents([...new Set(values.filter(isClass))]);
+  if (first && others.length > 0) {
+    const names = [first, ...others].map(({ name }) => name).join(' and ');
+    return {
+      problem: `it exports several classes with an up() (${names}): export the one that is the migration as default`,
+    };
+  }
   if (first) return { class: first };
   if ('up' in exported) return { object: exported };
-  return exported['migration'] === undefined ? undefined : { object: exported['migration'] as Parts };
+  return exported['migration'] === undefined ? NOTHING : { object: exported['migration'] as Parts };
+}
+
+/** A class that another one extends is not the migration. */
+function withoutParents(classes: readonly Class[]): Class[] {
+  return classes.filter((one) => classes.every((other) => !Object.prototype.isPrototypeOf.call(one, other)));
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
@@ -131,17 +150,6 @@ function isClass(value: unknown): value is Class {
   if (typeof value !== 'function') return false;
   const prototype: unknown = value.prototype;
   return isObject(prototype) && typeof prototype['up'] === 'function';
-}
-
-/**
- * Hands in what a constructor asks for, by the names of its parameters: a logger where it asks for one, the client
- * otherwise. There is no container here that would know of other services.
- */
-function instantiate(of: Class, prisma: unknown, logger: unknown): object {
-  const source = Function.prototype.toString.call(of);
-  const parameters = /\bconstructor\s*\(([^)]*)\)/.exec(source)?.[1] ?? '';
-  const names = parameters.split(',').map((one) => one.trim().split(/[\s=:]/)[0] ?? '');
-  return new of(...names.filter(Boolean).map((name) => (/log/i.test(name) ? logger : prisma)));
 }
 
 function loggerOf({ log }: MigrationContext): Record<string, (...args: unknown[]) => void> {

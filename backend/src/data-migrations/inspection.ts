@@ -1,5 +1,6 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, realpath } from 'node:fs/promises';
 import path from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { parse, type AnyNode, type CallExpression, type Program } from 'acorn';
 import { transform, type Loader } from 'esbuild';
 import { checksumOf } from './checksum.ts';
@@ -24,8 +25,14 @@ export interface Inspection {
   readonly checksum: string;
   /** For a script: it asks for `up` or `down` as its argument. */
   readonly takesDirection: boolean;
+  /** The same, and `down` is among them. */
+  readonly takesDown: boolean;
+  /** For a script: it looks at something before it calls what it is for, as `require.main === module`. */
+  readonly isGuarded: boolean;
   readonly problems: readonly string[];
 }
+
+const NO_ARGUMENTS = { takesDirection: false, takesDown: false, isGuarded: false };
 
 /** Reads a migration's file and says how it is to be run, and what is wrong with it. Nothing of it is executed. */
 export async function inspectFile(file: string, url: string): Promise<Inspection> {
@@ -40,7 +47,7 @@ export async function inspectFile(file: string, url: string): Promise<Inspection
   if (name.endsWith('.sql')) {
     const problem = isSqlite(url) ? findSqliteProblem(text) : findSqlProblem(text);
     const problems = problem === undefined ? [] : [`${name}: ${problem}`];
-    return { format: 'sql', checksum, takesDirection: false, problems };
+    return { format: 'sql', checksum, ...NO_ARGUMENTS, problems };
   }
   let program: Program;
   try {
@@ -67,7 +74,7 @@ export async function inspectFile(file: string, url: string): Promise<Inspection
       checksum,
       `${name}: it exports a migration, and calls a function of its own when it is loaded, so nobody can tell whether it is a script: move that call into up(), or put "await" before it where it is the migration`,
     );
-  if (!isScript) return { format: 'module', checksum, takesDirection: false, problems: [] };
+  if (!isScript) return { format: 'module', checksum, ...NO_ARGUMENTS, problems: [] };
   if (!isModule && calls.length + guarded.length === 0 && !hasLooseWork(program))
     return broken(checksum, `${name}: it does not export "migration"; see template.ts`);
   const takesDirection = /process\s*\.\s*argv/.test(text) && /(['"`])(?:up|down)\1/.test(text);
@@ -75,12 +82,17 @@ export async function inspectFile(file: string, url: string): Promise<Inspection
     format: 'script',
     checksum,
     takesDirection,
-    problems: findScriptProblems(name, text, [...calls, ...guarded], program),
+    takesDown: takesDirection && /(['"`])down\1/.test(text),
+    isGuarded: guarded.length > 0 && calls.length === 0,
+    problems: [
+      ...findScriptProblems(name, text, [...calls, ...guarded], program),
+      ...(await findFalseGuard(name, file, text)),
+    ],
   };
 }
 
 function broken(checksum: string, problem: string): Inspection {
-  return { format: 'module', checksum, takesDirection: false, problems: [problem] };
+  return { format: 'module', checksum, ...NO_ARGUMENTS, problems: [problem] };
 }
 
 function loaderFor(name: string): Loader {
@@ -92,6 +104,19 @@ function describeSyntaxError(name: string, error: unknown): string {
   if (first === undefined) return `${name}: it does not load: ${describeError(error)}`;
   const line = first.location === undefined ? '' : `:${first.location.line}`;
   return `${name}${line}: it does not load: ${first.text}`;
+}
+
+/** A script's path and its URL are not the same text where the path holds what a URL escapes. */
+const GUARD_BY_TEXT = /`file:\/\/\$\{\s*process\.argv\[1\]\s*\}`|(['"])file:\/\/\1\s*\+\s*process\.argv\[1\]/;
+
+async function findFalseGuard(name: string, file: string, text: string): Promise<string[]> {
+  const at = text.search(GUARD_BY_TEXT);
+  const real = await realpath(file);
+  if (at < 0 || pathToFileURL(real).href === `file://${real}`) return [];
+  const line = text.slice(0, at).split('\n').length;
+  return [
+    `${name}:${line}: it looks whether it is run by a comparison that is never true for a path like ${path.dirname(real)} (blanks and such are escaped in import.meta.url). Write import.meta.url === pathToFileURL(process.argv[1]).href`,
+  ];
 }
 
 /** The call that a statement of the file's top level is: `main()`, `await main()`, `main().catch(...)`. */

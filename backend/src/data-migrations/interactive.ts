@@ -32,6 +32,7 @@ export function trackInteractive(client: PrismaClient): PrismaClient {
       if (typeof value !== 'function') return value;
       const call = (...args: unknown[]): unknown =>
         (value as (...all: unknown[]) => unknown).apply(target, args);
+      if (key === '$extends') return (...args: unknown[]) => trackInteractive(call(...args) as PrismaClient);
       if (key !== '$transaction') return call;
       return (...args: unknown[]) => within.run({ outer: currentInteractive() }, () => call(...args));
     },

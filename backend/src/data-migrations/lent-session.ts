@@ -1,6 +1,7 @@
 import { Pool, type Client, type PoolClient, type QueryResult } from 'pg';
 import { currentInteractive, isWithin, type Interactive } from './interactive.ts';
 import type { Session } from './session.ts';
+import { describeWayOut, findWayOut } from './way-out.ts';
 import { findTransactionWord } from './transaction-words.ts';
 
 /** So long a transaction that is not at work keeps the session from others: it may be waiting for them. */
@@ -51,6 +52,9 @@ export class SessionPool extends Pool {
   async #single(args: unknown[]): Promise<QueryResult> {
     const session = this.#session;
     refuseTransactionWord(session, textOf(args));
+    // PostgreSQL refuses it where it has no transaction; here there is always one.
+    if (session.isTried && /^\s*LOCK\b/i.test(textOf(args)) && currentInteractive() === undefined)
+      throw new Error('LOCK TABLE can only be used in transaction blocks: use prisma.$transaction()');
     await this.#untilFree();
     return await session.alone(
       async () => await session.transaction(async () => await send(session.client, args)),
@@ -184,6 +188,8 @@ async function within(promise: Promise<void>, ms: number): Promise<void> {
 function refuseTransactionWord(session: Session, text: string): void {
   const word = findTransactionWord(text);
   if (word !== undefined) throw refusal(session, word);
+  const way = session.isTried ? findWayOut(text) : undefined;
+  if (way !== undefined) throw session.refuse(describeWayOut(way));
 }
 
 function refusal(session: Session, statement: string): Error {

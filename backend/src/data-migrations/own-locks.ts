@@ -1,5 +1,5 @@
 import { Client } from 'pg';
-import { Session } from './session.ts';
+import { Session, unref } from './session.ts';
 import { sessionName } from './session-name.ts';
 
 const EVERY_MS = 1_000;
@@ -47,9 +47,10 @@ export function watchOwnLocks(url: string, id: string, onStuck: (error: Error) =
 
   const look = async (): Promise<void> => {
     if (client === undefined) {
-      client = new Client({ connectionString: url, application_name: sessionName('watch') });
+      client = new Client({ connectionString: url });
       client.on('error', () => {});
       await client.connect();
+      unref(client);
     }
     const { rows } = await client.query<OwnWait>(OWN_WAITS, [sessionName(id)]);
     const seen = new Map<string, number>();

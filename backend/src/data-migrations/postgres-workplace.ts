@@ -4,10 +4,10 @@ import { tryOut } from './dry-run.ts';
 import { watchOwnLocks } from './own-locks.ts';
 import { openPrisma } from './prisma-client.ts';
 import type { Done } from './protocol.ts';
-import { sessionName } from './session-name.ts';
 import { Session } from './session.ts';
 import { runSql } from './sql-file.ts';
 import { findTransactionWord } from './transaction-words.ts';
+import { describeWayOut, findWayOut } from './way-out.ts';
 import type { Workplace } from './workplace.ts';
 
 /** Runs migrations on PostgreSQL. */
@@ -17,12 +17,14 @@ export const postgresWorkplace: Workplace = {
       const word = findTransactionWord(text);
       if (word !== undefined)
         throw new Error(`it says "${word}": take that out, the whole file is one transaction`);
-      const tried = await tryOut(job.url, job.id, async (session) => {
+      const way = findWayOut(text);
+      if (way !== undefined) throw describeWayOut(way);
+      const tried = await tryOut(job.url, async (session) => {
         await runSql(session, text);
       });
       return { status: 'success', ...tried };
     }
-    const session = await Session.open(job.url, job.id);
+    const session = await Session.open(job.url);
     try {
       return { status: 'success', rows: await runSql(session, text) };
     } finally {
@@ -35,8 +37,9 @@ export const postgresWorkplace: Workplace = {
       const pool = new Pool({
         connectionString: job.url,
         max: 10,
+        // One that does nothing is no work left over.
+        allowExitOnIdle: true,
         connectionTimeoutMillis: 10_000,
-        application_name: sessionName(job.id),
       });
       // A session that was ended from outside is told by the query that used it.
       pool.on('error', () => {});
@@ -56,7 +59,7 @@ export const postgresWorkplace: Workplace = {
       }
     }
     let done: Done = { status: 'success' };
-    const tried = await tryOut(job.url, job.id, async (session) => {
+    const tried = await tryOut(job.url, async (session) => {
       done = await run({
         client: await openPrisma(directory, session.asPool()),
         openBatches: async (parts) => await postgresBatches(parts, directory, session),

@@ -3,6 +3,7 @@ import {
   constants,
   open,
   readFile,
+  readlink,
   realpath,
   rename,
   rm,
@@ -26,7 +27,7 @@ export async function readRegistry(file: string): Promise<Registry | undefined> 
     if (isMissing(error)) return undefined;
     throw new Refusal(
       EXIT.refused,
-      `cannot read the registry ${file}: ${describeError(error)}. Check who may read it`,
+      `cannot read the registry ${file}: ${isFolder(error) ? 'it is a folder, not a file. Move it away' : `${describeError(error)}. Check who may read it`}`,
       { cause: error },
     );
   }
@@ -39,7 +40,7 @@ export async function readRegistry(file: string): Promise<Registry | undefined> 
  * @throws Refusal with exit 2.
  */
 export async function verifyRegistryWritable(file: string): Promise<void> {
-  const folder = path.dirname(await realpath(file).catch(() => file));
+  const folder = path.dirname(await followLinks(file));
   try {
     await access(folder, constants.W_OK | constants.X_OK);
   } catch (error) {
@@ -56,7 +57,7 @@ export async function verifyRegistryWritable(file: string): Promise<void> {
  * one or the new one, never half of either. Mode and owner stay; a symbolic link goes on pointing at the file.
  */
 export async function writeRegistry(file: string, registry: Registry): Promise<void> {
-  const target = await realpath(file).catch(() => file);
+  const target = await followLinks(file);
   const beside = `${target}.${process.pid}.tmp`;
   const handle = await open(beside, 'w', 0o644);
   try {
@@ -71,6 +72,13 @@ export async function writeRegistry(file: string, registry: Registry): Promise<v
   }
   await rename(beside, target);
   await syncFolder(path.dirname(target));
+}
+
+/** Where a path leads, even where there is no file yet: a link into a volume that is still empty stays a link. */
+async function followLinks(file: string, depth = 0): Promise<string> {
+  const to = await readlink(file).catch(() => undefined);
+  if (to === undefined || depth > 40) return await realpath(file).catch(() => file);
+  return await followLinks(path.resolve(path.dirname(file), to), depth + 1);
 }
 
 async function copyAttributes(from: string, to: FileHandle): Promise<void> {
@@ -94,4 +102,8 @@ async function syncFolder(folder: string): Promise<void> {
 
 function isMissing(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'ENOENT';
+}
+
+function isFolder(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'EISDIR';
 }

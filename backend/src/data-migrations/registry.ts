@@ -41,16 +41,16 @@ export function parseRegistry(text: string, where: string): Registry {
   }
   const migrations = isRecord(value) ? value['migrations'] : undefined;
   if (!Array.isArray(migrations)) throw problem('it has no list "migrations"');
-  const entries: Entry[] = [];
+  const entries = new Map<string, Entry>();
   for (const [index, item] of migrations.entries()) {
     const entry = parseEntry(item);
     if (typeof entry === 'string') throw problem(`migrations[${index}] ${entry}`);
-    if (entries.some(({ id }) => id === entry.id)) {
+    if (entries.has(entry.id)) {
       throw problem(`migrations[${index}] repeats the id "${entry.id}"`);
     }
-    entries.push(entry);
+    entries.set(entry.id, entry);
   }
-  return { migrations: entries };
+  return { migrations: [...entries.values()] };
 }
 
 /** The entry, or what is wrong with it. */
@@ -58,6 +58,7 @@ function parseEntry(item: unknown): Entry | string {
   if (!isRecord(item)) return 'is not an object';
   const { id, appliedAt, executionTimeMs, status } = item;
   if (typeof id !== 'string' || id === '') return 'has no "id"';
+  if (id.includes('\0')) return 'has a NUL in its "id", which no database takes';
   if (typeof appliedAt !== 'string' || Number.isNaN(Date.parse(appliedAt))) {
     return `("${id}") has no date in "appliedAt"`;
   }

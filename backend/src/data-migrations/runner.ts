@@ -5,6 +5,7 @@ import type { Limits } from './limits.ts';
 import type { Done, Progress } from './protocol.ts';
 import { describeError, EXIT, Refusal } from './refusal.ts';
 import type { Report } from './reporter.ts';
+import { watchSilence } from './silence.ts';
 import { transition, type State } from './states.ts';
 import { LEASE_SECONDS, type Change, type Store } from './store.ts';
 import { runMigrationFile } from './worker-process.ts';
@@ -13,6 +14,7 @@ import { runMigrationFile } from './worker-process.ts';
 export interface Checked {
   readonly file: MigrationFile;
   readonly inspection: Inspection;
+  readonly hasDown: boolean;
   readonly state: State;
 }
 
@@ -119,17 +121,26 @@ async function attempt(
     () => void lock.store.extendLease(id).catch(() => {}),
     (LEASE_SECONDS * 1000) / 3,
   );
+  const say = (message: string): void => report({ type: 'migration-log', id, message });
+  const silence = watchSilence(say);
   try {
     const job = { id, file: file.path, kind: file.kind, task, url, dryRun: false };
     const listener = {
-      log: (message: string) => report({ type: 'migration-log', id, message }),
-      progress: (progress: Progress) => report({ type: 'migration-progress', id, ...progress }),
+      log: (message: string) => {
+        silence.heard();
+        say(message);
+      },
+      progress: (progress: Progress) => {
+        silence.heard();
+        report({ type: 'migration-progress', id, ...progress });
+      },
     };
     return { done: await runMigrationFile(job, { inspection, limits, signal, listener }) };
   } catch (failure) {
     return { failure };
   } finally {
     clearInterval(heartbeat);
+    silence.end();
     // Whatever it left at work on the server would go on behind our back.
     await lock.endMigrations().catch(() => {});
   }

@@ -1,6 +1,19 @@
 import { Client, type Pool } from 'pg';
 import { SessionPool } from './lent-session.ts';
-import { sessionName } from './session-name.ts';
+
+/** For sessions that stand still while a migration computes; older servers do not know all of the settings. */
+export const NO_LIMITS = `SELECT set_config(name, '0', false) FROM pg_settings
+  WHERE name IN ('idle_session_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout')`;
+
+/** `SET CONSTRAINTS ALL DEFERRED` would defer those too that are not by default. */
+export const CHECK_DEFERRED = `
+  SET CONSTRAINTS ALL IMMEDIATE;
+  DO $$ DECLARE names text; BEGIN
+    SELECT string_agg(DISTINCT format('%I.%I', n.nspname, c.conname), ', ') INTO names
+    FROM pg_constraint c JOIN pg_namespace n ON n.oid = c.connamespace
+    WHERE c.condeferred AND has_schema_privilege(n.oid, 'USAGE');
+    IF names IS NOT NULL THEN EXECUTE 'SET CONSTRAINTS ' || names || ' DEFERRED'; END IF;
+  END $$`;
 
 type Work<T> = () => Promise<T>;
 
@@ -17,6 +30,8 @@ export class Session {
   #depth = 0;
   #tail: Promise<unknown> = Promise.resolve();
   #isTried = false;
+  /** The savepoints that would be transactions for real, where there is something that a COMMIT checks. */
+  #triedLevel: number | undefined;
   #refused: Error | undefined;
   readonly #warnings = new Set<string>();
 
@@ -24,16 +39,14 @@ export class Session {
     this.client = client;
   }
 
-  static async open(url: string, id: string): Promise<Session> {
-    const client = new Client({
-      connectionString: url,
-      connectionTimeoutMillis: 10_000,
-      keepAlive: true,
-      application_name: sessionName(id),
-    });
+  /** In a process of a migration, all of whose sessions get its name. */
+  static async open(url: string): Promise<Session> {
+    const client = new Client({ connectionString: url, connectionTimeoutMillis: 10_000, keepAlive: true });
     // Told by the query that is under way, or by the next one.
     client.on('error', () => {});
     await client.connect();
+    await client.query(NO_LIMITS);
+    unref(client);
     Session.#open.add(pidOf(client));
     return new Session(client);
   }
@@ -62,9 +75,11 @@ export class Session {
   }
 
   /** Says that a dry run opened a transaction on the client by hand: from now on all of ours are savepoints. */
-  join(): void {
+  async join(): Promise<void> {
     this.#depth = 1;
     this.#isTried = true;
+    const { rows } = await this.client.query('SELECT FROM pg_constraint WHERE condeferrable LIMIT 1');
+    if (rows.length > 0) this.#triedLevel = 1;
   }
 
   /** True when everything is taken back at the end. */
@@ -99,8 +114,19 @@ export class Session {
   }
 
   async commit(level: number): Promise<void> {
+    if (level === this.#triedLevel) await this.#checkDeferred(level);
     this.#depth = level;
     await this.client.query(level === 0 ? 'COMMIT' : `RELEASE SAVEPOINT holdfast_${level}`);
+  }
+
+  /** What a COMMIT would check at this place, and leaves to the next one; what it finds rolls the savepoint back. */
+  async #checkDeferred(level: number): Promise<void> {
+    try {
+      await this.client.query(CHECK_DEFERRED);
+    } catch (error) {
+      await this.rollback(level);
+      throw error;
+    }
   }
 
   async rollback(level: number): Promise<void> {
@@ -131,6 +157,11 @@ export class Session {
     Session.#open.delete(pidOf(this.client));
     await this.client.end().catch(() => {});
   }
+}
+
+/** It does not keep the process at work: the engine's channel does that. pg's types do not know it. */
+export function unref(client: Client): void {
+  (client as Client & { unref(): void }).unref();
 }
 
 /** pg's types do not know it. */

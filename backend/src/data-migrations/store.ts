@@ -82,6 +82,8 @@ CREATE TABLE IF NOT EXISTS holdfast.data_migration_failures (
   PRIMARY KEY (migration, batch, key)
 );`;
 
+const ADVICE = 'As the owner of the database: GRANT CREATE ON DATABASE <name> TO <user>';
+
 const COLUMNS = `id, state, checksum, finished_at AS "finishedAt", duration_ms::float8 AS "durationMs",
   rows::float8 AS rows, attempts, reason, exported_at AS "exportedAt", lease_until AS "leaseUntil"`;
 
@@ -111,9 +113,10 @@ async function createTables(client: Client): Promise<void> {
   try {
     await client.query(DEFINITIONS);
   } catch (error) {
+    const isReadOnly = error instanceof Error && 'code' in error && error.code === '25006';
     throw new Refusal(
       EXIT.refused,
-      `cannot make the tables of the data migrations: ${describeError(error)}. Nothing was run. As the owner of the database: GRANT CREATE ON DATABASE <name> TO <user>`,
+      `cannot make the tables of the data migrations: ${describeError(error)}. Nothing was run. ${isReadOnly ? 'This server is a standby, or this user may only read (default_transaction_read_only): use the address of the primary, and of a user who writes' : ADVICE}`,
       { cause: error },
     );
   }

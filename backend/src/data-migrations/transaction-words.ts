@@ -3,9 +3,9 @@
  * on a session of ours works inside of our transaction.
  */
 
-// What is in a comment, a text (plain, E'', $$) or a quoted name is no statement.
+// A group for each character would overflow the stack on a text of megabytes. What is in a comment, a text (plain, E'', $$) or a quoted name is no statement.
 const TOKEN =
-  /--[^\n]*|\/\*|"(?:[^"]|"")*"|(?<![\w$])E'(?:[^'\\]|\\[\s\S]|'')*'|'(?:[^']|'')*'|(?<![\w$])\$([A-Za-z_\u0080-\uFFFF][\w\u0080-\uFFFF]*|)\$[\s\S]*?\$\1\$/gi;
+  /--[^\n]*|\/\*|"[^"]*(?:""[^"]*)*"|(?<![\w$])E'[^'\\]*(?:(?:\\[\s\S]|'')[^'\\]*)*'|'[^']*(?:''[^']*)*'|(?<![\w$])\$([A-Za-z_\u0080-\uFFFF][\w\u0080-\uFFFF]*|)\$[\s\S]*?\$\1\$/gi;
 // The body of a function in standard SQL has an END of its own.
 const ATOMIC = /\bBEGIN\s+ATOMIC\b[\s\S]*?\bEND\s*(?=;|$)/gi;
 

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import type { PrismaClient } from '../generated/client.ts';
 
 /** Queries that were written down but never waited for: Prisma does not even send those. */
@@ -7,6 +8,33 @@ export interface Watch {
   unfinished(): string[];
   /** Starts anew: what was not waited for so far is not looked at any more. */
   forget(): void;
+}
+
+/** A piece of a migration's code: up(), or the callback of a batch. */
+interface Scope {
+  readonly outer: Scope | undefined;
+  isOver: boolean;
+}
+const scopes = new AsyncLocalStorage<Scope>();
+/** Queries that came after the end of the code that they belong to. */
+const late: string[] = [];
+
+/** Runs `work`; a query that comes from it after its end is refused, and so is the migration: nobody waited for that. */
+export async function inScope<T>(work: () => Promise<T>): Promise<T> {
+  const scope: Scope = { outer: scopes.getStore(), isOver: false };
+  try {
+    return await scopes.run(scope, work);
+  } finally {
+    scope.isOver = true;
+  }
+}
+
+function refuseLate(name: string): void {
+  for (let scope = scopes.getStore(); scope !== undefined; scope = scope.outer)
+    if (scope.isOver) {
+      late.push(name);
+      refuseUnfinished(late);
+    }
 }
 
 type Call = (...args: unknown[]) => unknown;
@@ -66,6 +94,8 @@ export function watchClient(client: PrismaClient): Watch {
         const name = path === '' ? key : `${path}.${key}`;
         if (typeof value === 'function') {
           return (...args: unknown[]) => {
+            if (key === '$extends') return watchObject((value as Call).apply(target, args) as object, '', 0);
+            refuseLate(name);
             const [first, ...others] = args;
             const all =
               key === '$transaction' && typeof first === 'function'
@@ -86,7 +116,7 @@ export function watchClient(client: PrismaClient): Watch {
 
   return {
     prisma: watchObject(client, '', 0),
-    unfinished: () => [...waiting].map(({ name }) => name),
+    unfinished: () => [...[...waiting].map(({ name }) => name), ...late],
     forget: () => waiting.clear(),
   };
 }

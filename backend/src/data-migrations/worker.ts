@@ -8,14 +8,16 @@ import { createBatch } from './batch/batch.ts';
 import type { BatchOptions } from './batch/options.ts';
 import { CHANNEL_FD } from './channel.ts';
 import { isSqlite } from './database-url.ts';
-import { describeExport, findMigration, type Runnable } from './exported.ts';
+import { describeExport, findMigration } from './exported.ts';
+import { untilIdle } from './idle.ts';
 import { trackInteractive } from './interactive.ts';
-import type { MigrationContext, VerificationReport } from './migration.ts';
+import type { MigrationContext } from './migration.ts';
+import { readOutcome, textOf, toPlain } from './outcome.ts';
 import { findLine } from './location.ts';
 import { createProgress } from './progress.ts';
 import type { Done, FromWorker, Job, ToWorker } from './protocol.ts';
 import { describeError } from './refusal.ts';
-import { refuseUnfinished, watchClient } from './watched-client.ts';
+import { inScope, refuseUnfinished, watchClient } from './watched-client.ts';
 import type { Tools, Workplace } from './workplace.ts';
 
 /*
@@ -61,6 +63,7 @@ async function workplaceOf({ url }: Job): Promise<Workplace> {
 }
 
 async function runSqlJob(job: Job): Promise<Done> {
+  if (job.task === 'down') throw new Error('it is a file of SQL, which has no down');
   const { runSql } = await workplaceOf(job);
   return await runSql(job, await readFile(job.file, 'utf8'));
 }
@@ -102,55 +105,24 @@ async function runMigration(job: Job, exported: unknown, tools: Tools): Promise<
     },
   };
   try {
-    const migration = findMigration(exported, job.id, prisma, context);
+    const migration = await findMigration(exported, job.id, prisma, context);
     if (job.task === 'up' && !(await migration.shouldRun())) return { status: 'not-needed' };
-    const outcome = await (job.task === 'down' ? migration.down() : migration.up());
+    const outcome = await inScope(
+      async () => await (job.task === 'down' ? migration.down() : migration.up()),
+    );
     abort.signal.throwIfAborted();
+    // What it did not await is told at once; what has yet to come to its query, once it comes to it.
+    refuseUnfinished([...watch.unfinished(), ...batch.unfinished()]);
+    await untilIdle(channel);
     refuseUnfinished([...watch.unfinished(), ...batch.unfinished()]);
     const rows = readOutcome(outcome) ?? batch.rowsDone();
-    if (job.task === 'up') await verify(migration);
+    const report = job.task === 'up' ? await inScope(async () => await migration.verify()) : undefined;
+    if (report !== undefined) tell({ type: 'log', message: `verified: ${report}` });
     refuseUnfinished(watch.unfinished());
     return { status: 'success', ...(rows === undefined ? {} : { rows }), result: toPlain(outcome) };
   } finally {
     await batch.end();
     if (!job.dryRun) await prisma.$disconnect().catch(() => {});
-  }
-}
-
-/** The number of rows that a migration says it changed. @throws Error when it says that it failed. */
-function readOutcome(outcome: unknown): number | undefined {
-  if (typeof outcome !== 'object' || outcome === null) return undefined;
-  const { success, error, recordsProcessed }: Record<string, unknown> = { ...outcome };
-  if (success === false) throw new Error(describeError(error ?? 'it returned success: false'));
-  return Number.isSafeInteger(recordsProcessed) ? (recordsProcessed as number) : undefined;
-}
-
-async function verify(migration: Runnable): Promise<void> {
-  const report: boolean | VerificationReport | undefined = await migration.verify();
-  if (report === undefined || report === true) return;
-  if (
-    typeof report === 'object' &&
-    report !== null &&
-    (report.ok || report['success'] === true || report['valid'] === true)
-  ) {
-    tell({ type: 'log', message: `verified: ${textOf(report)}` });
-    return;
-  }
-  throw new Error(`its verify() found it wrong${report === false ? '' : `: ${textOf(report)}`}`);
-}
-
-/** JSON of whatever a migration returned: counts of the database are bigints, which JSON has not. */
-function textOf(value: unknown): string | undefined {
-  return JSON.stringify(value, (_, one: unknown) => (typeof one === 'bigint' ? String(one) : one));
-}
-
-/** What can be kept as JSON of whatever a migration returned. */
-function toPlain(value: unknown): unknown {
-  try {
-    const text = textOf(value);
-    return text === undefined || text.length > 100_000 ? undefined : JSON.parse(text);
-  } catch {
-    return undefined;
   }
 }
 

@@ -54,6 +54,7 @@ async function run(
   reply: FastifyReply,
   engine: MigrationEngine,
 ): Promise<FastifyReply> {
+  refuseBody(request.body);
   const { name } = request.params;
   const args = [
     // One word, so that a name that begins with "--" stays a name.
@@ -71,6 +72,14 @@ async function run(
   };
   const wantsStream = request.headers.accept?.includes('application/x-ndjson') === true;
   return wantsStream ? await streamRun(start, reply) : await collectRun(start, reply);
+}
+
+/** What somebody writes there, dryRun for one, would otherwise be left out in silence, and the run be one for real. */
+function refuseBody(body: unknown): void {
+  if (body === undefined || body === null) return;
+  const [field] = typeof body === 'object' ? Object.keys(body) : ['body'];
+  if (field !== undefined)
+    throw invalid(field, 'Nothing is taken from the body: write it into the address, as ?dryRun=true.');
 }
 
 function parseFlag(field: string, text: string | undefined): boolean {

@@ -21,7 +21,7 @@ export async function postgresBatches(
   directory: string,
   dry: Session | undefined,
 ): Promise<BatchSession> {
-  const session = dry ?? (await Session.open(job.url, job.id));
+  const session = dry ?? (await Session.open(job.url));
   const { client } = session;
   const watch = watchClient(await openPrisma(directory, session.asPool()));
   const health = new Health(client, log);

@@ -1,5 +1,5 @@
 import { describeError } from '../refusal.ts';
-import { refuseUnfinished, type Watch } from '../watched-client.ts';
+import { inScope, refuseUnfinished, type Watch } from '../watched-client.ts';
 import type { Failure, Position, Positions } from './cursor.ts';
 import type { BatchOptions, BatchResult, BatchRow, RowChanges } from './options.ts';
 import { isPassing, LARGEST_IN_MEMORY, LARGEST_ON_SERVER, nextSize, RETRIES } from './pace.ts';
@@ -125,11 +125,11 @@ export class BatchRun {
   async #work(chunk: Chunk, failures: Failure[]): Promise<void> {
     if (chunk.rows.length === 0) return;
     if ((this.#parts.options.maxFailures ?? 0) === 0) {
-      await this.#apply(chunk);
+      await inScope(async () => await this.#apply(chunk));
       return;
     }
     try {
-      await this.#parts.database.transaction(async () => await this.#apply(chunk));
+      await this.#parts.database.transaction(async () => await inScope(async () => await this.#apply(chunk)));
     } catch (error) {
       if (isPassing(error)) throw error;
       if (chunk.rows.length === 1) {

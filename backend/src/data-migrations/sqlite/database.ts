@@ -22,7 +22,8 @@ export function sqliteDatabase(url: string): Database {
       const database = await whenFree(file, () => openFile(file), timeoutMs);
       try {
         const rows = await whenFree(file, () => readTable(database), timeoutMs);
-        return isLocked(file) ? rows?.map(alive) : rows;
+        const isHeld = isLocked(file);
+        return rows?.map((row) => (isHeld ? alive(row) : { ...row, leaseUntil: null }));
       } finally {
         database.close();
       }

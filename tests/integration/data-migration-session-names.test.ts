@@ -1,0 +1,95 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { addOne, DataMigrations, ended, untilItSays } from '../support/data-migrations.ts';
+
+/* Whose a session on the server is does not hang on a name that others set. */
+
+let appliance: DataMigrations;
+
+beforeAll(async () => {
+  appliance = await DataMigrations.start();
+});
+
+beforeEach(async () => {
+  await appliance.reset();
+  await appliance.sql("INSERT INTO users (name) VALUES ('Ada'), ('Alan')");
+});
+
+afterAll(async () => {
+  await appliance?.stop();
+});
+
+const up = (body: string) => `  async up(prisma, { batch }) { ${body} },`;
+const slowly = 'UPDATE users SET n = n + 1 WHERE pg_sleep(1.5) IS NOT NULL';
+const named = (name: string) => `${appliance.url}?application_name=${name}`;
+const pool = `import { Pool } from 'pg';
+const pool = new Pool({ connectionString: process.env.DATABASE_URL, application_name: 'backfill' });
+`;
+const work = `await pool.query('${slowly}'); await pool.end();`;
+const killed: Readonly<Record<string, readonly [name: string, text: string]>> = {
+  'the address': [
+    '001_x.ts',
+    `export const migration = { id: '001_x', async up(prisma) { await prisma.$executeRaw\`${slowly}\`; } };`,
+  ],
+  'a module': ['001_x.ts', `${pool}export const migration = { id: '001_x', async up() { ${work} } };`],
+  'a script': [
+    '001_x.cts',
+    `${pool.replace(/import (.*) from 'pg'/, "const $1 = require('pg')")}async function main() { ${work} }\nvoid main();`,
+  ],
+};
+
+test.for(Object.entries(killed))(
+  'named by %s: what a killed one left at work is ended first',
+  { timeout: 60_000 },
+  async ([, [name, text]]) => {
+    appliance.write(name, text);
+    const env = name === '001_x.ts' && !text.includes('Pool') ? { DATABASE_URL: named('inventory') } : {};
+    const child = appliance.start([], env);
+    const end = ended(child);
+    const atWork = "SELECT FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'UPDATE users%'";
+    while ((await appliance.sql(atWork)).length === 0) await new Promise((r) => setTimeout(r, 50));
+    process.kill(-(child.pid ?? 0), 'SIGKILL');
+    await end;
+    expect(await appliance.runWith(env)).toMatchObject({ exitCode: 0 });
+    expect(await appliance.sql(atWork)).toEqual([]);
+    expect(await appliance.numbers()).toEqual([1, 1]);
+  },
+);
+
+test('named by the address: prisma instead of tx is told all the same', { timeout: 60_000 }, async () => {
+  appliance.migration(
+    '001_x',
+    up(
+      `await batch({ table: 'users', up: async ({ id }) => { await prisma.$executeRaw\`UPDATE users SET n = 1 WHERE id = \${id}\`; } });`,
+    ),
+  );
+  const { exitCode, stderr } = await appliance.runWith({ DATABASE_URL: named('inventory') });
+  expect(stderr).toContain('waits for a row that its own batch holds');
+  expect(exitCode).toBe(1);
+});
+
+test('a run leaves a dry run at work alone', { timeout: 60_000 }, async () => {
+  appliance.migration('001_x', up(`console.log('at it'); await prisma.$executeRaw\`SELECT pg_sleep(4)\`;`));
+  appliance.migration('002_y', addOne);
+  const child = appliance.start(['--dry-run', '--only', '1']);
+  const tried = ended(child);
+  await untilItSays(child, 'at it');
+  expect(await appliance.run('--only', '2')).toMatchObject({ exitCode: 0 });
+  expect(await tried).toMatchObject({ exitCode: 0, stderr: '' });
+});
+
+test('a session that this user may not end: told, with whose it is', async () => {
+  await appliance.sql('CREATE ROLE plain LOGIN; GRANT CREATE ON DATABASE inventory TO plain');
+  appliance.migration('001_x', addOne);
+  const busy = appliance.sql("SET application_name = 'holdfast data migration 001_x'; SELECT pg_sleep(3)");
+  const url = new URL(appliance.url);
+  url.username = 'plain';
+  const atWork = "SELECT FROM pg_stat_activity WHERE application_name LIKE 'holdfast%'";
+  while ((await appliance.sql(atWork)).length === 0) await new Promise((r) => setTimeout(r, 50));
+  const { exitCode, stderr } = await appliance.runWith({ DATABASE_URL: url.href });
+  expect(stderr).toMatch(
+    /an earlier run is still at work \(database session \d+ of ".*this user may not end it.*SELECT pg_terminate_backend\(\d+\)/,
+  );
+  expect(exitCode).toBe(2);
+  await busy;
+  await appliance.sql('REVOKE ALL ON DATABASE inventory FROM plain; DROP ROLE plain');
+});
