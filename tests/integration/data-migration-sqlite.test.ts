@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
@@ -339,6 +340,28 @@ test('a file that is not there is not made', async () => {
   expect(exitCode).toBe(1);
   expect(stderr).toContain(`the database does not answer (there is no file ${file}). Nothing was changed`);
   expect(existsSync(file)).toBe(false);
+});
+
+test('a file that opens its database when it is loaded does so on none while it is only looked at', async () => {
+  app.migration(
+    '001_opens',
+    `  async up(prisma, { log }) { log('users ' + own.prepare('SELECT count(*) AS n FROM users').get().n); },`,
+  );
+  const text = readFileSync(join(app.folder, '001_opens.ts'), 'utf8');
+  app.write(
+    '001_opens.ts',
+    `import { DatabaseSync } from 'node:sqlite';
+const own = new DatabaseSync(process.env.DATABASE_URL!.replace('file:', ''));
+own.exec('CREATE TABLE IF NOT EXISTS opened (at TEXT); INSERT INTO opened VALUES (1)');
+${text}`,
+  );
+  const { exitCode, stdout } = await app.run();
+  expect({ exitCode, stdout }).toMatchObject({
+    exitCode: 0,
+    stdout: expect.stringContaining('users 0') as string,
+  });
+  expect(app.sql('SELECT count(*) AS n FROM opened')).toEqual([{ n: 1 }]);
+  expect(readdirSync(tmpdir()).filter((name) => /^holdfast-nowhere-.*\.db/.test(name))).toEqual([]);
 });
 
 test('dates are written in the form that the database has them in', async () => {

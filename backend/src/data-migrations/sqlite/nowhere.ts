@@ -1,18 +1,21 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import { rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
-let folder: string | undefined;
+let file: string | undefined;
 
 /**
  * The address of a database without a table, for files that are only looked at: what opens it at its top level loads,
- * and finds nothing. It goes with this process.
+ * and finds nothing. It is made by whoever opens it, and goes with this process.
  */
 export function nowhere(): string {
-  if (folder === undefined) {
-    const made = mkdtempSync(path.join(tmpdir(), 'holdfast-nowhere-'));
-    process.once('exit', () => rmSync(made, { recursive: true, force: true }));
-    folder = made;
+  if (file === undefined) {
+    const made = path.join(tmpdir(), `holdfast-nowhere-${randomUUID()}.db`);
+    process.once('exit', () => {
+      for (const suffix of ['', '-journal', '-wal', '-shm']) rmSync(`${made}${suffix}`, { force: true });
+    });
+    file = made;
   }
-  return `file:${path.join(folder, 'empty.db')}`;
+  return `file:${file}`;
 }
