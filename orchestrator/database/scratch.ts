@@ -49,8 +49,12 @@ export async function watchDatabase<T>(
     const seen = new Map<string, TableLock>();
     const state = { over: false };
     const watching = (async () => {
+      let lookedAt = performance.now();
       while (!state.over) {
-        await noteLocks(client, seen);
+        const now = performance.now();
+        // On a busy machine the looks come later than they were meant to.
+        await noteLocks(client, seen, Math.max(everyMs, Math.round(now - lookedAt)));
+        lookedAt = now;
         await new Promise((resolve) => setTimeout(resolve, everyMs));
       }
     })();
@@ -72,7 +76,8 @@ export async function watchDatabase<T>(
   }
 }
 
-async function noteLocks(client: Client, seen: Map<string, TableLock>): Promise<void> {
+/** @param sinceMs how long ago it was looked the last time: so long what is locked now counts as locked */
+async function noteLocks(client: Client, seen: Map<string, TableLock>, sinceMs: number): Promise<void> {
   const { rows } = await client.query<{ table: string; mode: string }>(locksSql);
   for (const { table, mode } of rows) {
     const blocks = mode === 'AccessExclusiveLock' ? 'read' : 'write';
@@ -80,7 +85,7 @@ async function noteLocks(client: Client, seen: Map<string, TableLock>): Promise<
     seen.set(table, {
       table,
       blocks: known?.blocks === 'read' ? 'read' : blocks,
-      ms: (known?.ms ?? 0) + everyMs,
+      ms: (known?.ms ?? 0) + sinceMs,
     });
   }
 }

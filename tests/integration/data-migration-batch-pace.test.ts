@@ -64,9 +64,9 @@ test('a batch that runs into a lock is tried again with half the rows, and that 
   await other.query('BEGIN');
   await other.query('UPDATE users SET name = name WHERE id = 900');
   appliance.migration('001_add', batch(`table: 'users', size: 1000, set: 'n = n + 1'`));
-  const end = ended(appliance.start(['--json']));
-  // A batch waits five seconds for a lock.
-  await new Promise((resolve) => setTimeout(resolve, 8000));
+  const child = appliance.start(['--json']);
+  const end = ended(child);
+  await untilItSays(child, 'again with 500 rows');
   await other.query('COMMIT');
   await other.end();
   const { exitCode, events } = await end;
