@@ -1,7 +1,11 @@
+import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { identify } from '../../orchestrator/lib/processes.ts';
+import { waitFor } from '../../orchestrator/lib/wait.ts';
 import { addOne, DataMigrations, ended, untilItSays } from '../support/data-migrations.ts';
 
-/* Whose a session on the server is does not hang on a name that others set. */
+/* Whose a session on the server is does not hang on a name that others set; and no process outlives its runner. */
 
 let appliance: DataMigrations;
 
@@ -52,6 +56,35 @@ test.for(Object.entries(killed))(
     expect(await appliance.runWith(env)).toMatchObject({ exitCode: 0 });
     expect(await appliance.sql(atWork)).toEqual([]);
     expect(await appliance.numbers()).toEqual([1, 1]);
+  },
+);
+
+test.for(['001_x.ts', '001_x.cts'])(
+  'a migration in the middle of a loop ends with its killed runner, and writes nothing later (%s)',
+  async (name) => {
+    const file = join(appliance.root, 'pid');
+    const loop = `process.getBuiltinModule('node:fs').writeFileSync(${JSON.stringify(file)}, String(process.pid));
+      const from = Date.now(); while (Date.now() < from + 20_000);`;
+    appliance.write(
+      name,
+      name.endsWith('.cts')
+        ? `async function main() { ${loop} }\nvoid main();`
+        : `export const migration = { id: '001_x', async up() { ${loop} } };`,
+    );
+    const child = appliance.start([]);
+    const end = ended(child);
+    const worker = Number(
+      await waitFor(() => (existsSync(file) ? readFileSync(file, 'utf8') : undefined) || undefined, {
+        timeoutMs: 20_000,
+      }),
+    );
+    rmSync(file);
+    expect(identify(worker)).toBeDefined();
+    process.kill(child.pid ?? 0, 'SIGKILL');
+    await end;
+    expect(await waitFor(() => identify(worker) === undefined || undefined, { timeoutMs: 10_000 })).toBe(
+      true,
+    );
   },
 );
 

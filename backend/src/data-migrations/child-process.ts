@@ -64,7 +64,7 @@ export function start(
   return spawn(process.execPath, [...FLAGS, ...memory, ...LOADER, ...GUARD, ...args], {
     cwd: PACKAGE,
     // The key is for those who ask over HTTP; a migration has no use for it.
-    env: { ...process.env, DEVELOPER_KEY: undefined, ...env },
+    env: { ...process.env, DEVELOPER_KEY: undefined, HOLDFAST_RUNNER: String(process.pid), ...env },
     stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
   });
 }

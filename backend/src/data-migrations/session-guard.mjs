@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import { Worker } from 'node:worker_threads';
 
 /*
  * Loaded into each process of a migration, before it: all of its database sessions get the engine's name, whatever its
@@ -28,4 +29,22 @@ for (const Client of name === undefined ? [] : clients) {
     this.connectionParameters.application_name = name;
     return connect.apply(this, args);
   };
+}
+
+// Not for processes that the migration starts.
+const runner = process.env['HOLDFAST_RUNNER'];
+delete process.env['HOLDFAST_RUNNER'];
+if (runner !== undefined) endWith(Number(runner));
+
+/**
+ * Ends this process when its runner is gone, even in the middle of a loop: what it did later, another runner would not
+ * know of. A thread looks, which needs no turn of ours.
+ *
+ * @param {number} parent
+ */
+function endWith(parent) {
+  const look = `setInterval(() => { if (process.ppid !== ${parent}) process.kill(process.pid, 'SIGKILL'); }, 500);`;
+  // Nothing of ours is loaded into it, and little memory is set aside.
+  const options = { eval: true, env: {}, execArgv: [], resourceLimits: { maxOldGenerationSizeMb: 16 } };
+  new Worker(look, options).unref();
 }
