@@ -1,5 +1,6 @@
 import { Client } from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { Health } from '../../backend/src/data-migrations/batch/health.ts';
 import { batch, DataMigrations, ended, untilItSays } from '../support/data-migrations.ts';
 
 /* A batch stops when it is told to, and gives way to others. */
@@ -100,4 +101,31 @@ test('while other sessions wait for locks the batches are held back, and that is
   expect(exitCode).toBe(0);
   expect(await appliance.tallied()).toEqual({ 1: 2000 });
   await Promise.all([holder.end(), waiter.end()]);
+});
+
+test('who waits for ever holds the batches back once, and again only after the database has been calm', async () => {
+  await appliance.sql('CREATE TABLE other (i int)');
+  const [own, holder, waiter] = [await openSession(), await openSession(), await openSession()];
+  const said: string[] = [];
+  const health = new Health(own, (message) => said.push(message), 600);
+  const { signal } = new AbortController();
+  const look = async (): Promise<string[]> => {
+    // It looks at most once a second.
+    await new Promise((resolve) => setTimeout(resolve, 1050));
+    await health.hold(signal);
+    return said.splice(0);
+  };
+  const held = ['held back: 1 session waits for a lock', 'going on'];
+  await holder.query('BEGIN; LOCK TABLE other');
+  const waiting = waiter.query('SELECT * FROM other');
+  expect([await look(), await look(), await look()]).toEqual([held, [], []]);
+  await holder.query('COMMIT');
+  await waiting;
+  expect(await look()).toEqual([]);
+  await holder.query('BEGIN; LOCK TABLE other');
+  const again = waiter.query('SELECT * FROM other');
+  expect(await look()).toEqual(held);
+  await holder.query('COMMIT');
+  await again;
+  await Promise.all([own.end(), holder.end(), waiter.end()]);
 });

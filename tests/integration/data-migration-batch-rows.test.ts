@@ -88,6 +88,25 @@ const refused: Readonly<Record<string, readonly [body: string, message: RegExp]>
     batch(`table: 'users', maxFailures: 1, ${set}`),
     /"maxFailures" goes with "up" or "rows"/,
   ],
+  'a "where" that is none': [
+    batch(`table: 'users', where: 'nix = 1', ${set}`),
+    /"where" of users cannot be used: column "nix" does not exist/,
+  ],
+  'a "set" that goes on': [
+    batch(`table: 'users', set: 'n = 1 WHERE id = 3'`),
+    /"set" of users cannot be used: syntax error at or near "WHERE"; it is what stands between SET and WHERE/,
+  ],
+  'a "set" of two statements': [
+    batch(`table: 'users', set: 'n = 1; UPDATE users SET n = 2'`),
+    /"set" of users cannot be used: /,
+  ],
+  'a table in other letters': [batch(`table: 'Users', ${set}`), /there is no table Users \(there is users\)/],
+  'a batch inside of $transaction': [
+    `  async up(prisma, { batch }) {
+    await prisma.$transaction(async (tx) => { await tx.$executeRaw\`UPDATE users SET name = 'held'\`; await batch({ table: 'users', set: 'n = 1' }); });
+  },`,
+    /"users" begins inside of \$transaction, which it is no part of/,
+  ],
   'changes for fewer rows than there are': [
     batch(`table: 'users', rows: (rows) => rows.slice(1).map(() => ({ n: 1 }))`),
     /"rows" returned 19 changes for 20 rows; give one for each/,
@@ -119,4 +138,129 @@ test('two batches at once are refused: they would share one transaction', async 
   expect(stderr).toContain('"others" begins while "users" is at work; put "await" before each batch');
   expect(exitCode).toBe(1);
   expect(await appliance.sql('SELECT n FROM others')).toEqual([{ n: 0 }]);
+});
+
+test("a condition may end in a comment, and both go by the table's own name", async () => {
+  await appliance.sql(
+    'CREATE TABLE "odd.name" (id int PRIMARY KEY, n int NOT NULL); INSERT INTO "odd.name" VALUES (1, 0)',
+  );
+  appliance.migration(
+    '001_x',
+    `  async up(_, { batch }) {
+    await batch({ table: 'users', where: 'users.n = 0 -- only new ones', set: 'n = users.n + (SELECT count(*) FROM users o WHERE o.id = users.id) -- one' });
+    await batch({ table: 'odd.name', up: () => ({ n: 1 }) });
+    await batch({ table: 'public.users', name: 'again', select: ['n'], up: ({ id, n }) => { if (!(id > 0)) throw new Error('no key'); return { n: n + 1 }; } });
+  },`,
+  );
+  expect(await appliance.run()).toMatchObject({ exitCode: 0, stderr: '' });
+  expect(await appliance.tallied()).toEqual({ 2: 20 });
+  expect(await appliance.sql('SELECT n FROM "odd.name"')).toEqual([{ n: 1 }]);
+});
+
+test('tables that inherit from one are refused with it: their rows are not told apart; ONLY leaves them out', async () => {
+  await appliance.sql(`CREATE TABLE parents (id int PRIMARY KEY, name text, slug text); CREATE TABLE children () INHERITS (parents);
+    INSERT INTO parents SELECT i, 'parent ' || i FROM generate_series(1, 5) i; INSERT INTO children SELECT i, 'child ' || i FROM generate_series(1, 5) i`);
+  appliance.migration('001_x', batch(`table: 'parents', up: ({ name }) => ({ slug: name })`));
+  const { exitCode, stderr } = await appliance.run();
+  expect(stderr).toMatch(
+    /children inherits from parents, whose key does not tell .* go by the table "ONLY parents"/,
+  );
+  expect(exitCode).toBe(1);
+  appliance.migration(
+    '001_x',
+    `  async up(_, { batch }) {
+    await batch({ table: 'ONLY parents', up: ({ name }) => ({ slug: name }) });
+    await batch({ table: 'only parents', name: 'set', set: "name = upper(slug)" });
+  },`,
+  );
+  expect(await appliance.run()).toMatchObject({ exitCode: 0, stderr: '' });
+  expect(
+    await appliance.sql(`SELECT tableoid::regclass::text AS t, count(*)::int AS rows FROM parents
+      WHERE slug = lower(name) OR slug IS NULL GROUP BY 1, slug IS NULL ORDER BY 1`),
+  ).toEqual([
+    { t: 'children', rows: 5 },
+    { t: 'parents', rows: 5 },
+  ]);
+});
+
+test('rows that row-level security hides are refused, never left out', async () => {
+  await appliance.sql(`DO $$ BEGIN CREATE ROLE app LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+    GRANT CREATE ON DATABASE inventory TO app; GRANT ALL ON users TO app;
+    CREATE TABLE free (id int PRIMARY KEY, n int NOT NULL); INSERT INTO free VALUES (1, 0); GRANT ALL ON free TO app;
+    ALTER TABLE users ENABLE ROW LEVEL SECURITY; CREATE POLICY two ON users USING (id <= 2)`);
+  const env = { DATABASE_URL: appliance.url.replace('postgres@', 'app@') };
+  const bodies = {
+    [batch(`table: 'users', ${set}`)]: /row-level security hides rows of users from this role.* BYPASSRLS/,
+    [batch(`table: 'free', set: 'n = (SELECT count(*) FROM users)'`)]:
+      /row-level security policy for table "users"/,
+    [`  async up(prisma) { await prisma.$executeRaw\`UPDATE users SET n = 1\`; },`]:
+      /row-level security policy for table "users"/,
+  };
+  for (const [body, message] of Object.entries(bodies)) {
+    appliance.migration('001_x', body);
+    const { exitCode, stderr } = await appliance.runWith(env);
+    expect(stderr).toMatch(message);
+    expect(exitCode).toBe(1);
+  }
+  expect(await appliance.tallied()).toEqual({ 0: 20 });
+  expect(await appliance.sql('SELECT n FROM free')).toEqual([{ n: 0 }]);
+});
+
+const odd = `if (id === 15) throw new Error('row 15 is odd');`;
+const first = `table: 'users', size: 4, where: 'id <> 3', up: ({ id, n }) => { ${odd} return { n: n + 1 }; }`;
+const mends: Readonly<Record<string, readonly [earlier: string, mended: string, message: RegExp]>> = {
+  'another key': [
+    batch(first),
+    batch(first.replace('up:', `key: 'code', up:`).replace(odd, '')),
+    /"users" has another key \(code\) than when it was left off after 12 rows.* --rerun 001_x/,
+  ],
+  'another "where"': [
+    batch(first),
+    batch(first.replace('id <> 3', 'true').replace(odd, '')),
+    /"users" has another "where" than when it was left off after 12 rows.* --rerun 001_x/,
+  ],
+  'another "set" of one that was finished': [
+    `  async up(_, { batch }) { await batch({ table: 'users', set: 'n = 5' }); throw new Error('row 15 is odd'); },`,
+    batch(`table: 'users', set: 'n = 1'`),
+    /"users" was finished, and was changed since: its 20 rows are as the earlier text left them; .* --rerun 001_x/,
+  ],
+};
+
+test.for(Object.entries(mends))(
+  'mended with %s: refused, and the command that does all afresh is told',
+  async ([, [earlier, mended, message]]) => {
+    await appliance.sql(`ALTER TABLE users ADD code text; UPDATE users SET code = lpad((21 - id)::text, 3, '0');
+      ALTER TABLE users ALTER code SET NOT NULL, ADD UNIQUE (code)`);
+    appliance.migration('001_x', earlier);
+    expect(await appliance.run()).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringContaining('15 is odd'),
+    });
+    const before = await appliance.numbers();
+    appliance.migration('001_x', mended);
+    const { exitCode, stderr } = await appliance.run();
+    expect(stderr).toMatch(message);
+    expect(exitCode).toBe(1);
+    expect(await appliance.numbers()).toEqual(before);
+    expect(await appliance.run('--rerun', '1')).toMatchObject({ exitCode: 0, stderr: '' });
+    expect((await appliance.numbers()).at(-1)).toBe(1);
+  },
+);
+
+test('a mended callback goes on with the rest, and that is told; a filter that moves with the time is no change', async () => {
+  await appliance.sql('ALTER TABLE users ADD at timestamptz NOT NULL DEFAULT now()');
+  const moving = first.replace(`'id <> 3'`, "`at < '${new Date(Date.now() + 60_000).toISOString()}'`");
+  appliance.migration('001_x', batch(moving));
+  expect(await appliance.run()).toMatchObject({ exitCode: 1 });
+  // The same file: only the time has changed.
+  expect(await appliance.run()).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('15 is odd') });
+  await appliance.sql('TRUNCATE holdfast.data_migration_batches; UPDATE users SET n = 0');
+  appliance.migration('001_x', batch(first));
+  await appliance.run();
+  appliance.migration('001_x', batch(first.replace(odd, '')));
+  expect(await appliance.run()).toMatchObject({
+    exitCode: 0,
+    stdout: expect.stringContaining('12 rows were done by the earlier text and stay so'),
+  });
+  expect(await appliance.tallied()).toEqual({ 0: 1, 1: 19 });
 });

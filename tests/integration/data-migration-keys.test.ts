@@ -31,6 +31,9 @@ describe('a key', () => {
       /gets another id, by which the batch goes/,
     ],
     ['by SQL', `set: 'n = n + 1, "id" = id + 1000'`, /"set" changes id, by which the batch goes/],
+    ['as a list', `set: '(id, n) = (id + 1000, n + 1)'`, /"set" changes id, by which the batch goes/],
+    ['after a comment', `set: 'n = n + 1, /* on */ id = id + 1000'`, /"set" changes id, by which the batch/],
+    ['in its row', `up: (row) => { row.id += 1000; row.n += 1; return row; }`, /gets another id, by which/],
   ])('that is changed %s is refused, since the row would come again', async (_how, options, message) => {
     await appliance.fill(20);
     appliance.migration('001_moves', batch(`table: 'users', size: 5, ${options}`));
@@ -38,6 +41,47 @@ describe('a key', () => {
     expect(stderr).toMatch(message);
     expect(exitCode).toBe(1);
     expect(await appliance.tallied()).toEqual({ 0: 20 });
+  });
+
+  test.each([
+    ['set', `set: 'n = n + 1'`, /"set" changes id, by which the batch goes, or a trigger does/],
+    ['up', `up: ({ n }) => ({ n: n + 1 })`, /a trigger changes id of users, by which the batch goes/],
+  ])('that a trigger changes under "%s" is refused as well', async (_how, options, message) => {
+    await appliance.fill(20);
+    await appliance.sql(`CREATE FUNCTION move() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.id := NEW.id + 50; RETURN NEW; END $$;
+      CREATE TRIGGER moves BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION move()`);
+    appliance.migration('001_moves', batch(`table: 'users', size: 5, ${options}`));
+    const { exitCode, stderr } = await appliance.run();
+    expect(stderr).toMatch(message);
+    expect(exitCode).toBe(1);
+    expect(await appliance.tallied()).toEqual({ 0: 20 });
+  });
+
+  test('that "set" only compares is not changed', async () => {
+    await appliance.fill(3);
+    appliance.migration(
+      '001_compares',
+      batch(`table: 'users', set: 'n = greatest(n, (coalesce(NULL::boolean, id = 3))::int)'`),
+    );
+    expect(await appliance.run()).toMatchObject({ exitCode: 0, stderr: '' });
+    expect(await appliance.tallied()).toEqual({ 0: 2, 1: 1 });
+  });
+
+  test('of floating point is exact, whatever the database shows of it', async () => {
+    await appliance.sql(`CREATE TABLE points (k float8 PRIMARY KEY, at timestamptz UNIQUE NOT NULL, n int NOT NULL DEFAULT 0);
+      INSERT INTO points SELECT 1 + i / 7.0, '2026-10-24 22:00Z'::timestamptz + i * interval '20 minutes' FROM generate_series(1, 20) i`);
+    await appliance.run('--status');
+    await appliance.sql(`ALTER DATABASE inventory SET extra_float_digits = -15; ALTER DATABASE inventory SET datestyle = 'SQL, DMY';
+      ALTER DATABASE inventory SET timezone = 'Europe/Dublin'`);
+    appliance.migration(
+      '001_points',
+      `  async up(_, { batch }) {
+    await batch({ table: 'points', name: 'by number', size: 1, targetMs: 0.001, set: 'n = n + 1' });
+    await batch({ table: 'points', name: 'by time', key: 'at', size: 1, targetMs: 0.001, up: ({ n }) => ({ n: n + 10 }) });
+  },`,
+    );
+    expect(await appliance.run('--timeout', '60s')).toMatchObject({ exitCode: 0, stderr: '' });
+    expect(await appliance.sql('SELECT DISTINCT n FROM points')).toEqual([{ n: 11 }]);
   });
 
   test('that comes back as it was is no change; undefined leaves a column as it is', async () => {

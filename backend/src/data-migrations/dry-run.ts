@@ -1,6 +1,7 @@
 import { Client } from 'pg';
 import { addEmptied, readStorage } from './emptied.ts';
 import { quote } from './identifiers.ts';
+import { settleSession } from './session-settings.ts';
 import { CHECK_DEFERRED, Session, unref } from './session.ts';
 import { EXTENSIONS_OUT } from './way-out.ts';
 
@@ -36,6 +37,7 @@ export async function tryOut(
   try {
     await onlooker.connect();
     unref(onlooker);
+    await settleSession(onlooker, url);
     // What the migration altered or locked nobody else can look at until it ends.
     await onlooker.query(`SET lock_timeout = '1s'`);
     await session.client.query('SET default_transaction_read_only = on');

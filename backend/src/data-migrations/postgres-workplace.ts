@@ -1,9 +1,10 @@
-import { Pool } from 'pg';
+import { Pool, type ClientBase } from 'pg';
 import { postgresBatches } from './batch/postgres.ts';
 import { tryOut } from './dry-run.ts';
 import { watchOwnLocks } from './own-locks.ts';
 import { openPrisma } from './prisma-client.ts';
 import type { Done } from './protocol.ts';
+import { schemaOf, settleSession } from './session-settings.ts';
 import { Session } from './session.ts';
 import { runSql } from './sql-file.ts';
 import { findTransactionWord } from './transaction-words.ts';
@@ -34,19 +35,22 @@ export const postgresWorkplace: Workplace = {
 
   async runCode(job, directory, fail, run) {
     if (!job.dryRun) {
+      const settle = async (client: ClientBase): Promise<void> => await settleSession(client, job.url);
       const pool = new Pool({
         connectionString: job.url,
         max: 10,
         // One that does nothing is no work left over.
         allowExitOnIdle: true,
         connectionTimeoutMillis: 10_000,
+        // pg waits for it, which its types do not say.
+        onConnect: settle as (client: ClientBase) => void,
       });
       // A session that was ended from outside is told by the query that used it.
       pool.on('error', () => {});
       const locks = watchOwnLocks(job.url, job.id, fail);
       try {
         const ended = await run({
-          client: await openPrisma(directory, pool),
+          client: await openPrisma(directory, pool, schemaOf(job.url)),
           openBatches: async (parts) => await postgresBatches(parts, directory, undefined),
         });
         const stuck = locks.stuck();
@@ -61,7 +65,7 @@ export const postgresWorkplace: Workplace = {
     let done: Done = { status: 'success' };
     const tried = await tryOut(job.url, async (session) => {
       done = await run({
-        client: await openPrisma(directory, session.asPool()),
+        client: await openPrisma(directory, session.asPool(), schemaOf(job.url)),
         openBatches: async (parts) => await postgresBatches(parts, directory, session),
       });
     });

@@ -23,12 +23,18 @@ const transactionOptions = { maxWait: 60_000, timeout: 24 * 3_600_000 };
  * Makes a client on this pool. `$disconnect()` ends the pool too.
  *
  * @param directory the package's folder, where package.json and the schema are
+ * @param schema of the database, for models that name none; Prisma's own default, "public", when undefined
  * @throws Error that says where a client was looked for.
  */
-export async function openPrisma(directory: string, pool: Pool): Promise<PrismaClient> {
+export async function openPrisma(
+  directory: string,
+  pool: Pool,
+  schema: string | undefined,
+): Promise<PrismaClient> {
+  const options = { disposeExternalPool: true, ...(schema === undefined ? {} : { schema }) };
   // A backend on SQLite has none.
   const { PrismaPg } = await import('@prisma/adapter-pg');
-  return await makeClient(directory, new PrismaPg(pool, { disposeExternalPool: true }));
+  return await makeClient(directory, new PrismaPg(pool, options));
 }
 
 /** The same on any adapter. */

@@ -1,5 +1,6 @@
 import { Client, type Pool } from 'pg';
 import { SessionPool } from './lent-session.ts';
+import { settleSession } from './session-settings.ts';
 
 /** For sessions that stand still while a migration computes; older servers do not know all of the settings. */
 export const NO_LIMITS = `SELECT set_config(name, '0', false) FROM pg_settings
@@ -46,6 +47,7 @@ export class Session {
     client.on('error', () => {});
     await client.connect();
     await client.query(NO_LIMITS);
+    await settleSession(client, url);
     unref(client);
     Session.#open.add(pidOf(client));
     return new Session(client);

@@ -74,6 +74,7 @@ CREATE TABLE IF NOT EXISTS holdfast.data_migration_batches (
   finished boolean NOT NULL DEFAULT false,
   PRIMARY KEY (migration, batch)
 );
+ALTER TABLE holdfast.data_migration_batches ADD COLUMN IF NOT EXISTS plan jsonb;
 CREATE TABLE IF NOT EXISTS holdfast.data_migration_failures (
   migration text NOT NULL,
   batch text NOT NULL,
@@ -107,7 +108,8 @@ export async function readRows(client: Client): Promise<Row[] | undefined> {
  */
 async function createTables(client: Client): Promise<void> {
   const { rows } = await client.query<{ there: boolean }>(
-    `SELECT to_regclass('holdfast.data_migration_failures') IS NOT NULL AS there`,
+    `SELECT to_regclass('holdfast.data_migration_failures') IS NOT NULL AND EXISTS (SELECT FROM pg_attribute
+       WHERE attrelid = to_regclass('holdfast.data_migration_batches') AND attname = 'plan') AS there`,
   );
   if (rows[0]?.there === true) return;
   try {

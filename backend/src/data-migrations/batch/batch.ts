@@ -1,7 +1,9 @@
+import { readFile } from 'node:fs/promises';
 import type { Job } from '../protocol.ts';
 import type { Watch } from '../watched-client.ts';
 import type { Positions } from './cursor.ts';
 import type { BatchOptions, BatchResult } from './options.ts';
+import { planOf } from './plan.ts';
 import { BatchRun, type BatchDatabase } from './run.ts';
 import type { Source } from './source.ts';
 
@@ -67,6 +69,7 @@ export function createBatch(parts: BatchParts, connect: () => Promise<BatchSessi
           database,
           watch,
           source,
+          plan: planOf(options, source.target, await readFile(parts.job.file, 'utf8')),
           positions,
           signal,
           log,

@@ -1,5 +1,6 @@
 import type { Client } from 'pg';
 import { storable } from '../store.ts';
+import { comparePlans, type Plan } from './plan.ts';
 import type { Cursor } from './source.ts';
 
 /** How far a batch came. */
@@ -23,26 +24,58 @@ export const MOST_KEPT = 1000;
 
 /** Where a batch's position is kept: beside the data, or in memory for a dry run, which writes no state. */
 export interface Positions {
+  /**
+   * In a transaction: where an earlier attempt left it, if that was the same work.
+   *
+   * @returns the position, and what is to be told of what changed since
+   * @throws Error when the cursor would leave rows out, or a finished batch was changed
+   */
+  begin(plan: Plan): Promise<Position & { readonly changed?: string | undefined }>;
   /** In a transaction: nobody else gets it until that ends. */
   take(): Promise<Position>;
   save(position: Position, failures: readonly Failure[]): Promise<void>;
 }
 
-export function inDatabase(client: Client, migration: string, batch: string): Positions {
+/** @throws Error when the plan may not go on from there. */
+export function beginBy(
+  { plan: earlier, ...position }: Position & { readonly plan: Plan | null },
+  plan: Plan,
+  migration: string,
+  batch: string,
+): Position & { readonly changed: string | undefined } {
+  const isFresh = earlier === null || (position.cursor === undefined && !position.finished);
   return {
-    async take() {
+    ...position,
+    changed: isFresh ? undefined : comparePlans(earlier, plan, { ...position, migration, batch }),
+  };
+}
+
+export function inDatabase(client: Client, migration: string, batch: string): Positions {
+  const take = async (): Promise<Position & { plan: Plan | null }> => {
+    await client.query(
+      'INSERT INTO holdfast.data_migration_batches (migration, batch) VALUES ($1, $2) ON CONFLICT DO NOTHING',
+      [migration, batch],
+    );
+    const { rows } = await client.query<
+      Omit<Position, 'cursor'> & { cursor: Cursor | null; plan: Plan | null }
+    >(
+      `SELECT cursor, done::float8 AS done, failed::float8 AS failed, finished, plan
+       FROM holdfast.data_migration_batches WHERE migration = $1 AND batch = $2 FOR UPDATE`,
+      [migration, batch],
+    );
+    const [row] = rows;
+    return row === undefined ? { ...START, plan: null } : { ...row, cursor: row.cursor ?? undefined };
+  };
+  return {
+    async begin(plan) {
+      const position = beginBy(await take(), plan, migration, batch);
       await client.query(
-        'INSERT INTO holdfast.data_migration_batches (migration, batch) VALUES ($1, $2) ON CONFLICT DO NOTHING',
-        [migration, batch],
+        'UPDATE holdfast.data_migration_batches SET plan = $3 WHERE migration = $1 AND batch = $2',
+        [migration, batch, JSON.stringify(plan)],
       );
-      const { rows } = await client.query<Omit<Position, 'cursor'> & { cursor: Cursor | null }>(
-        `SELECT cursor, done::float8 AS done, failed::float8 AS failed, finished FROM holdfast.data_migration_batches
-         WHERE migration = $1 AND batch = $2 FOR UPDATE`,
-        [migration, batch],
-      );
-      const [row] = rows;
-      return row === undefined ? START : { ...row, cursor: row.cursor ?? undefined };
+      return position;
     },
+    take,
     async save({ cursor, done, failed, finished }, failures) {
       await client.query(
         `UPDATE holdfast.data_migration_batches SET cursor = $3, done = $4, failed = $5, finished = $6
@@ -62,8 +95,10 @@ export function inDatabase(client: Client, migration: string, batch: string): Po
 
 export function inMemory(): Positions {
   let current = START;
+  const take = async (): Promise<Position> => await Promise.resolve(current);
   return {
-    take: async () => await Promise.resolve(current),
+    begin: take,
+    take,
     async save(position) {
       current = position;
       await Promise.resolve();

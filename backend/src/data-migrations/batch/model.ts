@@ -1,6 +1,8 @@
 import type { PrismaClient } from '../../generated/client.ts';
 import type { BatchOptions, BatchRow } from './options.ts';
 import type { Cursor, Source } from './source.ts';
+import { readEnum } from './enums.ts';
+import { ModelRow, type ReadRow } from './rows.ts';
 import type { Target } from './target.ts';
 
 interface Field {
@@ -12,6 +14,8 @@ interface Field {
 
 interface Model {
   readonly dbName?: string | null;
+  /** By `@@schema`. */
+  readonly schema?: string | null;
   readonly fields: readonly Field[];
 }
 
@@ -21,31 +25,42 @@ interface Delegate {
 }
 
 /** What a model needs of its database. */
-export interface ModelTables {
-  find(table: string, wanted: readonly string[] | undefined): Promise<Target>;
+export interface ModelTables<T extends Target> {
+  /** @param schema by `@@schema` */
+  find(table: string, schema: string | undefined, wanted: readonly string[] | undefined): Promise<T>;
   /** Keeps others from changing the rows of these keys until the transaction ends. */
-  lock(target: Target, keys: readonly Cursor[]): Promise<void>;
+  lock(target: T, keys: readonly Cursor[]): Promise<void>;
+  /** It is for the progress only: undefined where it takes too long. */
+  count(count: () => Promise<number>): Promise<number | undefined>;
+  /** What is written for a value; `own` makes it the column's, of an enum. */
+  toColumn(
+    target: T,
+    row: ReadRow,
+    names: { readonly name: string; readonly column: string },
+    value: unknown,
+    own: (value: unknown) => unknown,
+  ): unknown;
 }
 
 /** A model, by Prisma: its fields, its filters, its types. */
-export async function modelSource(
+export async function modelSource<T extends Target>(
   prisma: PrismaClient,
   options: BatchOptions,
-  tables: ModelTables,
-): Promise<Source> {
+  tables: ModelTables<T>,
+): Promise<Source & { readonly target: T }> {
   const name = options.model ?? '';
   const model = findModel(prisma, name);
-  const columns = new Map(
-    model.fields
-      .filter(({ kind }) => kind !== 'object')
-      .map((field) => [field.name, field.dbName ?? field.name]),
-  );
+  const fields = model.fields.filter(({ kind }) => kind !== 'object');
+  const columns = new Map(fields.map((field) => [field.name, field.dbName ?? field.name]));
   const fieldOf = new Map([...columns].map(([field, column]) => [column, field]));
   const columnOf = (field: string): string => columns.get(field) ?? field;
   const wanted = options.key === undefined ? undefined : [options.key].flat().map(columnOf);
-  const target = await tables.find(model.dbName ?? name, wanted);
+  const target = await tables.find(model.dbName ?? name, model.schema ?? undefined, wanted);
   const key = target.key.map((column) => fieldOf.get(column) ?? column);
   const typeOf = new Map(model.fields.map((field) => [field.name, field.type]));
+  const enums = new Map(
+    fields.filter(({ kind }) => kind === 'enum').map((field) => [field.name, readEnum(prisma, field.type)]),
+  );
   const delegate = (prisma as unknown as Record<string, Delegate>)[
     name.charAt(0).toLowerCase() + name.slice(1)
   ];
@@ -60,6 +75,10 @@ export async function modelSource(
   return {
     target,
     columnOf,
+    toColumn: (row, field, value) =>
+      tables.toColumn(target, row, { name: field, column: columnOf(field) }, value, (given) =>
+        ofEnum(field, given, enums.get(field)),
+      ),
     async read(after, size) {
       const orderBy = key.map((field) => ({ [field]: 'asc' }));
       const found = await delegate.findMany({
@@ -83,9 +102,9 @@ export async function modelSource(
         orderBy,
         ...(select === undefined ? {} : { select }),
       });
-      return { rows, keys: keysOf(rows), last };
+      return { rows: rows.map((row) => new ModelRow(row)), keys: keysOf(rows), last };
     },
-    estimate: async (after) => await delegate.count({ where: filter(after) }),
+    estimate: async (after) => await tables.count(async () => await delegate.count({ where: filter(after) })),
   };
 }
 
@@ -97,6 +116,15 @@ function findModel(prisma: PrismaClient, name: string): Model {
   if (found === undefined)
     throw new Error(`batch: there is no model "${name}" (there are ${Object.keys(models).join(', ')})`);
   return found;
+}
+
+/** @throws Error for what the enum does not have. */
+function ofEnum(field: string, value: unknown, values: ReadonlyMap<string, string> | undefined): unknown {
+  if (values === undefined || value === null) return value;
+  if (Array.isArray(value)) return value.map((one) => ofEnum(field, one, values));
+  const own = typeof value === 'string' ? values.get(value) : undefined;
+  if (own !== undefined) return own;
+  throw new Error(`"${field}" is ${JSON.stringify(value)}, and there are ${[...values.keys()].join(', ')}`);
 }
 
 /** Rows after a key of several fields: the first is greater, or equal and the second is greater, and so on. */

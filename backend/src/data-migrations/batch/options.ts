@@ -15,7 +15,7 @@ export type BatchClient = PrismaClient;
  * `Row` is what the callback says of its rows: it knows its columns, and nobody else here does.
  */
 export interface BatchOptions<Row extends object = BatchRow> {
-  /** A table, by its name in the database. Either this or `model`. */
+  /** A table, by its name in the database, as SQL has it: `billing.users`, `ONLY users`. Either this or `model`. */
   readonly table?: string;
   /** A model of the Prisma schema: rows and changes go by its fields, `where` is Prisma's. */
   readonly model?: string;
@@ -31,7 +31,7 @@ export interface BatchOptions<Row extends object = BatchRow> {
   readonly targetMs?: number;
   /** Columns that the callback needs; all by default. The key is always there. */
   readonly select?: readonly string[];
-  /** The quickest: what follows SET, `total = price * count`. For tables. */
+  /** The quickest: what stands between SET and WHERE, `total = price * count`. For tables. */
   readonly set?: string;
   /** A whole batch at once: returns the changes of each row in the order of the rows, undefined for none. */
   readonly rows?: (

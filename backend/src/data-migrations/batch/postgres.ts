@@ -1,10 +1,15 @@
+import { currentInteractive } from '../interactive.ts';
 import { openPrisma } from '../prisma-client.ts';
+import { schemaOf } from '../session-settings.ts';
 import { Session } from '../session.ts';
 import { watchClient } from '../watched-client.ts';
 import type { BatchParts, BatchSession } from './batch.ts';
 import { inDatabase, inMemory } from './cursor.ts';
 import { Health } from './health.ts';
-import { openModel, openTable } from './source.ts';
+import { openModel } from './model-source.ts';
+import { settleBatch } from './settings.ts';
+import { openTable } from './source.ts';
+import type { PgTarget } from './target.ts';
 import { updateRange } from './update-range.ts';
 import { writeChanges } from './write-changes.ts';
 
@@ -23,8 +28,13 @@ export async function postgresBatches(
 ): Promise<BatchSession> {
   const session = dry ?? (await Session.open(job.url));
   const { client } = session;
-  const watch = watchClient(await openPrisma(directory, session.asPool()));
+  const watch = watchClient(await openPrisma(directory, session.asPool(), schemaOf(job.url)));
   const health = new Health(client, log);
+  let target: PgTarget | undefined;
+  const opened = (): PgTarget => {
+    if (target === undefined) throw new Error('batch: no table was opened');
+    return target;
+  };
   let giveBack = async (): Promise<void> => {};
   return {
     watch,
@@ -32,33 +42,25 @@ export async function postgresBatches(
       transaction: async (work) => await session.transaction(work),
       hold: async (signal) => await health.hold(signal),
       limit: async () => void (await client.query(LIMITS)),
-      updateRange: async (target, range) => await updateRange(client, target, range),
-      writeChanges: async (target, changes) => await writeChanges(client, target, changes),
+      updateRange: async (range) => await updateRange(client, opened(), range),
+      writeChanges: async (changes) => await writeChanges(client, opened(), changes),
     },
     async open(options) {
-      if (dry) giveBack = await keepLimits(dry);
-      return options.table === undefined
-        ? await openModel(session, watch.prisma, options)
-        : await openTable(session, options);
+      if (currentInteractive() !== undefined)
+        throw new Error(
+          'batch: it begins inside of $transaction, which it is no part of, and whose rows it would wait for; put it before or after',
+        );
+      giveBack = await settleBatch(session);
+      const source = await (options.table === undefined
+        ? openModel(session, watch.prisma, options, schemaOf(job.url))
+        : openTable(session, options));
+      target = source.target;
+      return source;
     },
     positions: (batch) => (dry ? inMemory() : inDatabase(client, job.id, batch)),
     giveBack: async () => await giveBack(),
     async end() {
       if (!dry) await session.end();
     },
-  };
-}
-
-/** A dry run has one transaction for everything: what limits a batch must not limit what comes after it. */
-async function keepLimits({ client }: Session): Promise<() => Promise<void>> {
-  const { rows } = await client.query<{ lock: string; statement: string }>(
-    `SELECT current_setting('lock_timeout') AS lock, current_setting('statement_timeout') AS statement`,
-  );
-  const [{ lock, statement } = { lock: '0', statement: '0' }] = rows;
-  return async () => {
-    await client.query(
-      `SELECT set_config('lock_timeout', $1, true), set_config('statement_timeout', $2, true)`,
-      [lock, statement],
-    );
   };
 }

@@ -1,11 +1,13 @@
 import { describeError } from '../refusal.ts';
 import { inScope, refuseUnfinished, type Watch } from '../watched-client.ts';
+import { readChanges } from './changes.ts';
 import type { Failure, Position, Positions } from './cursor.ts';
-import type { BatchOptions, BatchResult, BatchRow, RowChanges } from './options.ts';
+import type { BatchOptions, BatchResult, RowChanges } from './options.ts';
 import { isPassing, LARGEST_IN_MEMORY, LARGEST_ON_SERVER, nextSize, RETRIES } from './pace.ts';
+import type { Plan } from './plan.ts';
 import type { Chunk, Cursor, Source } from './source.ts';
-import type { Target } from './target.ts';
 import type { Range } from './update-range.ts';
+import { describe, isThenable } from './values.ts';
 import type { Change } from './write-changes.ts';
 
 const DEFAULT_SIZE = 1000;
@@ -20,8 +22,8 @@ export interface BatchDatabase {
   /** At the beginning of each batch's transaction. */
   limit(): Promise<void>;
   /** Changes the next rows by one statement; `last` is undefined when there was none any more. */
-  updateRange(target: Target, range: Range): Promise<{ count: number; last: Cursor | undefined }>;
-  writeChanges(target: Target, changes: readonly Change[]): Promise<void>;
+  updateRange(range: Range): Promise<{ count: number; last: Cursor | undefined }>;
+  writeChanges(changes: readonly Change[]): Promise<void>;
 }
 
 /** What one batch works with; it owns none of it. */
@@ -31,6 +33,7 @@ export interface RunParts {
   /** On the same session. */
   readonly watch: Watch;
   readonly source: Source;
+  readonly plan: Plan;
   readonly positions: Positions;
   readonly signal: AbortSignal;
   readonly log: (message: string) => void;
@@ -46,9 +49,10 @@ export class BatchRun {
   }
 
   async finish(): Promise<BatchResult> {
-    const { signal, log, progress } = this.#parts;
-    const { database } = this.#parts;
-    const first = await database.transaction(async () => await this.#parts.positions.take());
+    const { signal, log, progress, database } = this.#parts;
+    const { positions, plan } = this.#parts;
+    const first = await database.transaction(async () => await positions.begin(plan));
+    if (first.changed !== undefined) log(first.changed);
     if (first.finished) return { done: first.done, failed: first.failed, wasFinished: true };
     if (first.cursor !== undefined)
       log(`goes on after ${first.cursor.join(', ')}: ${first.done} rows were done`);
@@ -105,7 +109,7 @@ export class BatchRun {
 
   async #stepBySql(position: Position, size: number, set: string): Promise<Position> {
     const where = typeof this.#parts.options.where === 'string' ? this.#parts.options.where : undefined;
-    const { count, last } = await this.#parts.database.updateRange(this.#parts.source.target, {
+    const { count, last } = await this.#parts.database.updateRange({
       set,
       where,
       after: position.cursor,
@@ -144,62 +148,59 @@ export class BatchRun {
 
   async #apply(chunk: Chunk): Promise<void> {
     const changes: Change[] = [];
-    const add = (values: RowChanges | undefined | void, index: number): void => {
+    const add = (values: unknown, index: number): void => {
       const [key, row] = [chunk.keys[index], chunk.rows[index]];
-      if (values && key && row) changes.push({ key, values: this.#toColumns(values, row, key) });
+      if (key === undefined || row === undefined) return;
+      this.#named(key, () => {
+        const columns = readChanges(this.#parts.source, row, values);
+        if (columns !== undefined) changes.push({ key, values: columns });
+      });
     };
     const { watch } = this.#parts;
     watch.forget();
     const { rows, up } = this.#parts.options;
+    const copies = chunk.rows.map((row) => row.copy());
     if (rows !== undefined) {
-      const all = (await rows(chunk.rows, watch.prisma)) ?? [];
-      // Fewer would belong to other rows than they were made for.
-      if (all.length !== 0 && all.length !== chunk.rows.length)
+      const all: unknown = (await rows(copies, watch.prisma)) ?? [];
+      if (typeof all !== 'number' && !Array.isArray(all))
         throw new Error(
-          `batch: "rows" returned ${all.length} changes for ${chunk.rows.length} rows; give one for each, undefined for none`,
+          `batch: what "rows" returned ${describe(all)}; give a list with the changes of each row`,
         );
-      all.forEach(add);
+      const list: unknown[] = Array.isArray(all) ? all : [];
+      // Fewer would belong to other rows than they were made for.
+      if (list.length !== 0 && list.length !== copies.length)
+        throw new Error(
+          `batch: "rows" returned ${list.length} changes for ${copies.length} rows; give one for each, undefined for none`,
+        );
+      list.forEach(add);
     } else if (up !== undefined) {
-      for (const [index, row] of chunk.rows.entries()) add(await this.#one(up, row, chunk, index), index);
+      for (const [index, copy] of copies.entries()) {
+        try {
+          const result = up(copy, this.#parts.watch.prisma);
+          // Prisma's own promises are no Promise. Waiting for what is none costs a turn of the loop for each row.
+          add(isThenable(result) ? await result : result, index);
+        } catch (error) {
+          throw this.#ofRow(error, chunk.keys[index] ?? []);
+        }
+      }
     }
     refuseUnfinished(watch.unfinished());
-    await this.#parts.database.writeChanges(this.#parts.source.target, changes);
+    await this.#parts.database.writeChanges(changes);
   }
 
-  /** The new values by column. As Prisma has it, undefined leaves a column as it is. */
-  #toColumns(values: RowChanges, row: BatchRow, key: Cursor): RowChanges {
-    const { source } = this.#parts;
-    const columns: Record<string, unknown> = {};
-    for (const [name, value] of Object.entries(values)) {
-      const column = source.columnOf(name);
-      if (value === undefined) continue;
-      if (!source.target.key.includes(column)) columns[column] = value;
-      // A row that moves to where the batch has yet to come would be done again.
-      else if (!isSame(value, row[name]))
-        throw new Error(
-          `batch: the row ${key.join(', ')} gets another ${name}, by which the batch goes: take it out, or go by another "key"`,
-        );
-    }
-    return columns;
-  }
-
-  async #one(
-    up: NonNullable<BatchOptions['up']>,
-    row: BatchRow,
-    chunk: Chunk,
-    index: number,
-  ): Promise<RowChanges | void> {
+  /** @throws what `work` throws, with the row's key before it. */
+  #named<T>(key: Cursor, work: () => T): T {
     try {
-      const result = up(row, this.#parts.watch.prisma);
-      // Prisma's own promises are no Promise. Waiting for what is none costs a turn of the loop for each row.
-      return isThenable(result) ? await result : result;
+      return work();
     } catch (error) {
-      if (isPassing(error)) throw error;
-      const key = this.#parts.source.target.key
-        .map((column, at) => `${column}=${chunk.keys[index]?.[at]}`)
-        .join(', ');
-      throw new Error(`row ${key}: ${describeError(error)}`, { cause: error });
+      throw this.#ofRow(error, key);
     }
+  }
+
+  #ofRow(error: unknown, key: Cursor): unknown {
+    if (isPassing(error) || error instanceof RowError) return error;
+    const names = this.#parts.source.target.key.map((column, at) => `${column}=${key[at]}`).join(', ');
+    return new RowError(`row ${names}: ${describeError(error)}`, { cause: error });
   }
 
   #refuseTooMany(failed: number, failures: readonly Failure[]): void {
@@ -212,11 +213,5 @@ export class BatchRun {
   }
 }
 
-function isSame(one: unknown, other: unknown): boolean {
-  if (one instanceof Date && other instanceof Date) return one.getTime() === other.getTime();
-  return one === other || String(one) === String(other);
-}
-
-function isThenable(value: unknown): value is PromiseLike<RowChanges | void> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
-}
+/** A failure that says already which row it is of. */
+class RowError extends Error {}

@@ -1,45 +1,47 @@
 import type { Client } from 'pg';
 import { quote } from '../identifiers.ts';
+import { describeError } from '../refusal.ts';
+import type { Session } from '../session.ts';
+import { isPassing } from './pace.ts';
 import type { Cursor } from './source.ts';
-import { parameters, tuple, type Target } from './target.ts';
+import { columnOf, parameters, tuple, type PgTarget } from './target.ts';
 
-/** The key of the last one of the next rows; undefined when there is none any more. */
+/**
+ * The key of the last one of the next rows; undefined when there is none any more.
+ *
+ * @throws Error when the key, as text, does not lead beyond where it was: the batch would never come to its end
+ */
 export async function findEnd(
   client: Client,
-  target: Target,
+  target: PgTarget,
   { where, after, size }: Pick<Range, 'where' | 'after' | 'size'>,
 ): Promise<Cursor | undefined> {
   const order = (direction: string) =>
-    target.key.map((column) => `t.${quote.name(column)} ${direction}`).join(', ');
-  const texts = target.key.map((column, index) => `t.${quote.name(column)}::text AS k${index}`);
-  const names = target.key.map((column) => `t.${quote.name(column)}`);
+    target.key.map((column) => `${columnOf(target, column)} ${direction}`).join(', ');
+  const texts = target.key.map((column, index) => `${columnOf(target, column)}::text AS k${index}`);
+  const names = target.key.map((column) => columnOf(target, column));
   const { rows } = await client.query<Record<string, string>>(
     `SELECT ${texts.join(', ')} FROM (
-       SELECT ${names.join(', ')} FROM ${target.table} AS t WHERE ${beyond(target, after)}${also(where)}
+       SELECT ${names.join(', ')} FROM ${target.table} WHERE ${beyond(target, after)}${also(where)}
        ORDER BY ${order('ASC')} LIMIT ${size}
-     ) AS t ORDER BY ${order('DESC')} LIMIT 1`,
+     ) AS ${target.alias} ORDER BY ${order('DESC')} LIMIT 1`,
     [...(after ?? [])],
   );
-  const [end] = rows;
-  return end === undefined ? undefined : target.key.map((_, index) => end[`k${index}`] ?? '');
+  const [row] = rows;
+  if (row === undefined) return undefined;
+  const end = target.key.map((_, index) => row[`k${index}`] ?? '');
+  if (after !== undefined && end.join('\0') === after.join('\0'))
+    throw new Error(
+      `batch: the key (${target.key.join(', ')}) of ${target.name} does not lead on from ${end.join(', ')}; go by another "key"`,
+    );
+  return end;
 }
 
-const beyond = (target: Target, after: Cursor | undefined): string =>
-  after === undefined ? 'true' : `${tuple(target.key, 't')} > ${parameters(target, 1)}`;
+export const beyond = (target: PgTarget, after: Cursor | undefined): string =>
+  after === undefined ? 'true' : `${tuple(target)} > ${parameters(target, 1)}`;
 
-const also = (where: string | undefined): string => (where === undefined ? '' : ` AND (${where})`);
-
-/** A row that moves to where the batch has yet to come would be done again. @throws Error */
-export function refuseNewKeys(target: Pick<Target, 'key'>, set: string): void {
-  const bare = set.replaceAll(/'(?:[^']|'')*'/g, "''");
-  for (const column of target.key) {
-    const name = column.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&');
-    if (new RegExp(`(?:^|,)\\s*(?:"${name}"|${name})\\s*=`, 'i').test(bare))
-      throw new Error(
-        `batch: "set" changes ${column}, by which the batch goes: take it out, or go by another "key"`,
-      );
-  }
-}
+/** On a line of its own: it may end in a comment. */
+export const also = (where: string | undefined): string => (where === undefined ? '' : ` AND (${where}\n)`);
 
 /** The next rows, and what is done to them. */
 export interface Range {
@@ -53,19 +55,68 @@ export interface Range {
  * Changes the next rows by one UPDATE over a range of keys, whose end is looked up first: no row leaves the server.
  *
  * @returns how many were changed, and the range's end; no end when there was no row any more
+ * @throws Error when a row has moved to where the batch has yet to come, by `set` or by a trigger: it would be done again
  */
 export async function updateRange(
   client: Client,
-  target: Target,
+  target: PgTarget,
   { set, where, after, size }: Range,
 ): Promise<{ count: number; last: Cursor | undefined }> {
-  refuseNewKeys(target, set);
   const last = await findEnd(client, target, { where, after, size });
   if (last === undefined) return { count: 0, last };
-  const { rowCount } = await client.query(
-    `UPDATE ${target.table} AS t SET ${set}
-     WHERE ${beyond(target, after)} AND ${tuple(target.key, 't')} <= ${parameters(target, 1 + (after?.length ?? 0))}${also(where)}`,
+  const end = parameters(target, 1 + (after?.length ?? 0));
+  const { rows } = await client.query<{ count: number; moved: number }>(
+    `WITH changed AS (
+       UPDATE ${target.table} SET ${set}
+       WHERE ${beyond(target, after)} AND ${tuple(target)} <= ${end}${also(where)}
+       RETURNING ${tuple(target)} > ${end} AS moved
+     ) SELECT count(*)::int AS count, count(*) FILTER (WHERE moved)::int AS moved FROM changed`,
     [...(after ?? []), ...last],
   );
-  return { count: rowCount ?? 0, last };
+  const { count, moved } = rows[0] ?? { count: 0, moved: 0 };
+  if (moved > 0)
+    throw new Error(
+      `batch: "set" changes ${target.key.join(', ')}, by which the batch goes, or a trigger does: take it out, or go by another "key"`,
+    );
+  return { count, last };
+}
+
+/**
+ * Has PostgreSQL read what the migration wrote, before anything runs, so that a mistake is told of the option it is in.
+ *
+ * @throws Error that names the option
+ */
+export async function verifySql(
+  session: Session,
+  target: PgTarget,
+  { set, where }: { set: string | undefined; where: string | undefined },
+): Promise<void> {
+  const read = async (sql: string): Promise<void> => {
+    try {
+      await session.transaction(async () => {
+        await session.client.query(`SET LOCAL lock_timeout = '1s'; SET LOCAL statement_timeout = '3s'`);
+        // A parameter makes it one statement, whatever is in it.
+        await session.client.query(sql, [false]);
+      });
+    } catch (error) {
+      if (isPassing(error)) return;
+      throw error;
+    }
+  };
+  const plain = quote.plain(target.name);
+  if (where !== undefined)
+    await read(`EXPLAIN SELECT FROM ${target.table} WHERE $1::boolean${also(where)}`).catch(
+      (error: unknown) => {
+        throw new Error(`batch: "where" of ${plain} cannot be used: ${describeError(error)}`, {
+          cause: error,
+        });
+      },
+    );
+  if (set !== undefined)
+    await read(`EXPLAIN UPDATE ${target.table} SET ${set}\n WHERE $1::boolean`).catch((error: unknown) => {
+      throw new Error(
+        `batch: "set" of ${plain} cannot be used: ${describeError(error)}; it is what stands between SET and WHERE`,
+        { cause: error },
+      );
+    });
 }

@@ -1,22 +1,25 @@
 import type { Client } from 'pg';
 import { quote } from '../identifiers.ts';
-import type { RowChanges } from './options.ts';
-import type { Target } from './target.ts';
+import { columnOf, typeOf, type PgTarget } from './target.ts';
 
-/** A row's key as text, and its new values by column. */
+/** Stands for a value that is still what was read: the database keeps its own, to the last digit. */
+export const KEPT = Symbol('kept');
+
+/** A row's key as text, and its new values by column, as its database takes them; of PostgreSQL they are texts. */
 export interface Change {
   readonly key: readonly string[];
-  readonly values: RowChanges;
+  readonly values: Readonly<Record<string, unknown>>;
 }
 
 /**
  * Writes the changes of many rows in one statement for each set of columns: fifty times as fast as one for each row.
  *
- * @throws Error for a column that the table does not have
+ * @throws Error for a column that the table does not have, for a row that is not there any more, and for one whose key a
+ *   trigger changes: it would come again
  */
 export async function writeChanges(
   client: Client,
-  target: Target,
+  target: PgTarget,
   changes: readonly Change[],
 ): Promise<void> {
   const byColumns = Map.groupBy(changes, ({ values }) => JSON.stringify(Object.keys(values).toSorted()));
@@ -24,63 +27,69 @@ export async function writeChanges(
     await writeGroup(client, target, JSON.parse(columns) as string[], group);
 }
 
+/** Parameters of a statement: each a list, with a value for each row. */
+class Lists {
+  readonly values: unknown[][] = [];
+  readonly names: string[] = [];
+  readonly #types: string[] = [];
+
+  /** @returns what the list's value for the row is called */
+  add(values: unknown[], type = 'text'): string {
+    const name = `p${this.values.length}`;
+    this.values.push(values);
+    this.names.push(name);
+    this.#types.push(type);
+    return `holdfast_new.${name}`;
+  }
+
+  get table(): string {
+    const lists = this.#types.map((type, index) => `$${index + 1}::${type}[]`);
+    return `unnest(${lists.join(', ')}) AS holdfast_new(${this.names.join(', ')})`;
+  }
+}
+
 async function writeGroup(
   client: Client,
-  target: Target,
+  target: PgTarget,
   columns: readonly string[],
   changes: readonly Change[],
 ): Promise<void> {
-  if (columns.length === 0) return;
-  const typeOf = (column: string): string => {
-    const type = target.types.get(column);
-    if (type === undefined) throw new Error(`batch: ${quote.plain(target.table)} has no column "${column}"`);
-    return type;
-  };
-  const keys = target.key.map((_, index) => changes.map(({ key }) => key[index] ?? null));
-  const values = columns.map((column) => changes.map(({ values: of }) => asText(of[column], typeOf(column))));
-  const names = [...target.key.map((_, index) => `k${index}`), ...columns.map((_, index) => `v${index}`)];
-  const arrays = names.map((_, index) => `$${index + 1}::text[]`);
-  const sets = columns.map((column, index) => `${quote.name(column)} = v.v${index}::${typeOf(column)}`);
-  const matches = target.key.map(
-    (column, index) => `t.${quote.name(column)} = v.k${index}::${typeOf(column)}`,
+  const lists = new Lists();
+  const matches = target.key.map((column, index) => {
+    const text = lists.add(changes.map(({ key }) => key[index] ?? null));
+    return `${columnOf(target, column)} = ${text}::${typeOf(target, column)}`;
+  });
+  const sets = columns.flatMap((column) => setOf(target, column, changes, lists));
+  if (sets.length === 0) return;
+  const { rows } = await client.query<{ count: number; moved: number }>(
+    `WITH changed AS (
+       UPDATE ${target.table} SET ${sets.join(', ')} FROM ${lists.table}
+       WHERE ${matches.join(' AND ')} RETURNING ${matches.join(' AND ')} AS same
+     ) SELECT count(*)::int AS count, count(*) FILTER (WHERE NOT same)::int AS moved FROM changed`,
+    lists.values,
   );
-  const { rowCount } = await client.query(
-    `UPDATE ${target.table} AS t SET ${sets.join(', ')}
-     FROM unnest(${arrays.join(', ')}) AS v(${names.join(', ')}) WHERE ${matches.join(' AND ')}`,
-    [...keys, ...values],
-  );
-  const missing = changes.length - (rowCount ?? 0);
+  const { count, moved } = rows[0] ?? { count: 0, moved: 0 };
+  if (moved > 0)
+    throw new Error(
+      `batch: a trigger changes ${target.key.join(', ')} of ${target.name}, by which the batch goes: go by another "key"`,
+    );
+  const missing = changes.length - count;
   if (missing !== 0)
     throw new Error(
-      `batch: ${missing} of ${changes.length} rows of ${quote.plain(target.table)} were not found again by their key (${target.key.join(', ')})`,
+      `batch: ${missing} of ${changes.length} rows of ${target.name} were not changed: they were not found again by their key (${target.key.join(', ')}), or a trigger left them out`,
     );
 }
 
-/** A value as PostgreSQL reads it as text. */
-function asText(value: unknown, type: string): string | null {
-  if (value === null || value === undefined) return null;
-  if (/^jsonb?$/.test(type)) return JSON.stringify(value);
-  if (Array.isArray(value)) return arrayText(value);
-  return scalarText(value);
-}
-
-function scalarText(value: unknown): string {
-  if (value instanceof Date) return value.toISOString();
-  if (value instanceof Uint8Array) return `\\x${Buffer.from(value).toString('hex')}`;
-  if (typeof value === 'object' && value !== null) {
-    // Prisma's decimals say themselves; anything else is meant as JSON.
-    return 'toFixed' in value && typeof value.toFixed === 'function'
-      ? String((value.toFixed as () => unknown)())
-      : JSON.stringify(value);
-  }
-  return String(value);
-}
-
-function arrayText(values: readonly unknown[]): string {
-  const parts = values.map((value) => {
-    if (value === null || value === undefined) return 'NULL';
-    if (Array.isArray(value)) return arrayText(value);
-    return `"${scalarText(value).replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`;
-  });
-  return `{${parts.join(',')}}`;
+function setOf(target: PgTarget, column: string, changes: readonly Change[], lists: Lists): string[] {
+  const type = typeOf(target, column);
+  const name = quote.name(column);
+  const own = columnOf(target, column);
+  const kept = changes.map(({ values }) => values[column] === KEPT);
+  // Set to itself, so that triggers see what they would see; the database's own are not ours to set.
+  if (kept.every(Boolean)) return target.columns.get(column)?.generated === true ? [] : [`${name} = ${own}`];
+  const texts = lists.add(
+    changes.map(({ values }) => (values[column] === KEPT ? null : (values[column] ?? null))),
+  );
+  if (!kept.some(Boolean)) return [`${name} = ${texts}::${type}`];
+  return [`${name} = CASE WHEN ${lists.add(kept, 'boolean')} THEN ${own} ELSE ${texts}::${type} END`];
 }

@@ -1,17 +1,27 @@
 import type { StatementSync, SQLInputValue, SQLOutputValue } from 'node:sqlite';
 import type { BatchSession } from '../batch/batch.ts';
-import { MOST_KEPT, START, type Position, type Positions } from '../batch/cursor.ts';
+import { beginBy, MOST_KEPT, START, type Position, type Positions } from '../batch/cursor.ts';
+import type { Plan } from '../batch/plan.ts';
 import { modelSource } from '../batch/model.ts';
 import type { BatchOptions } from '../batch/options.ts';
 import type { Cursor, Source } from '../batch/source.ts';
-import type { Target } from '../batch/target.ts';
-import { refuseNewKeys, type Range } from '../batch/update-range.ts';
+import { ModelRow } from '../batch/rows.ts';
+import type { Range } from '../batch/update-range.ts';
+import { refuseLost } from '../batch/values.ts';
 import type { Change } from '../batch/write-changes.ts';
 import { quote } from '../identifiers.ts';
 import { storable } from '../store.ts';
 import type { Watch } from '../watched-client.ts';
 import type { SqliteSession } from './session.ts';
-import { decodeKey, encodeKey, findTarget, keyTerms, tupleOf, type SqliteTarget } from './target.ts';
+import {
+  decodeKey,
+  encodeKey,
+  findTarget,
+  keyTerms,
+  refuseNewKeys,
+  tupleOf,
+  type SqliteTarget,
+} from './target.ts';
 import { toSqlite } from './values.ts';
 
 /** More than these are not counted beforehand: nothing else is done in this process meanwhile. */
@@ -35,25 +45,28 @@ export class SqliteBatches implements BatchSession {
       transaction: async (work) => await session.transaction(work),
       hold: async () => await Promise.resolve(),
       limit: async () => await Promise.resolve(),
-      updateRange: async (_, range) => await Promise.resolve(this.#updateRange(range)),
-      writeChanges: async (_, changes) => await Promise.resolve(this.#writeChanges(changes)),
+      updateRange: async (range) => await Promise.resolve(this.#updateRange(range)),
+      writeChanges: async (changes) => await Promise.resolve(this.#writeChanges(changes)),
     };
   }
 
   async open(options: BatchOptions): Promise<Source> {
     this.#isModel = options.model !== undefined;
-    const find = (table: string, wanted: string | readonly string[] | undefined): Target =>
+    const find = (table: string, wanted: string | readonly string[] | undefined): SqliteTarget =>
       (this.#target = findTarget(this.#session.database, table, wanted));
     if (options.table === undefined)
       return await modelSource(this.watch.prisma, options, {
-        find: async (table, wanted) => await Promise.resolve(find(table, wanted)),
+        find: async (table, _schema, wanted) => await Promise.resolve(find(table, wanted)),
         // The transaction is the only one that writes.
         lock: async () => await Promise.resolve(),
+        count: async (count) => await count(),
+        toColumn: (_target, _row, { name }, value, own) => refuseLost(name, own(value)),
       });
     const target = find(options.table, options.key);
     return {
       target,
       columnOf: (name) => name,
+      toColumn: (_row, name, value) => refuseLost(name, value),
       read: async (after, size) => await Promise.resolve(this.#read(options, after, size)),
       estimate: async (after) =>
         await this.#session.run(() => {
@@ -67,16 +80,24 @@ export class SqliteBatches implements BatchSession {
 
   positions(batch: string): Positions {
     const migration = this.#migration;
+    const take = (): Position & { plan: Plan | null } => {
+      this.#prepare(
+        'INSERT INTO holdfast_data_migration_batches (migration, batch) VALUES (?, ?) ON CONFLICT DO NOTHING',
+      ).run(migration, batch);
+      const row = this.#prepare(
+        'SELECT "cursor", done, failed, finished, plan FROM holdfast_data_migration_batches WHERE migration = ? AND batch = ?',
+      ).get(migration, batch);
+      return row === undefined ? { ...START, plan: null } : positionOf(row);
+    };
     return {
-      take: async () => {
+      begin: async (plan) => {
+        const position = beginBy(take(), plan, migration, batch);
         this.#prepare(
-          'INSERT INTO holdfast_data_migration_batches (migration, batch) VALUES (?, ?) ON CONFLICT DO NOTHING',
-        ).run(migration, batch);
-        const row = this.#prepare(
-          'SELECT "cursor", done, failed, finished FROM holdfast_data_migration_batches WHERE migration = ? AND batch = ?',
-        ).get(migration, batch);
-        return await Promise.resolve(row === undefined ? START : positionOf(row));
+          'UPDATE holdfast_data_migration_batches SET plan = ? WHERE migration = ? AND batch = ?',
+        ).run(JSON.stringify(plan), migration, batch);
+        return await Promise.resolve(position);
       },
+      take: async () => await Promise.resolve(take()),
       save: async ({ cursor, done, failed, finished }, failures) => {
         this.#prepare(
           `UPDATE holdfast_data_migration_batches SET "cursor" = ?, done = ?, failed = ?, finished = ?
@@ -158,8 +179,13 @@ export class SqliteBatches implements BatchSession {
     const found = statement.all(...this.#values(after)) as unknown as SQLOutputValue[][];
     const names = statement.columns().slice(0, -target.key.length);
     const big = names.map(({ type }) => /^(?:BIGINT|UNSIGNED BIG INT|INT8)$/i.test(type ?? ''));
-    const rows = found.map((values) =>
-      Object.fromEntries(names.map(({ name }, at) => [name, plain(values[at] ?? null, big[at] === true)])),
+    const rows = found.map(
+      (values) =>
+        new ModelRow(
+          Object.fromEntries(
+            names.map(({ name }, at) => [name, plain(values[at] ?? null, big[at] === true)]),
+          ),
+        ),
     );
     const keys = found.map((values) => values.slice(-target.key.length).map(encodeKey));
     return { rows, keys, last: keys.at(-1) };
@@ -229,12 +255,13 @@ function plain(value: SQLOutputValue, isBig: boolean): SQLOutputValue {
   return Number.isSafeInteger(number) ? number : value;
 }
 
-function positionOf(row: Record<string, SQLOutputValue>): Position {
-  const { cursor } = row;
+function positionOf(row: Record<string, SQLOutputValue>): Position & { plan: Plan | null } {
+  const { cursor, plan } = row;
   return {
     cursor: typeof cursor === 'string' ? (JSON.parse(cursor) as Cursor) : undefined,
     done: Number(row['done']),
     failed: Number(row['failed']),
     finished: row['finished'] === 1,
+    plan: typeof plan === 'string' ? (JSON.parse(plan) as Plan) : null,
   };
 }

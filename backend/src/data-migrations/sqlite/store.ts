@@ -30,6 +30,7 @@ CREATE TABLE IF NOT EXISTS holdfast_data_migration_batches (
   done INTEGER NOT NULL DEFAULT 0,
   failed INTEGER NOT NULL DEFAULT 0,
   finished INTEGER NOT NULL DEFAULT 0,
+  plan TEXT,
   PRIMARY KEY (migration, batch)
 );
 CREATE TABLE IF NOT EXISTS holdfast_data_migration_failures (
@@ -43,6 +44,11 @@ CREATE TABLE IF NOT EXISTS holdfast_data_migration_failures (
 /** May be run twice. */
 export function makeTables(database: DatabaseSync): void {
   database.exec(DEFINITIONS);
+  const hasPlan = database
+    .prepare(`SELECT 1 FROM pragma_table_info('holdfast_data_migration_batches') WHERE name = 'plan'`)
+    .get();
+  if (hasPlan === undefined)
+    database.exec('ALTER TABLE holdfast_data_migration_batches ADD COLUMN plan TEXT');
 }
 
 /** What it remembers; undefined where the engine never ran any on it. */

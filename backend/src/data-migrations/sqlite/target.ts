@@ -4,6 +4,8 @@ import { quote } from '../identifiers.ts';
 
 /** A table of SQLite's: enough to go through it in the order of its key, and to write to it. */
 export interface SqliteTarget extends Target {
+  /** Type by column, as the table was made. */
+  readonly types: ReadonlyMap<string, string>;
   /** How the unique index compares each of the key's columns; undefined for a row's number. */
   readonly collations: readonly (string | undefined)[];
 }
@@ -117,4 +119,16 @@ export function decodeKey(text: string): SQLInputValue {
   if (text.startsWith(`'`)) return text.slice(1, -1).replaceAll(`''`, `'`);
   if (text.startsWith(`x'`)) return Buffer.from(text.slice(2, -1), 'hex');
   return /^-?\d+$/.test(text) ? BigInt(text) : Number(text);
+}
+
+/** A row that moves to where the batch has yet to come would be done again. @throws Error */
+export function refuseNewKeys(target: Target, set: string): void {
+  const bare = set.replaceAll(/'(?:[^']|'')*'/g, "''");
+  for (const column of target.key) {
+    const name = column.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&');
+    if (new RegExp(`(?:^|,)\\s*(?:"${name}"|${name})\\s*=`, 'i').test(bare))
+      throw new Error(
+        `batch: "set" changes ${column}, by which the batch goes: take it out, or go by another "key"`,
+      );
+  }
 }
