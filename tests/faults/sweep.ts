@@ -7,21 +7,28 @@ import { sweep } from '../support/sweep.ts';
  */
 
 const { values } = parseArgs({
-  options: { count: { type: 'string', default: '40' }, seed: { type: 'string' } },
+  options: {
+    count: { type: 'string', default: '40' },
+    seed: { type: 'string' },
+    database: { type: 'string', default: 'postgresql' },
+  },
 });
 const count = Number(values.count);
 const seed = Number(values.seed ?? Date.now() % 1_000_000);
-if (!Number.isInteger(count) || count < 1 || !Number.isInteger(seed)) {
+const { database } = values;
+const isKnown = database === 'postgresql' || database === 'sqlite';
+if (!Number.isInteger(count) || count < 1 || !Number.isInteger(seed) || !isKnown) {
   console.error(
-    'sweep: --count and --seed are whole numbers. Nothing was done.\n  Next: ./run.sh test sweep --count 40',
+    'sweep: --count and --seed are whole numbers, --database is postgresql or sqlite. Nothing was done.\n  Next: ./run.sh test sweep --count 40',
   );
   process.exit(2);
 }
-console.log(`sweep of ${count} kills with --seed ${seed}`);
+console.log(`sweep of ${count} kills on ${database} with --seed ${seed}`);
 const startedAt = performance.now();
 const { kills, before, after, mixed, writes } = await sweep({
   count,
   seed,
+  database,
   note: (line) => console.log(`  ${line}`),
 });
 for (const story of mixed) console.log(`\nMIXED: ${story}`);

@@ -1,24 +1,22 @@
-import { execa } from 'execa';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { findPostgresBinaries } from '../../orchestrator/database/binaries.ts';
 import { listSnapshots } from '../../orchestrator/snapshot/store.ts';
 import { Cli } from './cli.ts';
 import { killings, type Killing } from './killing.ts';
 import { leftOf } from './left-behind.ts';
 import { Ledger } from './ledger.ts';
 import { Random } from './random.ts';
-import { release } from './releases.ts';
-import { anchorsOf, committed, releases, soonMs, type Anchor } from './sweep-plan.ts';
+import { sweepEngines, type SweepEngine } from './sweep-engines.ts';
+import { anchorsOf, committed, soonMs, type Anchor } from './sweep-plan.ts';
 import { differences, type State } from './state.ts';
 import { timeless } from './timeless.ts';
-import { Writer, writtenBy } from './writer.ts';
+import { Writer } from './writer.ts';
 
 export interface SweepOptions {
   /** How many processes are killed. */
   readonly count: number;
   /** The same seed gives the same plan; the instants are as exact as the machine is. */
   readonly seed: number;
+  readonly database?: 'postgresql' | 'sqlite' | undefined;
   readonly note?: (line: string) => void;
 }
 
@@ -37,8 +35,13 @@ export interface SweepReport {
  * Kills whole updates, their restores, recoveries and rollbacks at random instants while a client keeps writing, has a
  * new process recover, and looks whether the appliance is one whole version, with every acknowledged write.
  */
-export async function sweep({ count, seed, note = () => {} }: SweepOptions): Promise<SweepReport> {
-  const run = await Sweep.prepare(new Random(seed), note);
+export async function sweep({
+  count,
+  seed,
+  database = 'postgresql',
+  note = () => {},
+}: SweepOptions): Promise<SweepReport> {
+  const run = await Sweep.prepare(database, new Random(seed), note);
   try {
     while (run.kills < count && run.mixed.length === 0) await run.oneCase(count);
     return run;
@@ -54,6 +57,7 @@ class Sweep implements SweepReport {
   writes = 0;
   readonly mixed: string[] = [];
   readonly #ledger: Ledger;
+  readonly #engine: SweepEngine;
   readonly #random: Random;
   readonly #note: (line: string) => void;
   /** The appliance as every case finds it, and as the good release leaves it. */
@@ -62,19 +66,25 @@ class Sweep implements SweepReport {
   /** How long a command takes when nobody kills it, in ms. */
   readonly #lasts = new Map<string, number>();
 
-  private constructor(ledger: Ledger, random: Random, note: (line: string) => void) {
+  private constructor(ledger: Ledger, engine: SweepEngine, random: Random, note: (line: string) => void) {
     this.#ledger = ledger;
+    this.#engine = engine;
     this.#random = random;
     this.#note = note;
   }
 
-  static async prepare(random: Random, note: (line: string) => void): Promise<Sweep> {
-    const ledger = await Ledger.install();
+  static async prepare(
+    database: 'postgresql' | 'sqlite',
+    random: Random,
+    note: (line: string) => void,
+  ): Promise<Sweep> {
+    const ledger = await Ledger.install({ sqlite: database === 'sqlite' });
+    const engine = sweepEngines[database];
     try {
-      const prepared = new Sweep(ledger, random, note);
-      const installed = await ledger.sandbox.publish(release(2), { tag: 'v2' });
+      const prepared = new Sweep(ledger, engine, random, note);
+      const installed = await ledger.sandbox.publish(engine.installed, { tag: 'v2' });
       await ledger.succeed('update');
-      for (const [tag, edit] of Object.entries(releases))
+      for (const [tag, edit] of Object.entries(engine.releases))
         await ledger.sandbox.publish(edit, { tag, onto: installed });
       await prepared.#measure();
       return prepared;
@@ -91,15 +101,15 @@ class Sweep implements SweepReport {
 
   /** Each command once without a kill: how long it takes, and what the good release makes of the appliance. */
   async #measure(): Promise<void> {
-    for (const tag of Object.keys(releases)) {
+    for (const tag of Object.keys(this.#engine.releases)) {
       if (tag === 'good') continue;
       await this.#time(`update ${tag}`, 10, 'update', '--to', tag);
     }
-    this.#home = await this.#ledger.capture();
+    this.#home = await this.#capture();
     await this.#time('update good', 0, 'update', '--to', 'good');
-    this.#updated = await this.#ledger.capture();
+    this.#updated = await this.#capture();
     await this.#time('rollback', 0, 'rollback');
-    this.#expect('after the rollback', differences(this.#home, await this.#ledger.capture()));
+    this.#expect('after the rollback', differences(this.#home, await this.#capture()));
   }
 
   async #time(name: string, exitCode: number, ...argv: string[]): Promise<void> {
@@ -118,10 +128,11 @@ class Sweep implements SweepReport {
     // Now and then a kill comes right after the commit: left to chance, a short sweep might never see one.
     const late = (this.before + this.after) % 8 === 4;
     const isRollback = !late && this.#random.chance(0.2);
-    const tag = late || this.#random.chance(0.4) ? 'good' : this.#random.pick(Object.keys(releases));
+    const tag =
+      late || this.#random.chance(0.4) ? 'good' : this.#random.pick(Object.keys(this.#engine.releases));
     const name = isRollback ? 'rollback' : `update ${tag}`;
     if (isRollback) await this.#ledger.succeed('update', '--to', 'good');
-    const start = isRollback ? await this.#ledger.capture() : this.#home;
+    const start = isRollback ? await this.#capture() : this.#home;
     const writer = Writer.start(this.#ledger);
     const story: string[] = [];
     let run: string | undefined;
@@ -202,8 +213,8 @@ class Sweep implements SweepReport {
     const aside = it.isRollback && isAfter && missing.length > 0 ? await this.#setAside() : '';
     for (const note of missing) if (!aside.includes(note)) problems.push(`lost: ${note}`);
     const expected = atHome ? this.#home : it.isRollback ? it.start : this.#updated;
-    await this.#removeWrites(expected);
-    const now = await ledger.capture();
+    await this.#engine.removeWrites(this.#ledger, expected);
+    const now = await this.#capture();
     problems.push(
       ...(atHome || it.isRollback
         ? differences(expected, now)
@@ -217,23 +228,8 @@ class Sweep implements SweepReport {
     );
     if (!atHome) {
       await ledger.succeed('rollback');
-      await this.#removeWrites(this.#home);
-      this.#expect(`rollback after ${story.join('; ')}`, differences(this.#home, await ledger.capture()));
-    }
-  }
-
-  /**
-   * What the background client added goes again, so that the next case begins where this one did. A server that was
-   * killed goes on with sequences up to 32 values later (PostgreSQL logs them ahead), which is no loss.
-   */
-  async #removeWrites(state: State): Promise<void> {
-    await this.#ledger.sql(`delete from entries where note like '%${writtenBy}%'`);
-    for (const name of ['entries_id_seq', 'receipt_numbers']) {
-      const { last, called } = state.get(`sequence ${name}`) ?? {};
-      const [is] = await this.#ledger.sql(`select last_value::int8::int4 as last from ${name}`);
-      const ahead = Number(is?.['last']) - Number(last);
-      if (name === 'entries_id_seq' || (ahead > 0 && ahead <= 32 * 7))
-        await this.#ledger.sql(`select setval('${name}', ${last}, ${called})`);
+      await this.#engine.removeWrites(this.#ledger, this.#home);
+      this.#expect(`rollback after ${story.join('; ')}`, differences(this.#home, await this.#capture()));
     }
   }
 
@@ -243,9 +239,11 @@ class Sweep implements SweepReport {
       ({ manifest }) => manifest?.kind === 'before-rollback',
     );
     if (!safety) return '';
-    const program = join(findPostgresBinaries(['pg_restore']) ?? '', 'pg_restore');
-    const dump = join(safety.folder, 'database.dump');
-    return (await execa(program, ['--data-only', '--table=entries', '--file=-', dump])).stdout;
+    return await this.#engine.entriesIn(safety.folder);
+  }
+
+  async #capture(): Promise<State> {
+    return this.#engine.comparable(await this.#ledger.capture());
   }
 
   #expect(story: string, problems: readonly string[]): void {
