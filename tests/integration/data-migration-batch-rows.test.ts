@@ -105,7 +105,7 @@ const refused: Readonly<Record<string, readonly [body: string, message: RegExp]>
     `  async up(prisma, { batch }) {
     await prisma.$transaction(async (tx) => { await tx.$executeRaw\`UPDATE users SET name = 'held'\`; await batch({ table: 'users', set: 'n = 1' }); });
   },`,
-    /"users" begins inside of \$transaction, which it is no part of/,
+    /it begins inside of \$transaction, which it is no part of/,
   ],
   'changes for fewer rows than there are': [
     batch(`table: 'users', rows: (rows) => rows.slice(1).map(() => ({ n: 1 }))`),

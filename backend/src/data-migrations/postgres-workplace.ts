@@ -35,7 +35,7 @@ export const postgresWorkplace: Workplace = {
 
   async runCode(job, directory, fail, run) {
     if (!job.dryRun) {
-      const settle = async (client: ClientBase): Promise<void> => await settleSession(client, job.url);
+      const settle: (client: ClientBase) => unknown = async (client) => await settleSession(client, job.url);
       const pool = new Pool({
         connectionString: job.url,
         max: 10,
@@ -43,7 +43,7 @@ export const postgresWorkplace: Workplace = {
         allowExitOnIdle: true,
         connectionTimeoutMillis: 10_000,
         // pg waits for it, which its types do not say.
-        onConnect: settle as (client: ClientBase) => void,
+        onConnect: settle,
       });
       // A session that was ended from outside is told by the query that used it.
       pool.on('error', () => {});

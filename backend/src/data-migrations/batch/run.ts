@@ -2,7 +2,7 @@ import { describeError } from '../refusal.ts';
 import { inScope, refuseUnfinished, type Watch } from '../watched-client.ts';
 import { readChanges } from './changes.ts';
 import type { Failure, Position, Positions } from './cursor.ts';
-import type { BatchOptions, BatchResult, RowChanges } from './options.ts';
+import type { BatchOptions, BatchResult } from './options.ts';
 import { isPassing, LARGEST_IN_MEMORY, LARGEST_ON_SERVER, nextSize, RETRIES } from './pace.ts';
 import type { Plan } from './plan.ts';
 import type { Chunk, Cursor, Source } from './source.ts';

@@ -1,4 +1,3 @@
-import { quote } from '../identifiers.ts';
 import type { Session } from '../session.ts';
 import { toPostgres } from './changes.ts';
 import type { BatchOptions } from './options.ts';
@@ -55,9 +54,9 @@ export function placeOf({ columns, name: table }: PgTarget, column: string, name
 /** A table, by SQL. Rows are locked as they are read: what a callback works out of them must not be out of date. */
 export async function openTable(session: Session, options: BatchOptions): Promise<PgSource> {
   const { client } = session;
-  const target = await findTarget(client, readTable(options.table ?? ''), options.key);
   const where = typeof options.where === 'string' ? options.where : undefined;
-  await verifySql(session, target, { set: options.set, where });
+  const found = await findTarget(client, readTable(options.table ?? ''), options.key);
+  const target = await verifySql(session, found, { set: options.set, where });
   const wanted = options.select && [...new Set([...options.select, ...target.key])];
   const columns = wanted?.map((name) => columnOf(target, name)) ?? [`${target.alias}.*`];
   const keys = target.key.map((column) => `${columnOf(target, column)}::text`);

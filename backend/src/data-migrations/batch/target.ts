@@ -162,6 +162,12 @@ function chooseKey(
   return key;
 }
 
+/** The same, its columns called by another name. */
+export function withAlias(target: PgTarget, name: string): PgTarget {
+  const alias = quote.name(name);
+  return { ...target, alias, table: target.table.slice(0, -target.alias.length) + alias };
+}
+
 /** A column of the table, by its alias. */
 export function columnOf({ alias }: PgTarget, column: string): string {
   return `${alias}.${quote.name(column)}`;

@@ -1,10 +1,9 @@
 import type { Client } from 'pg';
-import { quote } from '../identifiers.ts';
 import { describeError } from '../refusal.ts';
 import type { Session } from '../session.ts';
 import { isPassing } from './pace.ts';
 import type { Cursor } from './source.ts';
-import { columnOf, parameters, tuple, type PgTarget } from './target.ts';
+import { columnOf, parameters, tuple, withAlias, type PgTarget } from './target.ts';
 
 /**
  * The key of the last one of the next rows; undefined when there is none any more.
@@ -81,42 +80,52 @@ export async function updateRange(
   return { count, last };
 }
 
+interface Written {
+  readonly set: string | undefined;
+  readonly where: string | undefined;
+}
+
 /**
  * Has PostgreSQL read what the migration wrote, before anything runs, so that a mistake is told of the option it is in.
  *
+ * @returns the table, by the name that they call it: its own, or `t`
  * @throws Error that names the option
  */
-export async function verifySql(
+export async function verifySql(session: Session, target: PgTarget, written: Written): Promise<PgTarget> {
+  const failure = await findMistake(session, target, written);
+  if (failure === undefined) return target;
+  const short = withAlias(target, 't');
+  if ((await findMistake(session, short, written)) === undefined) return short;
+  throw failure;
+}
+
+async function findMistake(
   session: Session,
   target: PgTarget,
-  { set, where }: { set: string | undefined; where: string | undefined },
-): Promise<void> {
-  const read = async (sql: string): Promise<void> => {
+  { set, where }: Written,
+): Promise<Error | undefined> {
+  const read = async (option: string, sql: string, advice: string): Promise<Error | undefined> => {
     try {
       await session.transaction(async () => {
         await session.client.query(`SET LOCAL lock_timeout = '1s'; SET LOCAL statement_timeout = '3s'`);
         // A parameter makes it one statement, whatever is in it.
         await session.client.query(sql, [false]);
       });
+      return undefined;
     } catch (error) {
-      if (isPassing(error)) return;
-      throw error;
+      if (isPassing(error)) return undefined;
+      const message = `batch: "${option}" of ${target.name} cannot be used: ${describeError(error)}${advice}`;
+      return new Error(message, { cause: error });
     }
   };
-  const plain = quote.plain(target.name);
-  if (where !== undefined)
-    await read(`EXPLAIN SELECT FROM ${target.table} WHERE $1::boolean${also(where)}`).catch(
-      (error: unknown) => {
-        throw new Error(`batch: "where" of ${plain} cannot be used: ${describeError(error)}`, {
-          cause: error,
-        });
-      },
-    );
-  if (set !== undefined)
-    await read(`EXPLAIN UPDATE ${target.table} SET ${set}\n WHERE $1::boolean`).catch((error: unknown) => {
-      throw new Error(
-        `batch: "set" of ${plain} cannot be used: ${describeError(error)}; it is what stands between SET and WHERE`,
-        { cause: error },
-      );
-    });
+  const wrong =
+    where === undefined
+      ? undefined
+      : await read('where', `EXPLAIN SELECT FROM ${target.table} WHERE $1::boolean${also(where)}`, '');
+  if (wrong !== undefined || set === undefined) return wrong;
+  return await read(
+    'set',
+    `EXPLAIN UPDATE ${target.table} SET ${set}\n WHERE $1::boolean`,
+    '; it is what stands between SET and WHERE',
+  );
 }
