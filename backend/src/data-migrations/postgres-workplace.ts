@@ -1,4 +1,5 @@
 import { Pool } from 'pg';
+import { postgresColumns } from './add-column.ts';
 import { postgresBatches } from './batch/postgres.ts';
 import { tryOut } from './dry-run.ts';
 import { watchOwnLocks } from './own-locks.ts';
@@ -48,6 +49,7 @@ export const postgresWorkplace: Workplace = {
         const ended = await run({
           client: await openPrisma(directory, pool),
           openBatches: async (parts) => await postgresBatches(parts, directory, undefined),
+          columnSteps: postgresColumns,
         });
         const stuck = locks.stuck();
         if (stuck) throw stuck;
@@ -63,6 +65,7 @@ export const postgresWorkplace: Workplace = {
       done = await run({
         client: await openPrisma(directory, session.asPool()),
         openBatches: async (parts) => await postgresBatches(parts, directory, session),
+        columnSteps: postgresColumns,
       });
     });
     return { ...done, ...tried };
