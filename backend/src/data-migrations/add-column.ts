@@ -21,29 +21,39 @@ export interface ColumnOptions {
   readonly size?: number;
 }
 
-/** How one kind of database does it; SQLite, which can only make a table anew, is another. */
-interface ColumnSteps {
-  /** There afterwards, nullable, with its default for new rows. */
-  add(options: ColumnOptions): Promise<void>;
-  /** No row is without a value afterwards, and none can come in. */
+/** How one kind of database does it. Each step may be run again, whatever of it an earlier attempt has done. */
+export interface ColumnSteps {
+  /**
+   * The column is there afterwards.
+   *
+   * @returns true when every row has its value already, and no batch is needed
+   */
+  add(options: ColumnOptions): Promise<boolean>;
+  /** No row is without a value afterwards, and none can come in; rows that are inserted get the default. */
   forbidNull(options: ColumnOptions): Promise<void>;
 }
 
-type Tools = Pick<MigrationContext, 'prisma' | 'batch' | 'log' | 'signal'>;
+/** What the steps may use of a migration's context. */
+export type ColumnTools = Pick<MigrationContext, 'prisma' | 'log' | 'signal'>;
 
 /**
- * Adds a column that must have a value, to a table that is in use: nullable with a default for new rows; the rows that
- * are there in batches; then NOT NULL, by a check that is validated while others read and write. Nothing is locked for
- * longer than a moment. Each part looks at what is there already: killed at any instant, it is simply run again, and the
- * batches go on where they were.
+ * Adds a column that must have a value, to a table that is in use: it is added nullable, the rows that are there are
+ * filled in batches, then it is made NOT NULL. Each part looks at what is there already: killed at any instant, it is
+ * simply run again, and the batches go on where they were.
  *
  * @throws Error with the database's words; what was done by then stays, and is what the next attempt begins with
  */
-export async function addColumnWithDefault(tools: Tools, options: ColumnOptions): Promise<BatchResult> {
-  const steps = postgres(tools);
+export async function addColumnWithDefault(
+  { batch }: Pick<MigrationContext, 'batch'>,
+  steps: ColumnSteps,
+  options: ColumnOptions,
+): Promise<BatchResult> {
   const { table, column, key, size, value = options.default } = options;
-  await steps.add(options);
-  const result = await tools.batch({
+  if (await steps.add(options)) {
+    await steps.forbidNull(options);
+    return { done: 0, failed: 0, wasFinished: true };
+  }
+  const result = await batch({
     ...{ table, name: `${table}.${column}`, where: `${quote.name(column)} IS NULL` },
     set: `${quote.name(column)} = (${value})`,
     ...(key === undefined ? {} : { key }),
@@ -57,7 +67,11 @@ interface Found {
   readonly notNull: boolean;
 }
 
-function postgres({ prisma, log, signal }: Tools): ColumnSteps {
+/**
+ * Nullable with a default for new rows; NOT NULL by a check that is validated while others read and write. Nothing is
+ * locked for longer than a moment.
+ */
+export function postgresColumns({ prisma, log, signal }: ColumnTools): ColumnSteps {
   const find = async ({ table, column }: ColumnOptions): Promise<Found | undefined> => {
     const [found] = await prisma.$queryRawUnsafe<Found[]>(
       `SELECT attnotnull AS "notNull" FROM pg_attribute
@@ -76,6 +90,7 @@ function postgres({ prisma, log, signal }: Tools): ColumnSteps {
       const setDefault = `ALTER COLUMN ${name} SET DEFAULT ${options.default}`;
       // Both at once: no row can come in between.
       await alter(table, (await find(options)) ? setDefault : `ADD COLUMN ${name} ${type}, ${setDefault}`);
+      return false;
     },
     async forbidNull(options) {
       const { table, column, value = options.default } = options;

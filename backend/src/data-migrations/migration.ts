@@ -21,7 +21,7 @@ export interface MigrationContext {
   readonly batch: <Row extends object = BatchRow>(options: BatchOptions<Row>) => Promise<BatchResult>;
   /**
    * Adds a column that must have a value, while others read and write the table: nullable, filled in batches, then NOT
-   * NULL. Killed at any instant, it is simply run again.
+   * NULL, for which nobody writes on SQLite. Killed at any instant, it is simply run again.
    */
   readonly addColumnWithDefault: (options: ColumnOptions) => Promise<BatchResult>;
 }

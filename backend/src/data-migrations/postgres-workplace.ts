@@ -1,4 +1,5 @@
 import { Pool, type ClientBase } from 'pg';
+import { postgresColumns } from './add-column.ts';
 import { postgresBatches } from './batch/postgres.ts';
 import { tryOut } from './dry-run.ts';
 import { watchOwnLocks } from './own-locks.ts';
@@ -52,6 +53,7 @@ export const postgresWorkplace: Workplace = {
         const ended = await run({
           client: await openPrisma(directory, pool, schemaOf(job.url)),
           openBatches: async (parts) => await postgresBatches(parts, directory, undefined),
+          columnSteps: postgresColumns,
         });
         const stuck = locks.stuck();
         if (stuck) throw stuck;
@@ -67,6 +69,7 @@ export const postgresWorkplace: Workplace = {
       done = await run({
         client: await openPrisma(directory, session.asPool(), schemaOf(job.url)),
         openBatches: async (parts) => await postgresBatches(parts, directory, session),
+        columnSteps: postgresColumns,
       });
     });
     return { ...done, ...tried };

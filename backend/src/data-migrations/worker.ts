@@ -96,13 +96,8 @@ async function runMigration(job: Job, exported: unknown, tools: Tools): Promise<
     progress,
     // What its rows are only the migration itself knows.
     batch: async (options) => await batch.run(options as unknown as BatchOptions),
-    addColumnWithDefault: async (options) => {
-      if (isSqlite(job.url))
-        throw new Error(
-          'addColumnWithDefault is for PostgreSQL: SQLite adds a column that has a constant default at once, in a schema migration; other values are for a batch',
-        );
-      return await addColumnWithDefault(context, options);
-    },
+    addColumnWithDefault: async (options) =>
+      await addColumnWithDefault(context, tools.columnSteps(context), options),
   };
   try {
     const migration = await findMigration(exported, job.id, prisma, context);

@@ -1,4 +1,5 @@
 import type { PrismaClient } from '../generated/client.ts';
+import type { ColumnSteps, ColumnTools } from './add-column.ts';
 import type { BatchParts, BatchSession } from './batch/batch.ts';
 import type { Done, Job } from './protocol.ts';
 
@@ -6,6 +7,8 @@ import type { Done, Job } from './protocol.ts';
 export interface Tools {
   readonly client: PrismaClient;
   openBatches(parts: BatchParts): Promise<BatchSession>;
+  /** How `addColumnWithDefault` does it here. */
+  columnSteps(tools: ColumnTools): ColumnSteps;
 }
 
 /** How one kind of database runs a migration; in the migration's own process. */

@@ -5,6 +5,7 @@ import { watchClient } from '../watched-client.ts';
 import type { Workplace } from '../workplace.ts';
 import { adapterFor } from './adapter.ts';
 import { SqliteBatches } from './batch.ts';
+import { sqliteColumns } from './columns.ts';
 import { SqliteSession } from './session.ts';
 import { findSqliteProblem } from './statements.ts';
 import { realFile } from './users.ts';
@@ -52,6 +53,7 @@ export const sqliteWorkplace: Workplace = {
           const watch = watchClient(trackInteractive(await makeClient(directory, adapter)));
           return new SqliteBatches(session, watch, id);
         },
+        columnSteps: (tools) => sqliteColumns(async () => await open(() => own), tools),
       });
       refuseOtherLibrary(file, sessions);
       return done;
