@@ -172,7 +172,8 @@ test('a constant is there at once and writes no row; a default or NOT NULL that 
   app.fill(3);
   app.sql('CREATE TABLE keyless (a TEXT)');
   app.sql(`INSERT INTO keyless VALUES ('x')`);
-  app.sql(`CREATE TABLE late (id INTEGER PRIMARY KEY, c TEXT NOT NULL DEFAULT 'old', d TEXT)`);
+  app.sql(`CREATE TABLE late (id INTEGER PRIMARY KEY, c TEXT NOT NULL DEFAULT 'old', d TEXT,
+    up INTEGER REFERENCES users (id) ON DELETE SET DEFAULT ON UPDATE CASCADE)`);
   app.sql(`INSERT INTO late (d) VALUES (NULL), ('own')`);
   app.migration(
     '001_constants',
@@ -183,6 +184,7 @@ test('a constant is there at once and writes no row; a default or NOT NULL that 
       `{ table: 'late', column: 'c', type: 'text', default: "'none'" }`,
       `{ table: 'late', column: 'd', type: 'text', default: "'none'" }`,
       `{ table: 'late', column: 'parent', type: 'integer REFERENCES users (id)', default: '2' }`,
+      `{ table: 'late', column: 'up', type: 'integer', default: '1 + 0', value: '3' }`,
     ),
   );
   expect(await app.run()).toMatchObject({ exitCode: 0, stderr: '' });
@@ -197,14 +199,18 @@ test('a constant is there at once and writes no row; a default or NOT NULL that 
   expect(app.sql('SELECT batch FROM holdfast_data_migration_batches ORDER BY 1')).toEqual([
     { batch: 'late.d' },
     { batch: 'late.parent' },
+    { batch: 'late.up' },
   ]);
   expect(app.sql('SELECT * FROM keyless')).toEqual([{ a: 'x', n: -1500, yes: 1 }]);
   app.sql('INSERT INTO late (id) VALUES (9)');
   expect(app.sql('SELECT * FROM late')).toEqual([
-    { id: 1, c: 'old', d: 'none', parent: 2 },
-    { id: 2, c: 'old', d: 'own', parent: 2 },
-    { id: 9, c: 'none', d: 'none', parent: 2 },
+    { id: 1, c: 'old', d: 'none', up: 3, parent: 2 },
+    { id: 2, c: 'old', d: 'own', up: 3, parent: 2 },
+    { id: 9, c: 'none', d: 'none', up: 1, parent: 2 },
   ]);
+  expect(
+    app.sql(`SELECT on_update, on_delete FROM pragma_foreign_key_list('late') WHERE "from" = 'up'`),
+  ).toEqual([{ on_update: 'CASCADE', on_delete: 'SET DEFAULT' }]);
   expect(column('late', 'parent')).toEqual([{ notnull: 1, dflt_value: '2' }]);
 });
 
@@ -216,7 +222,9 @@ test('what cannot be done is refused before anything is', async () => {
     CREATE TABLE hidden (rowid TEXT NOT NULL UNIQUE, _rowid_ TEXT, oid TEXT);
     CREATE TABLE checked (id INTEGER PRIMARY KEY, a INT CHECK (checked.a > 0));
     CREATE TABLE keyless (a TEXT);
-    CREATE TABLE gaps (id INTEGER PRIMARY KEY, a TEXT); INSERT INTO gaps VALUES (1, 'x'), (2, NULL);`);
+    CREATE TABLE gaps (id INTEGER PRIMARY KEY, a TEXT); INSERT INTO gaps VALUES (1, 'x'), (2, NULL);
+    CREATE TABLE orders (id INTEGER PRIMARY KEY, buyer INTEGER REFERENCES users (id)); INSERT INTO orders (id) VALUES (1);
+    CREATE TRIGGER late AFTER UPDATE ON orders WHEN new.id = 1 BEGIN INSERT INTO orders (id) VALUES (-99); END;`);
   const schema = () =>
     app.sql(
       `SELECT name, sql FROM sqlite_schema WHERE name NOT LIKE '%holdfast%' AND name <> 'gaps' ORDER BY name`,
@@ -236,6 +244,7 @@ test('what cannot be done is refused before anything is', async () => {
     await add('checked');
     await add('keyless');
     await add('gaps', { value: 'a' });
+    await add('orders', { column: 'buyer', type: 'integer', default: '1', value: 'id' });
     await prisma.$transaction(async (tx) => { await tx.user.count(); await add('users'); });
     await batch({ table: 'users', up: async () => { await add('users'); } });
   },`,
@@ -250,10 +259,22 @@ test('what cannot be done is refused before anything is', async () => {
     'checked cannot be made anew (no such column: checked.a)',
     'keyless has no primary key; name a unique "key"',
     '1 rows of gaps get null for c by a; give them a value',
+    'foreign keys of orders would not hold any more (orders: 1; before: orders: 0)',
     'a batch waits for the $transaction that it is called in',
     'waits for its own batch',
   ])
     expect(stdout).toContain(said);
-  expect(stdout.match(/refused: /g)).toHaveLength(9);
+  expect(stdout.match(/refused: /g)).toHaveLength(10);
   expect(schema()).toEqual(before);
+  expect(app.sql('SELECT id, buyer FROM orders')).toEqual([
+    { id: -99, buyer: null },
+    { id: 1, buyer: 1 },
+  ]);
+
+  // Nobody would see what it fails of.
+  app.reset();
+  app.migration('001_not_awaited', adds(slug).replace('await ', ''));
+  expect((await app.run()).stderr).toContain(
+    'without waiting for addColumnWithDefault users.the slug: put "await"',
+  );
 });

@@ -88,6 +88,7 @@ async function runMigration(job: Job, exported: unknown, tools: Tools): Promise<
   });
   const parts = { job, signal: abort.signal, log, progress };
   const batch = createBatch(parts, async () => await tools.openBatches(parts));
+  const columns = new Set<string>();
   const context: MigrationContext = {
     prisma,
     dryRun: job.dryRun,
@@ -96,8 +97,15 @@ async function runMigration(job: Job, exported: unknown, tools: Tools): Promise<
     progress,
     // What its rows are only the migration itself knows.
     batch: async (options) => await batch.run(options as unknown as BatchOptions),
-    addColumnWithDefault: async (options) =>
-      await addColumnWithDefault(context, tools.columnSteps(context), options),
+    addColumnWithDefault: async (options) => {
+      const name = `addColumnWithDefault ${options.table}.${options.column}`;
+      columns.add(name);
+      try {
+        return await addColumnWithDefault(context, tools.columnSteps(context), options);
+      } finally {
+        columns.delete(name);
+      }
+    },
   };
   try {
     const migration = await findMigration(exported, job.id, prisma, context);
@@ -107,9 +115,9 @@ async function runMigration(job: Job, exported: unknown, tools: Tools): Promise<
     );
     abort.signal.throwIfAborted();
     // What it did not await is told at once; what has yet to come to its query, once it comes to it.
-    refuseUnfinished([...watch.unfinished(), ...batch.unfinished()]);
+    refuseUnfinished([...watch.unfinished(), ...batch.unfinished(), ...columns]);
     await untilIdle(channel);
-    refuseUnfinished([...watch.unfinished(), ...batch.unfinished()]);
+    refuseUnfinished([...watch.unfinished(), ...batch.unfinished(), ...columns]);
     const rows = readOutcome(outcome) ?? batch.rowsDone();
     const report = job.task === 'up' ? await inScope(async () => await migration.verify()) : undefined;
     if (report !== undefined) tell({ type: 'log', message: `verified: ${report}` });
