@@ -96,8 +96,10 @@ describe('migrate deploy', () => {
     const outcome = await kill(['migrate', 'deploy'], step, killing);
     const there = await ledger.sql(`select to_regclass('tags')::text as t`);
     expect(there).toEqual([{ t: outcome === 'after' ? 'tags' : null }]);
+    // Down and up again it has another record, and other ids.
+    const wrong = outcome === 'after' ? [] : differences(was, await ledger.capture());
+    expect(wrong).toEqual([]);
     if (outcome === 'after') await ledger.succeed('migrate', 'down');
-    else expect(differences(was, await ledger.capture())).toEqual([]);
     tally(context, outcomeOf(outcome));
   });
 });

@@ -1,5 +1,6 @@
 import { existsSync, lstatSync, readdirSync, realpathSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
+import type { KeepSetAside } from '../engine.ts';
 
 /*
  * A database of SQLite is a file and what lies beside it: the write-ahead log and its index, or a rollback journal.
@@ -31,8 +32,23 @@ export function databaseFile(directory: string, path: string): string {
 /** Our own folder beside a database: on its file system, so that a rename leads into its place. */
 export const besideFolder = (file: string) => join(dirname(file), `.${basename(file)}.holdfast`);
 
+/**
+ * What the data-migration engine keeps beside a database: the lock of its runner, itself a database, and the copies of a dry
+ * run. They belong to who is at work now, so they are in no snapshot, and a restore leaves them where they are: a lock that
+ * is replaced no longer keeps anybody out.
+ */
+function enginePlacesOf(file: string): string[] {
+  const lock = `${file}-holdfast-lock`;
+  return [lock, ...companionsOf(lock), `${file}-holdfast-dry-run`];
+}
+
 /** Everything that belongs to the database, and is therefore no file of the appliance's like any other. */
-export const placesOf = (file: string): string[] => [file, ...companionsOf(file), besideFolder(file)];
+export const placesOf = (file: string): string[] => [
+  file,
+  ...companionsOf(file),
+  besideFolder(file),
+  ...enginePlacesOf(file),
+];
 
 export const newName = (mark: string) => `new-${mark}`;
 export const oldName = (mark: string) => `old-${mark}`;
@@ -54,4 +70,12 @@ export function listBeside(file: string): { name: string; path: string; inode: n
       const { ino, ctimeMs } = lstatSync(path);
       return { name, path, inode: ino, changedAt: ctimeMs };
     });
+}
+
+/** The databases in our folder that `Database.dropSetAside` drops. */
+export function listSetAside(file: string, { runs, oids }: KeepSetAside): { path: string }[] {
+  const kept = new Set(runs.flatMap((run) => [oldName(run), oldName(`${run}-back`)]));
+  return listBeside(file).filter(
+    ({ name, inode }) => !kept.has(name) && !(name.startsWith('unknown-') && oids.includes(inode)),
+  );
 }
