@@ -31,8 +31,23 @@ export function databaseFile(directory: string, path: string): string {
 /** Our own folder beside a database: on its file system, so that a rename leads into its place. */
 export const besideFolder = (file: string) => join(dirname(file), `.${basename(file)}.holdfast`);
 
+/**
+ * What the data-migration engine keeps beside a database: the lock of its runner, itself a database, and the copies of a dry
+ * run. They belong to who is at work now, so they are in no snapshot, and a restore leaves them where they are: a lock that
+ * is replaced no longer keeps anybody out.
+ */
+function enginePlacesOf(file: string): string[] {
+  const lock = `${file}-holdfast-lock`;
+  return [lock, ...companionsOf(lock), `${file}-holdfast-dry-run`];
+}
+
 /** Everything that belongs to the database, and is therefore no file of the appliance's like any other. */
-export const placesOf = (file: string): string[] => [file, ...companionsOf(file), besideFolder(file)];
+export const placesOf = (file: string): string[] => [
+  file,
+  ...companionsOf(file),
+  besideFolder(file),
+  ...enginePlacesOf(file),
+];
 
 export const newName = (mark: string) => `new-${mark}`;
 export const oldName = (mark: string) => `old-${mark}`;

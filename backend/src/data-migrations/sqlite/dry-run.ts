@@ -1,5 +1,5 @@
-import { copyFile, mkdir, readdir, rm, stat, statfs } from 'node:fs/promises';
-import { constants } from 'node:fs';
+import { constants, existsSync } from 'node:fs';
+import { copyFile, mkdir, readdir, rm, rmdir, stat, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { backup } from 'node:sqlite';
 import type { Done, Job } from '../protocol.ts';
@@ -18,11 +18,12 @@ const PAGES_AT_ONCE = 2 ** 30;
  * @throws Error when there is no space for two copies
  */
 export async function tryOnCopy(file: string, job: Job, run: (job: Job) => Promise<Done>): Promise<Done> {
-  const prefix = `${file}-holdfast-dry-run-`;
-  await removeLeftovers(prefix);
+  // One name beside the database, whoever tries: what makes backups of the folder can leave it out.
+  const copies = `${file}-holdfast-dry-run`;
+  await removeLeftovers(copies);
   await verifySpace(file);
-  const folder = `${prefix}${process.pid}`;
-  await mkdir(folder, { mode: 0o700 });
+  const folder = path.join(copies, String(process.pid));
+  await mkdir(folder, { recursive: true, mode: 0o700 });
   try {
     const [before, after] = [path.join(folder, 'before.db'), path.join(folder, path.basename(file))];
     const live = await whenFree(file, () => openFile(file));
@@ -48,16 +49,24 @@ export async function tryOnCopy(file: string, job: Job, run: (job: Job) => Promi
     }
   } finally {
     await rm(folder, { recursive: true, force: true });
+    await removeIfEmpty(copies);
   }
 }
 
 /** Of dry runs that were killed. */
-async function removeLeftovers(prefix: string): Promise<void> {
-  const folder = path.dirname(prefix);
-  for (const name of await readdir(folder)) {
-    const one = path.join(folder, name);
-    if (!one.startsWith(prefix)) continue;
-    if (!isAlive(Number(one.slice(prefix.length)))) await rm(one, { recursive: true, force: true });
+async function removeLeftovers(copies: string): Promise<void> {
+  if (!existsSync(copies)) return;
+  for (const name of await readdir(copies))
+    if (!isAlive(Number(name))) await rm(path.join(copies, name), { recursive: true, force: true });
+}
+
+/** Somebody else may be trying something there. */
+async function removeIfEmpty(folder: string): Promise<void> {
+  try {
+    await rmdir(folder);
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    if (code !== 'ENOTEMPTY' && code !== 'EEXIST' && code !== 'ENOENT') throw error;
   }
 }
 
