@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { untilAborted } from '../appliance/appliance.ts';
+import type { Database } from '../database/engine.ts';
 import { removeDurably } from '../lib/atomic-file.ts';
 import { exitCodes, InterruptedError, Refusal } from '../lib/errors.ts';
 import { takeSignals } from '../lib/signals.ts';
@@ -37,6 +38,14 @@ export async function pushSchema(session: Session, allowDestructive: boolean): P
   });
 }
 
+/** Takes the data-migration engine's own tables away. In a file of SQLite, Prisma's reset has done so, unless they are external to it. */
+const forgetRecords: Readonly<Record<Database['engine'], string>> = {
+  postgresql: 'DROP SCHEMA IF EXISTS holdfast CASCADE;',
+  sqlite: ['migrations', 'migration_batches', 'migration_failures']
+    .map((name) => `DROP TABLE IF EXISTS holdfast_data_${name};`)
+    .join('\n'),
+};
+
 /** `db reset`: everything out, all migrations again, the seed, the data migrations. For development. */
 export async function resetDatabase(session: Session, allowDestructive: boolean): Promise<number> {
   return await locked(session, 'db reset', async (state) => {
@@ -47,8 +56,7 @@ export async function resetDatabase(session: Session, allowDestructive: boolean)
     return await behindSnapshot(session, state, 'before-reset', async (back) => {
       await callPrisma(session, state, ['migrate', 'reset', '--force']);
       // What was done to the rows of before; Prisma knows nothing of it.
-      const input = 'DROP SCHEMA IF EXISTS holdfast CASCADE;';
-      await callPrisma(session, state, ['db', 'execute', '--stdin'], { input });
+      await callPrisma(session, state, ['db', 'execute', '--stdin'], { input: forgetRecords[database.engine] });
       const registry = registryPath(appliance.config);
       if (registry !== undefined && existsSync(join(appliance.directory, registry)))
         removeDurably(join(appliance.directory, registry));

@@ -115,6 +115,10 @@ const explanations: Readonly<Record<string, readonly [meaning: string, next: str
   P1001: ['the database does not answer', './run.sh start, or start the server that DATABASE_URL names'],
   P1002: ['another migration holds the lock of the database', './run.sh migrate status tells who'],
   P1003: ['there is no such database', './run.sh doctor'],
+  P1008: [
+    'the database did not answer in time: a file of SQLite is in use, by the services for one, and Prisma wants it for itself',
+    './run.sh stop, then the same again, then ./run.sh start',
+  ],
   P1010: [
     'the database user may not do this',
     'grant it what the database says, or name the owner in DATABASE_URL',

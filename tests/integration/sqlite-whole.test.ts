@@ -225,6 +225,13 @@ test('db seed, migrate status and db stats: the records are none of the tables o
 test('db reset takes the records with the rows they tell of, and everything runs anew', async () => {
   replaceIn(ledger.directory, 'appliance.yaml', 'name: ledger\n', 'name: ledger\nenvironment: development\n');
 
+  // Prisma wants the file for itself.
+  expect(await ledger.run('db', 'reset', '--allow-destructive')).toMatchObject({
+    ...{ exitCode: 3, error: expect.stringContaining('P1008: ') },
+    next: expect.stringContaining('./run.sh stop, '),
+  });
+  await ledger.succeed('stop');
+
   expect(await ledger.run('db', 'reset', '--allow-destructive')).toMatchObject({ exitCode: 0, error: '' });
 
   expect(await amounts()).toEqual([]);
