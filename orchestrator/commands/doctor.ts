@@ -3,7 +3,7 @@ import type { Appliance } from '../appliance/appliance.ts';
 import { findHealthProblem } from '../appliance/health.ts';
 import { runningServices, verifyPortsAreOurs } from '../appliance/services.ts';
 import { verifyHooks } from '../hooks/verify-hooks.ts';
-import { kindOfDatabase } from '../config/schema.ts';
+import { kindOfDatabase } from '../config/database-schema.ts';
 import { exitCodes, HoldfastError, messageOf, Refusal } from '../lib/errors.ts';
 import { shellWord } from '../lib/shell-word.ts';
 import type { Register } from '../main.ts';

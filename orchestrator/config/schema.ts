@@ -1,27 +1,18 @@
 import { z } from 'zod';
-import { duration, identifier, insidePath, notYet } from './units.ts';
+import { database } from './database-schema.ts';
+import { prisma } from './prisma-schema.ts';
+import { argv, duration, environment, identifier, insidePath, notYet } from './units.ts';
 
 /*
- * appliance.yaml: one schema, from which come the check, the defaults, the types and the JSON
+ * appliance.yaml: one schema (its parts database and prisma in files of their own), from which come the check, the defaults, the types and the JSON
  * Schema for editors. What is written by hand below as "not yet" is known, and refused by name.
  */
 
 const signals = ['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGHUP', 'SIGKILL'] as const;
 const urlForm = 'must be an http:// or https:// URL';
 const httpUrl = z.string({ error: urlForm }).regex(/^https?:\/\//, urlForm);
-const argv = z
-  .union([z.string().trim().min(1), z.array(z.string()).min(1)], {
-    error: 'must be a command: words separated by spaces, or a list of arguments',
-  })
-  .meta({ description: 'A command: words separated by spaces, or a list of arguments. No shell reads it.' });
 const pointerForm = 'must be a JSON pointer such as /database';
 const pointer = z.string({ error: pointerForm }).regex(/^(\/[^/]*)+$/, pointerForm);
-const variableForm = 'must be the name of an environment variable';
-const variable = z.string({ error: variableForm }).regex(/^[A-Za-z_][A-Za-z0-9_]*$/, variableForm);
-const value = z.union([z.string(), z.number(), z.boolean()], {
-  error: 'must be a text, a number, or true or false',
-});
-const environment = z.record(variable, value.transform(String));
 const portForm = 'must be a port from 1 to 65535';
 
 const health = z.strictObject({
@@ -82,75 +73,6 @@ const build = z.strictObject({
   }),
   env: environment.default({}),
   timeout: duration.default(1_800_000),
-});
-
-const dataMigrations = z.strictObject({
-  dir: insidePath,
-  loader: z.literal('auto', { error: 'only "auto" is supported yet' }).default('auto'),
-  when: z
-    .enum(['in-window', 'after-start', 'before-start'])
-    .transform((when) => (when === 'before-start' ? 'in-window' : when))
-    .prefault('in-window')
-    .meta({
-      description:
-        '"in-window": before the new version starts; "after-start": once it is healthy. "before-start" is the former name of "in-window".',
-    }),
-  onFailure: z
-    .enum(['fail', 'warn', 'restore'])
-    .transform((onFailure) => (onFailure === 'restore' ? 'fail' : onFailure))
-    .prefault('fail')
-    .meta({
-      description:
-        '"fail": the update fails, and everything is restored; "warn", with when: after-start only: they run after the commit, while the appliance serves, and a failure is a warning. "restore" is the former name of "fail".',
-    }),
-  timeout: duration.default(3_600_000),
-});
-
-const prisma = z.strictObject({
-  dir: insidePath.default('.'),
-  deploy: z.union([z.enum(['holdfast', 'none']), argv]).default('holdfast'),
-  before: z.array(argv).default([]),
-  after: z.array(argv).default([]),
-  migrations: insidePath
-    .optional()
-    .meta({ description: 'Folder of the schema migrations; by default prisma/migrations under "dir".' }),
-  requireDown: z.boolean('must be true or false').default(false).meta({
-    description: 'Every schema migration must bring a down.sql: migrate lint warns of those without.',
-  }),
-  migrateInTest: z.boolean('must be true or false').default(false).meta({
-    description:
-      'With environment: test an update and a setup leave the database alone; true has them migrate it all the same, as update --migrate does once.',
-  }),
-  timeout: duration.default(3_600_000),
-  dataMigrations: dataMigrations.optional(),
-});
-
-const embeddedDatabase = z.strictObject({ embedded: z.literal(true), name: identifier.optional() });
-const externalDatabase = z.strictObject({
-  embedded: z.literal(false).optional(),
-  url: z.union([variable.transform((name) => [name]), z.array(variable).min(1)]),
-  adminUrl: variable.optional(),
-  restore: z.enum(['auto', 'swap'], { error: 'only "auto" and "swap" are supported yet' }).default('auto'),
-  fence: z.enum(['auto', 'none']).default('auto'),
-  shared: z.boolean('must be true or false').default(false).meta({
-    description:
-      'Another environment works on this database as well: it is backed up, but never fenced and never restored; rollback, migrate down and db reset are refused.',
-  }),
-});
-
-const fileForm = 'must be the path of a file, without ? # % and control characters';
-const fileDatabase = z.strictObject({
-  file: z
-    .string({ error: fileForm })
-    .regex(/^[^?#%\p{Cc}]*[^?#%\p{Cc}/]$/u, fileForm)
-    .meta({
-      description:
-        'The file of an SQLite database, inside the checkout or absolute. Programs get its address as file:/absolute/path.',
-    }),
-  url: z
-    .union([variable.transform((name) => [name]), z.array(variable).min(1)])
-    .default(['DATABASE_URL'])
-    .meta({ description: 'The variables that are given the address.' }),
 });
 
 const webhook = z
@@ -241,7 +163,7 @@ export const applianceSchema = z.strictObject({
   env: z.strictObject({ files: z.array(z.string()).default([]), set: environment.default({}) }).prefault({}),
   builds: z.record(identifier, build).default({}),
   services: z.record(identifier, service),
-  database: z.union([embeddedDatabase, externalDatabase, fileDatabase, z.literal('none')]).default('none'),
+  database: database.default('none'),
   prisma: prisma.optional(),
   stores: z
     .record(
@@ -276,19 +198,4 @@ export type Config = z.output<typeof applianceSchema>;
 export type ServiceConfig = Config['services'][string];
 export type BuildConfig = Config['builds'][string];
 export type NotificationConfig = Config['notify'][number];
-export type DatabaseConfig = Config['database'];
 export type Argv = string | readonly string[];
-
-/** The kind of a database: what an update cannot change by itself. */
-export function kindOfDatabase(database: DatabaseConfig): 'none' | 'embedded' | 'external' | 'file' {
-  if (database === 'none') return 'none';
-  if ('file' in database) return 'file';
-  return database.embedded === true ? 'embedded' : 'external';
-}
-
-/** The variables of the environment by which an appliance names its database; none where the database is ours. */
-export function variablesOf(database: DatabaseConfig): string[] {
-  if (database === 'none' || !('url' in database)) return [];
-  const { adminUrl } = { adminUrl: undefined, ...database };
-  return [...database.url, ...(adminUrl === undefined ? [] : [adminUrl])];
-}

@@ -34,3 +34,16 @@ export const identifier = z.string({ error: identifierForm }).regex(/^[a-z][a-z0
 export function notYet(what: string) {
   return z.never({ error: `${what} is not supported yet` });
 }
+
+export const argv = z
+  .union([z.string().trim().min(1), z.array(z.string()).min(1)], {
+    error: 'must be a command: words separated by spaces, or a list of arguments',
+  })
+  .meta({ description: 'A command: words separated by spaces, or a list of arguments. No shell reads it.' });
+
+const variableForm = 'must be the name of an environment variable';
+export const variable = z.string({ error: variableForm }).regex(/^[A-Za-z_][A-Za-z0-9_]*$/, variableForm);
+const value = z.union([z.string(), z.number(), z.boolean()], {
+  error: 'must be a text, a number, or true or false',
+});
+export const environment = z.record(variable, value.transform(String));

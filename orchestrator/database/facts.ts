@@ -1,6 +1,7 @@
+import { Refusal } from '../lib/errors.ts';
 import type { PostgresClient } from './client.ts';
 import { quoteIdentifier } from './connection.ts';
-import type { DatabaseFacts, PostgresFacts, Role } from './engine.ts';
+import type { DatabaseFacts, PostgresFacts, Role } from './database-facts.ts';
 import { compareSqliteContents, compareSqliteProperties } from './sqlite/compare.ts';
 import { rolesSql } from './roles.ts';
 
@@ -155,4 +156,13 @@ function compareMaps(
     else if (now !== value) differences.push(`${what} ${name}: ${value} became ${now}`);
   }
   for (const name of after.keys()) if (!before.has(name)) differences.push(`${what} ${name} was added`);
+}
+
+/** @throws Refusal for what another engine made */
+export function ofPostgres(facts: DatabaseFacts): PostgresFacts {
+  if (facts.engine === 'postgresql') return facts;
+  throw new Refusal(
+    'the snapshot holds a database of SQLite, and this appliance has one of PostgreSQL',
+    'choose a snapshot that was made since: ./run.sh backup list',
+  );
 }

@@ -1,7 +1,7 @@
 import { NotRestoredError } from '../lib/errors.ts';
 import type { PostgresClient } from './client.ts';
 import { quoteIdentifier } from './connection.ts';
-import type { Role } from './engine.ts';
+import type { Role } from './database-facts.ts';
 
 /*
  * Roles belong to the server, not to a database: no dump holds them, and no swap takes them back. What a migration did
@@ -32,4 +32,21 @@ export async function verifyRolesExist(client: PostgresClient, roles: readonly R
       next: `as the server's administrator: ${gone.map((name) => `CREATE ROLE ${quoteIdentifier(name)};`).join(' ')} then ./run.sh recover`,
     },
   );
+}
+
+/** Roles that are on the server now and were not, each as a sentence. Older snapshots do not say which there were. */
+export async function findRolesMadeSince(
+  client: PostgresClient,
+  before: readonly Role[] | undefined,
+): Promise<string[]> {
+  if (!before) return [];
+  const known = new Set(before.map(({ name }) => name));
+  const now = await readRoles(client);
+  return now
+    .map(({ name }) => name)
+    .filter((name) => !known.has(name))
+    .map(
+      (role) =>
+        `the role ${role} was made on the database server since the snapshot; roles belong to the server, and a restore leaves them: DROP ROLE ${quoteIdentifier(role)}; takes it away`,
+    );
 }

@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import { HoldfastError } from '../lib/errors.ts';
 import type { PostgresClient } from './client.ts';
 import { quoteIdentifier, quoteLiteral } from './connection.ts';
-import type { KeepSetAside, PostgresFacts, Replacement } from './engine.ts';
+import type { PostgresFacts } from './database-facts.ts';
+import type { KeepSetAside, Replacement } from './engine.ts';
 import { endSessionsSql } from './sessions.ts';
 
 /*

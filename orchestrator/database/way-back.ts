@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs';
 import { messageOf, Refusal } from '../lib/errors.ts';
 import type { PostgresClient } from './client.ts';
 import { quoteIdentifier } from './connection.ts';
-import type { PostgresFacts } from './engine.ts';
+import type { PostgresFacts } from './database-facts.ts';
 import { readProperties } from './facts.ts';
 import { verifyNoObstacles } from './obstacles.ts';
 import { createReplacement, markOf, propertyStatements, replacementName, setAsideName } from './swap.ts';

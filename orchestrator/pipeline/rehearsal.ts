@@ -1,8 +1,10 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, isAbsolute, join, relative } from 'node:path';
 import { markedBy, type Appliance } from '../appliance/appliance.ts';
-import { variablesOf, type Config } from '../config/schema.ts';
-import { databaseVariables, type DatabaseFacts } from '../database/engine.ts';
+import { variablesOf } from '../config/database-schema.ts';
+import type { Config } from '../config/schema.ts';
+import type { DatabaseFacts } from '../database/database-facts.ts';
+import { databaseVariables } from '../database/engine.ts';
 import type { Activity, ScratchDatabase } from '../database/scratch.ts';
 import { messageOf } from '../lib/errors.ts';
 import { removeTree } from '../lib/remove-tree.ts';

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { isAbsolute, join, relative } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
 import { parseConfigText } from '../config/load.ts';
-import { kindOfDatabase } from '../config/schema.ts';
+import { kindOfDatabase } from '../config/database-schema.ts';
 import { Refusal } from '../lib/errors.ts';
 import { shellWord } from '../lib/shell-word.ts';
 import {

@@ -13,7 +13,7 @@ import type { Appliance } from '../appliance/appliance.ts';
 import { fsyncDirectory, writeFileAtomic } from '../lib/atomic-file.ts';
 import { keepFromGitClean } from '../lib/own-repository.ts';
 import { removeTree } from '../lib/remove-tree.ts';
-import type { DatabaseFacts } from '../database/engine.ts';
+import type { DatabaseFacts } from '../database/database-facts.ts';
 import { absoluteGitDirectory, labelOf, readHead } from '../tools/git-facts.ts';
 import { barrier } from './barrier.ts';
 import { backupFiles, type FilesBackup } from './files.ts';

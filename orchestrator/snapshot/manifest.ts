@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Config } from '../config/schema.ts';
-import type { DatabaseFacts } from '../database/engine.ts';
+import type { DatabaseFacts } from '../database/database-facts.ts';
 
 /** The version of the snapshot format that this code writes, and the newest that it reads. */
 export const snapshotFormat = 1;

@@ -1,6 +1,6 @@
 import { dirname, resolve } from 'node:path';
-import { kindOfDatabase } from '../config/schema.ts';
-import type { PostgresFacts, SqliteFacts } from '../database/engine.ts';
+import { kindOfDatabase } from '../config/database-schema.ts';
+import type { PostgresFacts, SqliteFacts } from '../database/database-facts.ts';
 import { shellWord } from '../lib/shell-word.ts';
 import type { Manifest } from './manifest.ts';
 import { embeddedServerGuide } from './restore-guide-server.ts';

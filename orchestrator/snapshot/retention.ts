@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
-import { identityOf } from '../database/engine.ts';
+import { identityOf } from '../database/database-facts.ts';
 import { messageOf } from '../lib/errors.ts';
 import { renameDurably } from '../lib/atomic-file.ts';
 import { removeTree } from '../lib/remove-tree.ts';

@@ -1,4 +1,4 @@
-import type { DatabaseFacts } from '../database/engine.ts';
+import type { DatabaseFacts } from '../database/database-facts.ts';
 import { plural } from '../lib/units.ts';
 import type { SnapshotListing } from './store.ts';
 

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { parseEnv } from 'node:util';
 import type { Appliance } from '../appliance/appliance.ts';
 import { readApplianceEnvironment } from '../config/environment.ts';
-import { kindOfDatabase, variablesOf } from '../config/schema.ts';
+import { kindOfDatabase, variablesOf } from '../config/database-schema.ts';
 import { renameDurably } from '../lib/atomic-file.ts';
 import { messageOf, Refusal } from '../lib/errors.ts';
 import { rawFromText } from '../lib/raw-path.ts';

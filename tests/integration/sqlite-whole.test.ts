@@ -239,5 +239,7 @@ test('db reset takes the records with the rows they tell of, and everything runs
     ['bank', 'cash', 'seeded'].map((name) => ({ name, city: 'Bern' })),
   );
   expect(await states()).toEqual(['001_open_accounts COMPLETED', '002_cities COMPLETED']);
-  expect(await ledger.sql('select distinct attempts from holdfast_data_migrations')).toEqual([{ attempts: 1 }]);
+  expect(await ledger.sql('select distinct attempts from holdfast_data_migrations')).toEqual([
+    { attempts: 1 },
+  ]);
 });

@@ -1,4 +1,4 @@
-import type { SqliteFacts } from '../engine.ts';
+import type { SqliteFacts } from '../database-facts.ts';
 
 /** What belongs to the file itself, and to whom. */
 export function compareSqliteProperties(before: SqliteFacts, after: SqliteFacts): string[] {

@@ -1,46 +1,28 @@
-import {
-  chmodSync,
-  chownSync,
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  statSync,
-} from 'node:fs';
+import { chownSync, existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { renameDurably } from '../../lib/atomic-file.ts';
-import { messageOf, Refusal } from '../../lib/errors.ts';
 import { removeTree } from '../../lib/remove-tree.ts';
 import { shellWord } from '../../lib/shell-word.ts';
-import { formatBytes } from '../../lib/units.ts';
-import { waitFor } from '../../lib/wait.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
-import { setTime } from '../../tools/touch.ts';
+import type { DatabaseFacts, SqliteFacts } from '../database-facts.ts';
 import type {
   AppliedMigration,
   Database,
-  DatabaseFacts,
   DatabaseGlance,
   KeepSetAside,
   RecordedDataMigration,
   Replacement,
   SchemaInspection,
-  SqliteFacts,
   TableDescription,
 } from '../engine.ts';
 import { compareContents } from '../facts.ts';
 import type { ScratchDatabase } from '../scratch.ts';
+import { giveAttributes, keepingTime } from './attributes.ts';
 import { UnreadableError, type SqliteClient } from './client.ts';
-import { describeHolders, findHolders, findStrangers, type Holder } from './holders.ts';
-import type { Contents } from './operations.ts';
-import { besideFolder, inodeOf, listBeside, newName, oldName } from './places.ts';
-import { sqliteScratch } from './scratch.ts';
+import { factsElsewhere, factsOf, glanceAt, nothingKnown, ofSqlite } from './facts.ts';
+import { besideFolder, inodeOf, listBeside, listSetAside, newName } from './places.ts';
+import { sqliteScratch, withScratchFile } from './scratch.ts';
 import { ensureBesideFolder, removeSet, sizeOfSet, swapFiles } from './swap.ts';
-
-/** How long programs that are about to end may take to let go of the file. */
-const patienceMs = 5000;
+import { proveWayBack, untilNobodyHasIt } from './way-back.ts';
 
 export interface SqliteOptions {
   /** Absolute, where it really lies (`databaseFile`). */
@@ -90,13 +72,7 @@ export class SqliteDatabase implements Database {
   }
 
   async glance(): Promise<DatabaseGlance> {
-    const stat = statSync(this.#file, { throwIfNoEntry: false });
-    const name = basename(this.#file);
-    return await Promise.resolve(
-      stat
-        ? { kind: 'file', ok: true, text: `${name}, ${formatBytes(stat.size)} (SQLite)` }
-        : { kind: 'file', ok: false, text: `there is no file ${this.#file} (SQLite)` },
-    );
+    return await Promise.resolve(glanceAt(this.#file));
   }
 
   async stop(): Promise<void> {}
@@ -115,7 +91,7 @@ export class SqliteDatabase implements Database {
 
   async describe(): Promise<SqliteFacts> {
     return await this.#keepingTime(async () =>
-      this.#facts(await this.#options.client.ask('contents', this.#file)),
+      factsOf(this.#file, await this.#options.client.ask('contents', this.#file)),
     );
   }
 
@@ -123,27 +99,12 @@ export class SqliteDatabase implements Database {
   async describeProperties(): Promise<SqliteFacts> {
     return await this.#keepingTime(async () => {
       try {
-        return this.#facts(await this.#options.client.ask('properties', this.#file));
+        return factsOf(this.#file, await this.#options.client.ask('properties', this.#file));
       } catch (error) {
         if (!(error instanceof UnreadableError)) throw error;
-        return this.#facts(nothingKnown);
+        return factsOf(this.#file, nothingKnown);
       }
     });
-  }
-
-  #facts(contents: Contents): SqliteFacts {
-    const none = { ino: 0, mode: 0o600, uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 };
-    const { ino, mode, uid, gid } = statSync(this.#file, { throwIfNoEntry: false }) ?? none;
-    return {
-      engine: 'sqlite',
-      name: basename(this.#file),
-      file: this.#file,
-      inode: ino,
-      mode: mode & 0o7777,
-      uid,
-      gid,
-      ...contents,
-    };
   }
 
   async sizeBytes(): Promise<number> {
@@ -160,58 +121,16 @@ export class SqliteDatabase implements Database {
    */
   async proveWayBack(): Promise<void> {
     const { client, runtime, servicesFolder } = this.#options;
-    const facts = this.#facts(await client.ask('properties', this.#file));
-    if (statSync(this.#file).nlink > 1)
-      throw new Refusal(
-        `cannot prove the way back: ${this.#file} has another name (a hard link), and a restore gives the name to another file`,
-        'remove the other name; a copy of the file does what it was for',
-      );
-    const strangers = findStrangers(this.#file, servicesFolder, runtime.startedServices(servicesFolder));
-    if (strangers.length > 0) throw heldOpen('go on', strangers);
-    await this.#keepingTime(async () => {
-      const folder = ensureBesideFolder(this.#file);
-      const [tried, renamed] = [
-        join(folder, `try-${process.pid}`),
-        join(folder, `try-${process.pid}-renamed`),
-      ];
-      try {
-        await client.ask('create', tried);
-        giveAttributes(tried, facts);
-        renameDurably(tried, renamed);
-        await client.ask('quick-check', this.#file);
-      } catch (error) {
-        if (error instanceof Refusal) throw error;
-        throw new Refusal(
-          `cannot prove the way back: ${messageOf(error)}`,
-          `run this as root or as the owner of ${this.#file}, in a folder that is theirs; of a damaged database ./run.sh rollback brings back the last good one`,
-          error,
-        );
-      } finally {
-        removeSet(tried);
-        removeSet(renamed);
-      }
-    });
+    await this.#keepingTime(async () => await proveWayBack(this.#file, client, runtime, servicesFolder));
   }
 
   async fence(): Promise<string | undefined> {
-    await this.#untilNobodyHasIt('go on');
+    await untilNobodyHasIt(this.#file, 'go on');
     return undefined;
   }
 
   async seclude(): Promise<void> {
-    await this.#untilNobodyHasIt('restore the database');
-  }
-
-  async #untilNobodyHasIt(what: string): Promise<void> {
-    let holders: Holder[] = [];
-    const free = await waitFor(
-      () => {
-        holders = findHolders(this.#file);
-        return holders.length === 0 ? true : undefined;
-      },
-      { timeoutMs: patienceMs },
-    );
-    if (!free) throw heldOpen(what, holders);
+    await untilNobodyHasIt(this.#file, 'restore the database');
   }
 
   async admitServices(): Promise<void> {}
@@ -224,7 +143,7 @@ export class SqliteDatabase implements Database {
 
   async dumpWithFacts(file: string, signal?: AbortSignal): Promise<SqliteFacts> {
     return await this.#keepingTime(async () =>
-      this.#facts(await this.#options.client.ask('back-up', this.#file, { to: file, signal })),
+      factsOf(this.#file, await this.#options.client.ask('back-up', this.#file, { to: file, signal })),
     );
   }
 
@@ -264,16 +183,7 @@ export class SqliteDatabase implements Database {
   }
 
   async adopt(facts: DatabaseFacts): Promise<SqliteFacts | undefined> {
-    const there = ofSqlite(facts);
-    if (there.file === this.#file) return undefined;
-    const here = statSync(this.#file, { throwIfNoEntry: false });
-    // Whose it is, and who may read it, is this machine's matter.
-    const { uid, gid } = here ?? statSync(dirname(this.#file));
-    const mode = (here?.mode ?? 0o600) & 0o777;
-    return await Promise.resolve({
-      ...{ ...there, uid, gid, mode },
-      ...{ file: this.#file, name: basename(this.#file), inode: here?.ino ?? 0 },
-    });
+    return await Promise.resolve(factsElsewhere(ofSqlite(facts), this.#file));
   }
 
   async tryDump(file: string, wanted: DatabaseFacts): Promise<string[]> {
@@ -286,23 +196,15 @@ export class SqliteDatabase implements Database {
     work: (scratch: ScratchDatabase) => Promise<T>,
     filled?: { file: string; facts: DatabaseFacts },
   ): Promise<T> {
-    const { client, scratchFolder } = this.#options;
-    removeTree(scratchFolder);
-    mkdirSync(scratchFolder, { recursive: true, mode: 0o700 });
-    try {
-      const file = join(scratchFolder, 'scratch.db');
-      if (filled) await client.ask('copy', filled.file, { to: file });
-      else await client.ask('create', file);
-      return await work(sqliteScratch(client, file, this.#variablesFor(file)));
-    } finally {
-      removeTree(scratchFolder);
-    }
+    return await withScratchFile(this.#options, filled?.file, async (file) => {
+      return await work(sqliteScratch(this.#options.client, file, this.#variablesFor(file)));
+    });
   }
 
   async dropSetAside(keep: KeepSetAside): Promise<void> {
     await this.#keepingTime(async () => {
       removeTree(this.#options.scratchFolder);
-      for (const { path } of this.#findSetAside(keep)) removeSet(path);
+      for (const { path } of listSetAside(this.#file, keep)) removeSet(path);
       const folder = besideFolder(this.#file);
       if (existsSync(folder) && readdirSync(folder).length === 0) removeTree(folder);
       await Promise.resolve();
@@ -310,15 +212,8 @@ export class SqliteDatabase implements Database {
   }
 
   async sizeOfSetAside(keep: KeepSetAside): Promise<number> {
-    const found = this.#findSetAside(keep);
+    const found = listSetAside(this.#file, keep);
     return await Promise.resolve(found.reduce((sum, { path }) => sum + sizeOfSet(path), 0));
-  }
-
-  #findSetAside({ runs, oids }: KeepSetAside): { path: string }[] {
-    const kept = new Set(runs.flatMap((run) => [oldName(run), oldName(`${run}-back`)]));
-    return listBeside(this.#file).filter(
-      ({ name, inode }) => !kept.has(name) && !(name.startsWith('unknown-') && oids.includes(inode)),
-    );
   }
 
   async appliedMigrations(): Promise<AppliedMigration[]> {
@@ -346,50 +241,7 @@ export class SqliteDatabase implements Database {
     return found ?? undefined;
   }
 
-  /** SQLite makes and removes files beside the database, and so do we: the time of their folder stays what it was. */
   async #keepingTime<T>(work: () => Promise<T>): Promise<T> {
-    const folder = dirname(this.#file);
-    const timeOf = () => statSync(folder, { bigint: true, throwIfNoEntry: false })?.mtimeNs;
-    const before = timeOf();
-    try {
-      return await work();
-    } finally {
-      const after = timeOf();
-      if (before !== undefined && after !== undefined && before !== after)
-        await this.#options.runtime.run(setTime(folder, before), { allowFailure: true });
-    }
+    return await keepingTime(this.#options.runtime, dirname(this.#file), work);
   }
-}
-
-const nothingKnown: Contents = {
-  ...{ sqliteVersion: '', pageSize: 0, encoding: '', autoVacuum: 0, userVersion: 0, applicationId: 0 },
-  ...{ journalMode: '', tables: [], brokenReferences: [] },
-};
-
-function heldOpen(what: string, holders: readonly Holder[]): Refusal {
-  const [verb, pids] = [holders.length === 1 ? 'has' : 'have', holders.map(({ pid }) => pid).join(' ')];
-  return new Refusal(
-    `cannot ${what}: ${describeHolders(holders)} ${verb} the database open, and would write into it unseen`,
-    `stop it (kill ${pids}), then try again`,
-  );
-}
-
-/** Whose it is, and who may do what with it; durable. */
-function giveAttributes(path: string, { uid, gid, mode }: SqliteFacts): void {
-  const now = statSync(path);
-  // Only root gives files away; who owns it already need not.
-  if (now.uid !== uid || now.gid !== gid) chownSync(path, uid, gid);
-  chmodSync(path, mode);
-  const descriptor = openSync(path, 'r');
-  fsyncSync(descriptor);
-  closeSync(descriptor);
-}
-
-/** @throws Refusal for what another engine made */
-function ofSqlite(facts: DatabaseFacts): SqliteFacts {
-  if (facts.engine === 'sqlite') return facts;
-  throw new Refusal(
-    'the snapshot holds a database of PostgreSQL, and this appliance has one of SQLite',
-    'choose a snapshot that was made since: ./run.sh backup list',
-  );
 }

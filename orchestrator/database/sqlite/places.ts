@@ -1,5 +1,6 @@
 import { existsSync, lstatSync, readdirSync, realpathSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
+import type { KeepSetAside } from '../engine.ts';
 
 /*
  * A database of SQLite is a file and what lies beside it: the write-ahead log and its index, or a rollback journal.
@@ -69,4 +70,12 @@ export function listBeside(file: string): { name: string; path: string; inode: n
       const { ino, ctimeMs } = lstatSync(path);
       return { name, path, inode: ino, changedAt: ctimeMs };
     });
+}
+
+/** The databases in our folder that `Database.dropSetAside` drops. */
+export function listSetAside(file: string, { runs, oids }: KeepSetAside): { path: string }[] {
+  const kept = new Set(runs.flatMap((run) => [oldName(run), oldName(`${run}-back`)]));
+  return listBeside(file).filter(
+    ({ name, inode }) => !kept.has(name) && !(name.startsWith('unknown-') && oids.includes(inode)),
+  );
 }

@@ -1,8 +1,13 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { messageOf } from '../../lib/errors.ts';
+import { countChanges } from './changes.ts';
+import { checkSealed, quickCheck, readContents, readProperties } from './contents.ts';
+import { backUp, copySealed, create } from './copies.ts';
+import { describeTable, inspectSchema, schemaText } from './inspection.ts';
+import { readDataMigrations, readSchemaMigrations, revertMigrations } from './migrations.ts';
+import { openLive } from './open.ts';
 import { exitBusy, exitDamaged, type Request } from './requests.ts';
 import { runScript } from './script.ts';
-import * as operations from './operations.ts';
 
 /*
  * SQLite in a process of its own: `node sqlite.mjs OPERATION`, the request as JSON on standard input, the answer as JSON on
@@ -13,7 +18,7 @@ import * as operations from './operations.ts';
 
 async function answer({ operation, file, to, sql, table, migrations, busyMs }: Request): Promise<unknown> {
   const onLive = <T>(work: (database: DatabaseSync) => T): T => {
-    const database = operations.openLive(file, busyMs);
+    const database = openLive(file, busyMs);
     try {
       return work(database);
     } finally {
@@ -22,35 +27,35 @@ async function answer({ operation, file, to, sql, table, migrations, busyMs }: R
   };
   switch (operation) {
     case 'contents':
-      return onLive((database) => operations.readContents(database));
+      return onLive((database) => readContents(database));
     case 'properties':
-      return onLive((database) => operations.readProperties(database, false));
+      return onLive((database) => readProperties(database, false));
     case 'back-up':
-      return await operations.backUp(file, to ?? '');
+      return await backUp(file, to ?? '');
     case 'check':
-      return operations.checkSealed(file, 'the copy of the database is damaged');
+      return checkSealed(file, 'the copy of the database is damaged');
     case 'copy':
-      return operations.copySealed(file, to ?? '');
+      return copySealed(file, to ?? '');
     case 'quick-check':
-      return operations.quickCheck(file);
+      return quickCheck(file);
     case 'create':
-      return operations.create(file);
+      return create(file);
     case 'schema-migrations':
-      return onLive(operations.readSchemaMigrations);
+      return onLive(readSchemaMigrations);
     case 'data-migrations':
-      return onLive(operations.readDataMigrations) ?? null;
+      return onLive(readDataMigrations) ?? null;
     case 'inspect':
-      return onLive(operations.inspectSchema);
+      return onLive(inspectSchema);
     case 'table':
-      return onLive((database) => operations.describeTable(database, table ?? '')) ?? null;
+      return onLive((database) => describeTable(database, table ?? '')) ?? null;
     case 'schema-text':
-      return onLive(operations.schemaText);
+      return onLive(schemaText);
     case 'execute':
       return onLive((database) => runScript(database, sql ?? ''));
     case 'revert':
-      return onLive((database) => operations.revertMigrations(database, migrations ?? []));
+      return onLive((database) => revertMigrations(database, migrations ?? []));
     case 'changes':
-      return operations.countChanges(to ?? '', file);
+      return countChanges(to ?? '', file);
   }
 }
 

@@ -4,7 +4,7 @@ import type {
   SchemaInspection,
   TableDescription,
 } from '../engine.ts';
-import type { Contents } from './operations.ts';
+import type { Contents } from './contents.ts';
 
 /** What is asked of SQLite: see program.ts. */
 export interface Request {

@@ -1,7 +1,27 @@
-import { cpSync, existsSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { removeTree } from '../../lib/remove-tree.ts';
 import type { Activity, ScratchDatabase, TableLock } from '../scratch.ts';
 import type { SqliteClient } from './client.ts';
 import { companionsOf } from './places.ts';
+
+/** Makes a file to try things on, filled from a dump or empty; its folder is removed when the work is over. */
+export async function withScratchFile<T>(
+  { client, scratchFolder }: { readonly client: SqliteClient; readonly scratchFolder: string },
+  dump: string | undefined,
+  work: (file: string) => Promise<T>,
+): Promise<T> {
+  removeTree(scratchFolder);
+  mkdirSync(scratchFolder, { recursive: true, mode: 0o700 });
+  try {
+    const file = join(scratchFolder, 'scratch.db');
+    if (dump === undefined) await client.ask('create', file);
+    else await client.ask('copy', dump, { to: file });
+    return await work(file);
+  } finally {
+    removeTree(scratchFolder);
+  }
+}
 
 /** A scratch database in a file of its own. */
 export function sqliteScratch(

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { compareFacts } from '../../../orchestrator/database/facts.ts';
-import type { PostgresFacts } from '../../../orchestrator/database/engine.ts';
+import type { PostgresFacts } from '../../../orchestrator/database/database-facts.ts';
 import { factsWith } from '../support/facts.ts';
 
 const before = factsWith({

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { DatabaseFacts } from '../../../orchestrator/database/engine.ts';
+import type { DatabaseFacts } from '../../../orchestrator/database/database-facts.ts';
 import { restoreGuide } from '../../../orchestrator/snapshot/restore-guide.ts';
 import { configOf } from '../support/an-appliance.ts';
 import { manifestWith } from '../support/a-manifest.ts';

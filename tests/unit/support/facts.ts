@@ -1,4 +1,4 @@
-import type { PostgresFacts } from '../../../orchestrator/database/engine.ts';
+import type { PostgresFacts } from '../../../orchestrator/database/database-facts.ts';
 
 /** A database as a manifest describes it, with what a test cares about. */
 export function factsWith(more: Partial<PostgresFacts> = {}): PostgresFacts {

@@ -1,0 +1,77 @@
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import { renameDurably } from '../../lib/atomic-file.ts';
+import { messageOf, Refusal } from '../../lib/errors.ts';
+import { waitFor } from '../../lib/wait.ts';
+import type { Runtime } from '../../runtime/runtime.ts';
+import { giveAttributes } from './attributes.ts';
+import type { SqliteClient } from './client.ts';
+import { factsOf } from './facts.ts';
+import { describeHolders, findHolders, findStrangers, type Holder } from './holders.ts';
+import { ensureBesideFolder, removeSet } from './swap.ts';
+
+/** How long programs that are about to end may take to let go of the file. */
+const patienceMs = 5000;
+
+/**
+ * Proves that a restore can be walked: see `Database`.
+ *
+ * @param servicesFolder by which the services are known that will be stopped
+ */
+export async function proveWayBack(
+  file: string,
+  client: SqliteClient,
+  runtime: Runtime,
+  servicesFolder: string,
+): Promise<void> {
+  const facts = factsOf(file, await client.ask('properties', file));
+  if (statSync(file).nlink > 1)
+    throw new Refusal(
+      `cannot prove the way back: ${file} has another name (a hard link), and a restore gives the name to another file`,
+      'remove the other name; a copy of the file does what it was for',
+    );
+  const strangers = findStrangers(file, servicesFolder, runtime.startedServices(servicesFolder));
+  if (strangers.length > 0) throw heldOpen('go on', strangers);
+  const folder = ensureBesideFolder(file);
+  const [tried, renamed] = [join(folder, `try-${process.pid}`), join(folder, `try-${process.pid}-renamed`)];
+  try {
+    await client.ask('create', tried);
+    giveAttributes(tried, facts);
+    renameDurably(tried, renamed);
+    await client.ask('quick-check', file);
+  } catch (error) {
+    if (error instanceof Refusal) throw error;
+    throw new Refusal(
+      `cannot prove the way back: ${messageOf(error)}`,
+      `run this as root or as the owner of ${file}, in a folder that is theirs; of a damaged database ./run.sh rollback brings back the last good one`,
+      error,
+    );
+  } finally {
+    removeSet(tried);
+    removeSet(renamed);
+  }
+}
+
+/**
+ * @param what cannot be done otherwise, in words
+ * @throws Refusal that names who has the file open
+ */
+export async function untilNobodyHasIt(file: string, what: string): Promise<void> {
+  let holders: Holder[] = [];
+  const free = await waitFor(
+    () => {
+      holders = findHolders(file);
+      return holders.length === 0 ? true : undefined;
+    },
+    { timeoutMs: patienceMs },
+  );
+  if (!free) throw heldOpen(what, holders);
+}
+
+function heldOpen(what: string, holders: readonly Holder[]): Refusal {
+  const [verb, pids] = [holders.length === 1 ? 'has' : 'have', holders.map(({ pid }) => pid).join(' ')];
+  return new Refusal(
+    `cannot ${what}: ${describeHolders(holders)} ${verb} the database open, and would write into it unseen`,
+    `stop it (kill ${pids}), then try again`,
+  );
+}
