@@ -30,9 +30,9 @@ const fileDatabase = z.strictObject({
 });
 
 /** `database`: one of our own, one on somebody's server, a file, or none. */
-export const database = z.union([embeddedDatabase, externalDatabase, fileDatabase, z.literal('none')]);
+export const databaseSchema = z.union([embeddedDatabase, externalDatabase, fileDatabase, z.literal('none')]);
 
-export type DatabaseConfig = z.output<typeof database>;
+export type DatabaseConfig = z.output<typeof databaseSchema>;
 
 /** The kind of a database: what an update cannot change by itself. */
 export function kindOfDatabase(database: DatabaseConfig): 'none' | 'embedded' | 'external' | 'file' {

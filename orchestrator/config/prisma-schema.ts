@@ -24,7 +24,7 @@ const dataMigrations = z.strictObject({
 });
 
 /** `prisma`: where the backend is, and how its migrations are applied. */
-export const prisma = z.strictObject({
+export const prismaSchema = z.strictObject({
   dir: insidePath.default('.'),
   deploy: z.union([z.enum(['holdfast', 'none']), argv]).default('holdfast'),
   before: z.array(argv).default([]),

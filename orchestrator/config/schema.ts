@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { database } from './database-schema.ts';
-import { prisma } from './prisma-schema.ts';
+import { databaseSchema } from './database-schema.ts';
+import { prismaSchema } from './prisma-schema.ts';
 import { argv, duration, environment, identifier, insidePath, notYet } from './units.ts';
 
 /*
@@ -163,8 +163,8 @@ export const applianceSchema = z.strictObject({
   env: z.strictObject({ files: z.array(z.string()).default([]), set: environment.default({}) }).prefault({}),
   builds: z.record(identifier, build).default({}),
   services: z.record(identifier, service),
-  database: database.default('none'),
-  prisma: prisma.optional(),
+  database: databaseSchema.default('none'),
+  prisma: prismaSchema.optional(),
   stores: z
     .record(
       identifier,

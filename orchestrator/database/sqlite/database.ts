@@ -1,5 +1,5 @@
 import { chownSync, existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { removeTree } from '../../lib/remove-tree.ts';
 import { shellWord } from '../../lib/shell-word.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
