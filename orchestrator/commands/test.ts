@@ -33,7 +33,8 @@ export const registerTest: Register = (program, act) => {
           return (await handOver(node, [sweep, ...what.slice(1)])) ?? 1;
         }
         // Asked for by name, they try each step in each way; the whole run tries each step in one.
-        if (what.includes('faults')) process.env['HOLDFAST_TEST_EVERY_INSTANT'] = '1';
+        if (what.includes('faults') || what.includes('integration'))
+          process.env['HOLDFAST_TEST_EVERY_INSTANT'] = '1';
         const args = what.flatMap((word) =>
           suites.includes(word as (typeof suites)[number]) ? ['--project', word] : [word],
         );

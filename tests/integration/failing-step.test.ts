@@ -8,6 +8,7 @@ import type { Fault } from '../support/faults.ts';
 import { Ledger } from '../support/ledger.ts';
 import { release, type Edit } from '../support/releases.ts';
 import { differences } from '../support/state.ts';
+import { isThorough } from '../support/thoroughness.ts';
 
 /*
  * An update fails, at each step and in several ways; afterwards the appliance is exactly as before. One installation
@@ -123,6 +124,17 @@ const cases: readonly Case[] = [
   { step: 'commit', how: 'after the barrier', ...after(/^sync/) },
 ];
 
+/** Of the operations that are made to fail one of each step, before its effect or after it, in turn. */
+const injected = Map.groupBy(
+  cases.filter(({ fault }) => fault),
+  ({ step }) => step,
+);
+const tried = cases.filter((it) => {
+  const ofStep = injected.get(it.step) ?? [];
+  const turn = [...injected.keys()].indexOf(it.step) % ofStep.length;
+  return isThorough || !it.fault || ofStep[turn] === it;
+});
+
 let ledger: Ledger;
 let installed: string;
 
@@ -139,7 +151,7 @@ afterAll(async () => {
 });
 
 describe('an update that fails', () => {
-  test.each(cases)('at $step ($how) leaves everything exactly as before', async (it) => {
+  test.each(tried)('at $step ($how) leaves everything exactly as before', async (it) => {
     await ledger.sandbox.publish(it.publish ?? broken.good, { onto: installed });
     await ledger.post(`acknowledged before "${it.step}: ${it.how}"`, 1);
     const was = await ledger.capture();
@@ -160,7 +172,7 @@ describe('an update that fails', () => {
   });
 
   test('was tried at every step', () => {
-    expect([...new Set(cases.map(({ step }) => step))]).toEqual(updateSteps.map(({ name }) => name));
+    expect([...new Set(tried.map(({ step }) => step))]).toEqual(updateSteps.map(({ name }) => name));
   });
 
   test('does not keep a later, good one from succeeding', async () => {
@@ -170,7 +182,7 @@ describe('an update that fails', () => {
 
     expect(outcome).toMatchObject({ exitCode: 0, error: '' });
     expect(await ledger.answeringCommit()).toBe(commit);
-    expect(await ledger.notes()).toHaveLength(4 + cases.length);
+    expect(await ledger.notes()).toHaveLength(4 + tried.length);
   });
 });
 

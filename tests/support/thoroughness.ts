@@ -1,4 +1,4 @@
-/** Whether every combination is tried, as `./run.sh test faults` does; everyday runs try each step in one of its ways. */
+/** Whether every combination is tried, as `./run.sh test faults` and `integration` do; everyday runs try each step in one of its ways. */
 export const isThorough = process.env['HOLDFAST_TEST_EVERY_INSTANT'] === '1';
 
 /**
