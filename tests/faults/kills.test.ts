@@ -9,7 +9,7 @@ import { leftOf, tidyUp, unfinishedRun } from '../support/left-behind.ts';
 import { Ledger } from '../support/ledger.ts';
 import { release } from '../support/releases.ts';
 import { differences, type State } from '../support/state.ts';
-import { inTurn } from '../support/thoroughness.ts';
+import { everySecond, inTurn } from '../support/thoroughness.ts';
 
 /*
  * SIGKILL at every step of an update and in every phase of its restore; a new process recovers. One installation serves
@@ -78,21 +78,24 @@ function expected(phase: RunPhase): { exitCode: number; outcome: string; tallied
 }
 
 describe('killed in a restore', () => {
-  test.for(restorePhases)('in its phase "%s", and in the same of the recovery', async (phase, context) => {
-    const cli = Cli.start(ledger, 'update', '--to', 'bad');
-    await cli.restoring(phase);
-    await cli.kill();
-    const { run } = unfinishedRun(ledger);
-    const second = Cli.start(ledger, 'recover');
-    await second.restoring(phase);
-    killings['the whole run'](second, ledger);
-    await second.ended;
+  test.for(everySecond(restorePhases))(
+    'in its phase "%s", and in the same of the recovery',
+    async (phase, context) => {
+      const cli = Cli.start(ledger, 'update', '--to', 'bad');
+      await cli.restoring(phase);
+      await cli.kill();
+      const { run } = unfinishedRun(ledger);
+      const second = Cli.start(ledger, 'recover');
+      await second.restoring(phase);
+      killings['the whole run'](second, ledger);
+      await second.ended;
 
-    const recovery = await Cli.run(ledger, 'recover');
+      const recovery = await Cli.run(ledger, 'recover');
 
-    expect(recovery).toMatchObject({ exitCode: 10, result: { outcome: 'restored', identical: true } });
-    expect(differences(was, await ledger.capture())).toEqual([]);
-    expect(await leftOf(ledger, run)).toEqual([]);
-    tally(context, 'restored', 2);
-  });
+      expect(recovery).toMatchObject({ exitCode: 10, result: { outcome: 'restored', identical: true } });
+      expect(differences(was, await ledger.capture())).toEqual([]);
+      expect(await leftOf(ledger, run)).toEqual([]);
+      tally(context, 'restored', 2);
+    },
+  );
 });

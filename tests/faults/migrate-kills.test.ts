@@ -10,7 +10,7 @@ import type { Ledger } from '../support/ledger.ts';
 import { installPrismaLedger } from '../support/prisma-ledger.ts';
 import { schemaMigration } from '../support/releases.ts';
 import { differences, type State } from '../support/state.ts';
-import { inTurn, isThorough } from '../support/thoroughness.ts';
+import { everySecond, inTurn } from '../support/thoroughness.ts';
 
 /*
  * SIGKILL in `migrate deploy` and `migrate down`; a new process recovers. Before the commit all is as it was, schema and
@@ -47,7 +47,7 @@ const ways: readonly Killing[] = ['orchestrator', 'the whole run'];
 const shared = ['stop-services', 'backup-database', 'backup-files', 'backup-registry'];
 const momentsOf = (steps: typeof migrateSteps) =>
   inTurn(
-    steps.flatMap(({ name: step, apply }) => (apply && (isThorough || !shared.includes(step)) ? [step] : [])),
+    everySecond(steps.flatMap(({ name: step, apply }) => (apply && !shared.includes(step) ? [step] : []))),
     ways,
   ).map(([step, killing]) => ({ step, killing }));
 

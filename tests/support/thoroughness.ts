@@ -10,3 +10,8 @@ export function inTurn<One, Way>(all: readonly One[], ways: readonly Way[]): (re
     ways.filter((_, way) => isThorough || way === index % ways.length).map((way) => [one, way] as const),
   );
 }
+
+/** Every second of these, from the first on; all of them when thorough. For places that are much alike. */
+export function everySecond<One>(all: readonly One[]): readonly One[] {
+  return all.filter((_, index) => isThorough || index % 2 === 0);
+}
