@@ -148,3 +148,40 @@ test('rows that fail are left as they were, kept with their reason, and counted'
     { migration: '001_some', key: '["7"]', reason: 'UNIQUE constraint failed: users.name' },
   ]);
 });
+
+const rolledBack = [
+  [
+    'RAISE(ROLLBACK) of a trigger',
+    'not the third',
+    `rows: (rows, tx) => rows.map(({ n }) => ({ n: n + 1 })), maxFailures: 1`,
+  ],
+  [
+    'ON CONFLICT ROLLBACK, swallowed before a $transaction',
+    'nothing of it is kept',
+    `up: async ({ id, n }, tx) => {
+      await tx.$executeRawUnsafe('INSERT INTO guarded VALUES (' + (id === 3 ? 1 : id + 10) + ')').catch(() => {});
+      await tx.$transaction(async (inner) => { await inner.user.update({ where: { id }, data: { n: n + 1 } }); }).catch(() => {});
+    }`,
+  ],
+] as const;
+
+test.for(rolledBack)(
+  '%s: nothing of the batch is kept, and no row is done twice',
+  async ([kind, said, work]) => {
+    app.fill(4);
+    app.sql('CREATE TABLE guarded (x INTEGER UNIQUE ON CONFLICT ROLLBACK)');
+    app.sql('INSERT INTO guarded VALUES (1)');
+    if (kind.startsWith('RAISE'))
+      app.sql(
+        `CREATE TRIGGER guard BEFORE UPDATE ON users WHEN new.id = 3 BEGIN SELECT RAISE(ROLLBACK, 'not the third'); END`,
+      );
+    app.migration('001_add', batch(`table: 'users', ${work}`));
+    const { exitCode, stderr } = await app.run();
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain('SQLite has rolled the transaction back');
+    expect(stderr).toContain(said);
+    expect(app.tallied()).toEqual({ 0: 4 });
+    expect(app.sql('SELECT count(*) AS n FROM guarded')).toEqual([{ n: 1 }]);
+    expect(app.sql('SELECT count(*) AS n FROM holdfast_data_migration_failures')).toEqual([{ n: 0 }]);
+  },
+);

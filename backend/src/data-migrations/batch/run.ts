@@ -1,4 +1,5 @@
 import { describeError } from '../refusal.ts';
+import { TransactionLost } from '../transaction-lost.ts';
 import { inScope, refuseUnfinished, type Watch } from '../watched-client.ts';
 import { readChanges } from './changes.ts';
 import type { Failure, Position, Positions } from './cursor.ts';
@@ -135,7 +136,7 @@ export class BatchRun {
     try {
       await this.#parts.database.transaction(async () => await inScope(async () => await this.#apply(chunk)));
     } catch (error) {
-      if (isPassing(error)) throw error;
+      if (isPassing(error) || error instanceof TransactionLost) throw error;
       if (chunk.rows.length === 1) {
         failures.push({ key: chunk.keys[0] ?? [], reason: describeError(error) });
         return;

@@ -1,6 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { constants, type DatabaseSync } from 'node:sqlite';
 import { currentInteractive, isWithin, type Interactive } from '../interactive.ts';
+import { describeError } from '../refusal.ts';
+import { TransactionLost } from '../transaction-lost.ts';
 import { isBusy, openFile, whenFree } from './connection.ts';
 import { timestampFormatOf, type TimestampFormat } from './values.ts';
 
@@ -8,6 +10,8 @@ const OWN_TRANSACTION =
   'a query through "prisma" waits for what its own $transaction holds, and the transaction waits for the query: use "tx" inside of $transaction';
 const OWN_BATCH =
   'a query through "prisma" waits for its own batch, and the batch waits for the query: use the "tx" that the callback is given, or return the changes';
+const LOST =
+  'SQLite has rolled the transaction back (a full disk, or a ROLLBACK of a conflict or a trigger): nothing of it is kept';
 const BATCH_INSIDE =
   'a batch waits for the $transaction that it is called in, and that waits for the batch: call it outside of $transaction';
 
@@ -107,12 +111,13 @@ export class SqliteSession {
     }
   }
 
-  /** @throws Error when SQLite has rolled back by itself (INSERT OR ROLLBACK, a full disk): the rest would be kept alone. */
+  get #isLost(): boolean {
+    return this.#depth > 0 && !this.database.isTransaction;
+  }
+
+  /** @throws TransactionLost when SQLite has rolled back by itself: what follows would be kept alone. */
   verifyOpen(): void {
-    if (this.#depth > 0 && !this.database.isTransaction)
-      throw new Error(
-        'SQLite has rolled the transaction back (a full disk, or an OR ROLLBACK): nothing of it is kept',
-      );
+    if (this.#isLost) throw new TransactionLost(LOST);
   }
 
   /** @throws Error for a wait that nobody but this process could end, and does not. */
@@ -123,7 +128,9 @@ export class SqliteSession {
     if (this.#beside()?.isHeldByCaller() === true) throw new Error(BATCH_INSIDE);
   }
 
+  /** @throws TransactionLost within one that SQLite has rolled back: the savepoint would be a transaction of its own. */
   async begin(): Promise<number> {
+    this.verifyOpen();
     const level = this.#depth;
     if (level === 0) await this.run(() => this.#exec('BEGIN IMMEDIATE'));
     else this.#exec(`SAVEPOINT holdfast_${level}`);
@@ -132,6 +139,7 @@ export class SqliteSession {
   }
 
   async commit(level: number): Promise<void> {
+    this.verifyOpen();
     if (level > 0) this.#exec(`RELEASE holdfast_${level}`);
     // A reader may be in the way; what was done stays until it is gone.
     else await whenFree(this.file, () => this.#exec('COMMIT'));
@@ -154,7 +162,8 @@ export class SqliteSession {
       return result;
     } catch (error) {
       this.rollback(level);
-      throw error;
+      if (!this.#isLost || error instanceof TransactionLost) throw error;
+      throw new TransactionLost(`${LOST}: ${describeError(error)}`, { cause: error });
     }
   }
 
