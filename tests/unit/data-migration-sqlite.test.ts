@@ -1,10 +1,12 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, test } from 'vitest';
 import { readDatabaseUrl, sqliteFile } from '../../backend/src/data-migrations/database-url.ts';
 import { countStatements, findSqliteProblem } from '../../backend/src/data-migrations/sqlite/statements.ts';
 import { decodeKey, encodeKey } from '../../backend/src/data-migrations/sqlite/target.ts';
+import { timestampFormatOf, toSqlite } from '../../backend/src/data-migrations/sqlite/values.ts';
 
 describe('a file of SQL is one transaction', () => {
   test.for([
@@ -73,3 +75,30 @@ test.for([1n, -(2n ** 63n), 1.5, 1e300, -0.1, Infinity, `it's`, '', '12', `x'00'
     expect(decodeKey(encodeKey(value))).toEqual(value);
   },
 );
+
+describe('the form of dates', () => {
+  const ISO = '2026-01-01T00:00:00.000+00:00';
+  const MS = 1763740000000;
+  const formatOf = (...values: (string | number)[]): ReturnType<typeof timestampFormatOf> => {
+    const database = new DatabaseSync(':memory:');
+    database.exec(`CREATE TABLE users (born DATETIME);
+      CREATE TABLE _prisma_migrations (started_at DATETIME); INSERT INTO _prisma_migrations VALUES (${MS});
+      CREATE TABLE holdfast_kept (at DATETIME); INSERT INTO holdfast_kept VALUES (${MS});`);
+    for (const value of values) database.prepare('INSERT INTO users VALUES (?)').run(value);
+    return timestampFormatOf(database);
+  };
+
+  test('is that of the application, not of the tables of Prisma and of the engine', () => {
+    expect(formatOf()).toBe('iso8601');
+    expect(formatOf(ISO)).toBe('iso8601');
+    expect(formatOf(MS)).toBe('unixepoch-ms');
+    // CURRENT_TIMESTAMP is the form of a default, and of no client.
+    expect(formatOf(MS, '2026-01-01 00:00:00')).toBe('unixepoch-ms');
+  });
+
+  test('is unclear where both are, and then no date is written', () => {
+    const format = formatOf(ISO, MS);
+    expect(() => toSqlite(new Date(5), format)).toThrow('set DATA_MIGRATION_TIMESTAMPS');
+    expect(toSqlite('text', format)).toBe('text');
+  });
+});

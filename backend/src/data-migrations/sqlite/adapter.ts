@@ -12,7 +12,7 @@ import {
 import { describeError } from '../refusal.ts';
 import type { SqliteSession } from './session.ts';
 import { countStatements } from './statements.ts';
-import { columnTypeOf, fromPrisma, toPrisma, type TimestampFormat } from './values.ts';
+import { columnTypeOf, fromPrisma, toPrisma, type FoundFormat } from './values.ts';
 
 const INFO = { provider: 'sqlite', adapterName: 'holdfast-node-sqlite' } as const;
 
@@ -31,9 +31,9 @@ class SessionQueries {
   readonly provider = INFO.provider;
   readonly adapterName = INFO.adapterName;
   protected readonly session: SqliteSession;
-  readonly #format: TimestampFormat;
+  readonly #format: FoundFormat;
 
-  constructor(session: SqliteSession, format: TimestampFormat) {
+  constructor(session: SqliteSession, format: FoundFormat) {
     this.session = session;
     this.#format = format;
   }

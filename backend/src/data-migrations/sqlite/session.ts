@@ -4,7 +4,7 @@ import { currentInteractive, isWithin, type Interactive } from '../interactive.t
 import { describeError } from '../refusal.ts';
 import { TransactionLost } from '../transaction-lost.ts';
 import { isBusy, openFile, whenFree } from './connection.ts';
-import { timestampFormatOf, type TimestampFormat } from './values.ts';
+import { timestampFormatOf, type FoundFormat } from './values.ts';
 
 const OWN_TRANSACTION =
   'a query through "prisma" waits for what its own $transaction holds, and the transaction waits for the query: use "tx" inside of $transaction';
@@ -34,7 +34,7 @@ export class SqliteSession {
   readonly file: string;
   readonly database: DatabaseSync;
   /** How this database has its dates. */
-  readonly format: TimestampFormat;
+  readonly format: FoundFormat;
   /** Another session of this process, that a batch would wait for. */
   #beside: () => SqliteSession | undefined = () => undefined;
   #depth = 0;

@@ -9,6 +9,9 @@ import { ColumnTypeEnum, type ArgType, type ColumnType } from '@prisma/driver-ad
 /** How dates are written: as Prisma 7 does, or in milliseconds as Prisma did before, and does if it is told to. */
 export type TimestampFormat = 'iso8601' | 'unixepoch-ms';
 
+/** Both are there: no date can be written, or looked for, until somebody says which one it is. */
+export type FoundFormat = TimestampFormat | 'both';
+
 const TYPES: Readonly<Record<string, ColumnType>> = {
   DECIMAL: ColumnTypeEnum.Numeric,
   FLOAT: ColumnTypeEnum.Float,
@@ -78,11 +81,7 @@ export function toPrisma(value: SQLOutputValue, type: ColumnType): unknown {
 }
 
 /** An argument of Prisma's as SQLite takes it. */
-export function fromPrisma(
-  value: unknown,
-  type: ArgType | undefined,
-  format: TimestampFormat,
-): SQLInputValue {
+export function fromPrisma(value: unknown, type: ArgType | undefined, format: FoundFormat): SQLInputValue {
   const scalar = type?.scalarType;
   if (typeof value === 'string')
     switch (scalar) {
@@ -102,28 +101,37 @@ export function fromPrisma(
   return scalar === 'float' && typeof value === 'number' ? value : toSqlite(value, format);
 }
 
-/** Any value as SQLite takes it. Node gives it every number as a real one, which a column of text keeps as "1.0". */
-export function toSqlite(value: unknown, format: TimestampFormat): SQLInputValue {
+/**
+ * Any value as SQLite takes it. Node gives it every number as a real one, which a column of text keeps as "1.0".
+ *
+ * @throws Error for a date where the database has them in both forms
+ */
+export function toSqlite(value: unknown, format: FoundFormat): SQLInputValue {
   if (value === undefined || value === null) return null;
   if (typeof value === 'boolean') return value ? 1n : 0n;
   if (typeof value === 'number') return Number.isSafeInteger(value) ? BigInt(value) : value;
   if (typeof value === 'string' || typeof value === 'bigint') return value;
-  if (value instanceof Date)
+  if (value instanceof Date) {
+    if (format === 'both') throw new Error(BOTH_FORMS);
     return format === 'iso8601' ? value.toISOString().replace('Z', '+00:00') : BigInt(value.getTime());
+  }
   if (value instanceof Uint8Array) return value;
   if (typeof value === 'object' && 'toFixed' in value && typeof value.toFixed === 'function')
     return Number.parseFloat(String((value.toFixed as () => unknown)()));
   return JSON.stringify(value);
 }
 
+const BOTH_FORMS =
+  'this database has dates both as text and in milliseconds, so it is unclear how to write one: set DATA_MIGRATION_TIMESTAMPS to iso8601 or unixepoch-ms, as the application writes them';
+
 /** So many rows of a table are looked at. */
 const LOOKED_AT = 1000;
 
 /**
- * The form that this database has its dates in: in milliseconds as soon as one column of dates holds a number.
- * `DATA_MIGRATION_TIMESTAMPS` says it outright.
+ * The form that the application's tables have their dates in: those of Prisma's own table are written by its schema engine.
+ * What CURRENT_TIMESTAMP has written is of no client's form. `DATA_MIGRATION_TIMESTAMPS` says it outright.
  */
-export function timestampFormatOf(database: DatabaseSync): TimestampFormat {
+export function timestampFormatOf(database: DatabaseSync): FoundFormat {
   const said = process.env['DATA_MIGRATION_TIMESTAMPS'];
   if (said === 'iso8601' || said === 'unixepoch-ms') return said;
   if (said !== undefined && said !== '')
@@ -131,13 +139,16 @@ export function timestampFormatOf(database: DatabaseSync): TimestampFormat {
   const columns = database
     .prepare(
       `SELECT m.name AS "table", c.name AS "column" FROM sqlite_schema AS m, pragma_table_info(m.name) AS c
-       WHERE m.type = 'table' AND upper(c.type) IN ('DATETIME', 'TIMESTAMP')`,
+       WHERE m.type = 'table' AND upper(c.type) IN ('DATETIME', 'TIMESTAMP')
+         AND m.name <> '_prisma_migrations' AND substr(m.name, 1, 9) <> 'holdfast_'`,
     )
     .all();
-  const isNumeric = columns.some(({ table, column }) => {
-    const [from, of] = [String(table), String(column)].map((name) => `"${name.replaceAll('"', '""')}"`);
-    const sql = `SELECT 1 FROM (SELECT ${of} AS v FROM ${from} LIMIT ${LOOKED_AT}) WHERE typeof(v) = 'integer' LIMIT 1`;
-    return database.prepare(sql).get() !== undefined;
-  });
-  return isNumeric ? 'unixepoch-ms' : 'iso8601';
+  const holds = (condition: string): boolean =>
+    columns.some(({ table, column }) => {
+      const [from, of] = [String(table), String(column)].map((name) => `"${name.replaceAll('"', '""')}"`);
+      const sql = `SELECT 1 FROM (SELECT ${of} AS v FROM ${from} LIMIT ${LOOKED_AT}) WHERE ${condition} LIMIT 1`;
+      return database.prepare(sql).get() !== undefined;
+    });
+  if (!holds(`typeof(v) = 'integer'`)) return 'iso8601';
+  return holds(`typeof(v) = 'text' AND v LIKE '____-__-__T%'`) ? 'both' : 'unixepoch-ms';
 }
