@@ -185,3 +185,38 @@ test.for(rolledBack)(
     expect(app.sql('SELECT count(*) AS n FROM holdfast_data_migration_failures')).toEqual([{ n: 0 }]);
   },
 );
+
+test('rows that move to where the batch has yet to come are refused, by "set" or by a trigger', async () => {
+  const database = app.open();
+  for (const table of ['plain', 'triggered', 'counted', 'copied'])
+    database.exec(`CREATE TABLE ${table} (id INTEGER NOT NULL PRIMARY KEY, n INTEGER NOT NULL DEFAULT 0);
+      INSERT INTO ${table} (id) VALUES (1), (2), (3);`);
+  database.exec(`
+    CREATE TABLE log (id INTEGER);
+    CREATE TRIGGER moves AFTER UPDATE OF n ON triggered BEGIN UPDATE triggered SET id = id + 1000 WHERE id = new.id; END;
+    CREATE TRIGGER logs AFTER UPDATE ON counted BEGIN INSERT INTO log VALUES (new.id); DELETE FROM counted WHERE id = 2; END;`);
+  database.close();
+  app.migration(
+    '001_move',
+    `  async up(prisma, { batch, log }) {
+    const sets = ['n = n + 1, [id] = id + 1000', 'n = n + 1, /* on */ id = id + 1000', '(n, id) = (n + 1, id + 1000)'];
+    for (const set of sets)
+      await batch({ table: 'plain', name: set, set, size: 2 }).catch((error) => log('refused: ' + error.message));
+    await batch({ table: 'triggered', set: 'n = n + 1', size: 2 }).catch((error) => log('refused: ' + error.message));
+    await batch({ table: 'counted', set: 'n = n + 1', size: 2 });
+    await batch({ table: 'copied', set: 'id = -id, n = n + 1 -- back', size: 2 });
+  },`,
+  );
+  const { exitCode, stdout, stderr } = await app.run('--timeout', '60s');
+  expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
+  expect(
+    stdout.match(/refused: batch: "set" changes id, by which the batch goes, or a trigger does/g),
+  ).toHaveLength(4);
+  for (const table of ['plain', 'triggered'])
+    expect(app.sql(`SELECT max(id) AS id, sum(n) AS n FROM ${table}`)).toEqual([{ id: 3, n: 0 }]);
+  expect(app.sql('SELECT id, n FROM counted')).toEqual([
+    { id: 1, n: 1 },
+    { id: 3, n: 1 },
+  ]);
+  expect(app.sql('SELECT id, n FROM copied')).toEqual([-3, -2, -1].map((id) => ({ id, n: 1 })));
+});

@@ -6,22 +6,14 @@ import { modelSource } from '../batch/model.ts';
 import type { BatchOptions } from '../batch/options.ts';
 import type { Cursor, Source } from '../batch/source.ts';
 import { ModelRow } from '../batch/rows.ts';
-import type { Range } from '../batch/update-range.ts';
 import { refuseLost } from '../batch/values.ts';
 import type { Change } from '../batch/write-changes.ts';
 import { quote } from '../identifiers.ts';
 import { storable } from '../store.ts';
 import type { Watch } from '../watched-client.ts';
 import type { SqliteSession } from './session.ts';
-import {
-  decodeKey,
-  encodeKey,
-  findTarget,
-  keyTerms,
-  refuseNewKeys,
-  tupleOf,
-  type SqliteTarget,
-} from './target.ts';
+import { decodeKey, encodeKey, findTarget, keyTerms, marksOf, tupleOf, type SqliteTarget } from './target.ts';
+import { alsoWhere, updateRange } from './update-range.ts';
 import { toSqlite } from './values.ts';
 
 /** More than these are not counted beforehand: nothing else is done in this process meanwhile. */
@@ -45,7 +37,8 @@ export class SqliteBatches implements BatchSession {
       transaction: async (work) => await session.transaction(work),
       hold: async () => await Promise.resolve(),
       limit: async () => await Promise.resolve(),
-      updateRange: async (range) => await Promise.resolve(this.#updateRange(range)),
+      updateRange: async (range) =>
+        await session.run(() => updateRange(session.database, this.#current, range)),
       writeChanges: async (changes) => await Promise.resolve(this.#writeChanges(changes)),
     };
   }
@@ -141,11 +134,7 @@ export class SqliteBatches implements BatchSession {
   }
 
   #beyond(after: Cursor | undefined): string {
-    return after === undefined ? 'true' : `${tupleOf(keyTerms(this.#current))} > ${this.#marks()}`;
-  }
-
-  #marks(): string {
-    return tupleOf(this.#current.key.map(() => '?'));
+    return after === undefined ? 'true' : `${tupleOf(keyTerms(this.#current))} > ${marksOf(this.#current)}`;
   }
 
   #values(cursor: Cursor | undefined): SQLInputValue[] {
@@ -191,28 +180,6 @@ export class SqliteBatches implements BatchSession {
     return { rows, keys, last: keys.at(-1) };
   }
 
-  #updateRange({ set, where, after, size }: Range): { count: number; last: Cursor | undefined } {
-    const target = this.#current;
-    refuseNewKeys(target, set);
-    const terms = keyTerms(target);
-    const statement = this.#prepare(
-      `SELECT ${target.key.map((column) => quote.name(column)).join(', ')} FROM (
-         SELECT ${target.key.map((column) => `t.${quote.name(column)}`).join(', ')} FROM ${target.table} AS t
-         WHERE ${this.#beyond(after)}${alsoWhere(where)} ORDER BY ${terms.join(', ')} LIMIT ${size}
-       ) AS t ORDER BY ${terms.map((term) => `${term} DESC`).join(', ')} LIMIT 1`,
-    );
-    statement.setReadBigInts(true);
-    statement.setReturnArrays(true);
-    const [end] = statement.all(...this.#values(after)) as unknown as SQLOutputValue[][];
-    if (end === undefined) return { count: 0, last: undefined };
-    const last = end.map(encodeKey);
-    const { changes } = this.#prepare(
-      `UPDATE ${target.table} AS t SET ${set}
-       WHERE ${this.#beyond(after)} AND ${tupleOf(terms)} <= ${this.#marks()}${alsoWhere(where)}`,
-    ).run(...this.#values(after), ...this.#values(last));
-    return { count: Number(changes), last };
-  }
-
   /** @throws Error for a column that the table does not have */
   #writeChanges(changes: readonly Change[]): void {
     const target = this.#current;
@@ -226,7 +193,7 @@ export class SqliteBatches implements BatchSession {
           throw new Error(`batch: ${quote.plain(target.table)} has no column "${column}"`);
         return `${quote.name(column)} = ?`;
       });
-      const sql = `UPDATE ${target.table} AS t SET ${sets.join(', ')} WHERE ${tupleOf(keyTerms(target))} = ${this.#marks()}`;
+      const sql = `UPDATE ${target.table} AS t SET ${sets.join(', ')} WHERE ${tupleOf(keyTerms(target))} = ${marksOf(this.#current)}`;
       const statement = statements.get(sql) ?? this.#prepare(sql);
       statements.set(sql, statement);
       const given = columns.map((column) => this.#toColumn(values[column], target.types.get(column)));
@@ -244,9 +211,6 @@ export class SqliteBatches implements BatchSession {
     return toSqlite(value, this.#session.format);
   }
 }
-
-const alsoWhere = (where: BatchOptions['where']): string =>
-  typeof where === 'string' ? ` AND (${where})` : '';
 
 /** A whole number as JavaScript has it, as long as that is exact. */
 function plain(value: SQLOutputValue, isBig: boolean): SQLOutputValue {

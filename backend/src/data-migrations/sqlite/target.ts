@@ -94,11 +94,11 @@ function read<T>(database: DatabaseSync, sql: string, ...values: SQLInputValue[]
   return database.prepare(sql).all(...values) as unknown as T[];
 }
 
-/** Each column of the key, compared as its unique index does; with the table's alias before it. */
-export function keyTerms({ key, collations }: SqliteTarget, alias = 't'): string[] {
+/** Each column of the key, compared as its unique index does. @param prefix the table's alias and a point, or nothing */
+export function keyTerms({ key, collations }: SqliteTarget, prefix: 't.' | '' = 't.'): string[] {
   return key.map((column, index) => {
     const collation = collations[index];
-    return `${alias}.${quote.name(column)}${collation === undefined ? '' : ` COLLATE ${quote.name(collation)}`}`;
+    return `${prefix}${quote.name(column)}${collation === undefined ? '' : ` COLLATE ${quote.name(collation)}`}`;
   });
 }
 
@@ -106,6 +106,8 @@ export function keyTerms({ key, collations }: SqliteTarget, alias = 't'): string
 export function tupleOf(terms: readonly string[]): string {
   return terms.length === 1 ? (terms[0] ?? '') : `(${terms.join(', ')})`;
 }
+
+export const marksOf = ({ key }: SqliteTarget): string => tupleOf(key.map(() => '?'));
 
 /** A value of a key as it is kept: as SQL would write it, so that it comes back as what it was. */
 export function encodeKey(value: SQLOutputValue | undefined): string {
@@ -119,16 +121,4 @@ export function decodeKey(text: string): SQLInputValue {
   if (text.startsWith(`'`)) return text.slice(1, -1).replaceAll(`''`, `'`);
   if (text.startsWith(`x'`)) return Buffer.from(text.slice(2, -1), 'hex');
   return /^-?\d+$/.test(text) ? BigInt(text) : Number(text);
-}
-
-/** A row that moves to where the batch has yet to come would be done again. @throws Error */
-export function refuseNewKeys(target: Target, set: string): void {
-  const bare = set.replaceAll(/'(?:[^']|'')*'/g, "''");
-  for (const column of target.key) {
-    const name = column.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&');
-    if (new RegExp(`(?:^|,)\\s*(?:"${name}"|${name})\\s*=`, 'i').test(bare))
-      throw new Error(
-        `batch: "set" changes ${column}, by which the batch goes: take it out, or go by another "key"`,
-      );
-  }
 }

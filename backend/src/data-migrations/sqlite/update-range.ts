@@ -1,0 +1,81 @@
+import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from 'node:sqlite';
+import type { Cursor } from '../batch/source.ts';
+import type { Range } from '../batch/update-range.ts';
+import { quote } from '../identifiers.ts';
+import { decodeKey, encodeKey, keyTerms, marksOf, tupleOf, type SqliteTarget } from './target.ts';
+
+/** On a line of its own: it may end in a comment. */
+export const alsoWhere = (where: unknown): string => (typeof where === 'string' ? ` AND (${where}\n)` : '');
+
+/**
+ * Changes the next rows by one UPDATE over a range of keys, whose end is looked up first.
+ *
+ * @returns how many were changed, and the range's end; no end when there was no row any more
+ * @throws Error when a row has moved to where the batch has yet to come, by `set` or by a trigger: it would be done again
+ */
+export function updateRange(
+  database: DatabaseSync,
+  target: SqliteTarget,
+  { set, where, after, size }: Range,
+): { count: number; last: Cursor | undefined } {
+  const terms = keyTerms(target);
+  const from = (after ?? []).map(decodeKey);
+  const beyond = after === undefined ? 'true' : `${tupleOf(terms)} > ${marksOf(target)}`;
+  const columns = target.key.map((column) => quote.name(column));
+  const [end] = arraysOf(
+    database.prepare(
+      `SELECT ${columns.join(', ')} FROM (
+         SELECT ${columns.map((column) => `t.${column}`).join(', ')} FROM ${target.table} AS t
+         WHERE ${beyond}${alsoWhere(where)} ORDER BY ${terms.join(', ')} LIMIT ${size}
+       ) AS t ORDER BY ${terms.map((term) => `${term} DESC`).join(', ')} LIMIT 1`,
+    ),
+    from,
+  );
+  if (end === undefined) return { count: 0, last: undefined };
+  const last = end.map(encodeKey);
+  const to = last.map(decodeKey);
+  const isBeyondEnd = `${tupleOf(terms)} > ${marksOf(target)}`;
+  const countBeyond = (): bigint =>
+    BigInt(
+      arraysOf(
+        database.prepare(`SELECT count(*) FROM ${target.table} AS t WHERE ${isBeyondEnd}`),
+        to,
+      )[0]?.[0] as bigint,
+    );
+  // What a trigger does is not in RETURNING, which does not know of the alias either.
+  const before = mayMoveBesides(database, target) ? countBeyond() : undefined;
+  const moved = arraysOf(
+    database.prepare(
+      `UPDATE ${target.table} AS t SET ${set}
+       WHERE ${beyond} AND ${tupleOf(terms)} <= ${marksOf(target)}${alsoWhere(where)}
+       RETURNING ${tupleOf(keyTerms(target, ''))} > ${marksOf(target)}`,
+    ),
+    [...from, ...to, ...to],
+  );
+  if (moved.some(([isMoved]) => isMoved === 1n) || (before !== undefined && countBeyond() > before))
+    throw new Error(
+      `batch: "set" changes ${target.key.join(', ')}, by which the batch goes, or a trigger does: take it out, or go by another "key"`,
+    );
+  return { count: moved.length, last };
+}
+
+/** True where something else than `set` may change a key: a trigger that names the table, or a reference that follows. */
+function mayMoveBesides(database: DatabaseSync, target: SqliteTarget): boolean {
+  const name = quote.plain(target.table);
+  const found = database
+    .prepare(
+      `SELECT 1 FROM (SELECT type, sql FROM sqlite_schema UNION ALL SELECT type, sql FROM sqlite_temp_schema)
+       WHERE type = 'trigger' AND instr(lower(sql), lower(?)) > 0
+       UNION ALL
+       SELECT 1 FROM pragma_foreign_key_list(?) WHERE on_update NOT IN ('NO ACTION', 'RESTRICT') LIMIT 1`,
+    )
+    .get(name, name);
+  return found !== undefined;
+}
+
+function arraysOf(statement: StatementSync, values: readonly SQLInputValue[]): SQLOutputValue[][] {
+  statement.setReadBigInts(true);
+  statement.setReturnArrays(true);
+  // Its type does not know of setReturnArrays.
+  return statement.all(...values) as unknown as SQLOutputValue[][];
+}
