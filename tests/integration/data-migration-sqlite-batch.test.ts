@@ -220,3 +220,27 @@ test('rows that move to where the batch has yet to come are refused, by "set" or
   ]);
   expect(app.sql('SELECT id, n FROM copied')).toEqual([-3, -2, -1].map((id) => ({ id, n: 1 })));
 });
+
+test('a key that is not read as it is ends the batch, and "where" may end in a comment', async () => {
+  app.fill(2);
+  app.sql('CREATE TABLE bytes (k TEXT NOT NULL PRIMARY KEY, n INTEGER NOT NULL DEFAULT 0)');
+  app.sql(`INSERT INTO bytes (k) VALUES ('abb'), (CAST(x'616263FF' AS TEXT))`);
+  app.migration(
+    '001_bytes',
+    `  async up(prisma, { batch, log }) {
+    const went = async (options) => await batch(options).catch((error) => log('refused: ' + error.message));
+    await went({ table: 'bytes', name: 'set', set: 'n = n + 1' });
+    let calls = 0;
+    await went({ table: 'bytes', name: 'up', size: 1, up: () => void (calls += 1) });
+    log('calls: ' + calls);
+    await batch({ table: 'users', set: 'n = 1', where: 'n = 0 -- those that are left' });
+    await batch({ table: 'users', name: 'users up', up: () => ({ n: 2 }), where: 'n = 1 -- those that are left' });
+  },`,
+  );
+  const { exitCode, stdout, stderr } = await app.run('--timeout', '60s');
+  expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
+  expect(stdout.match(/refused: batch: the key \(k\) of bytes does not lead on from 'abc/g)).toHaveLength(2);
+  expect(stdout).toContain('calls: 1');
+  expect(app.sql('SELECT DISTINCT n FROM bytes')).toEqual([{ n: 0 }]);
+  expect(app.tallied()).toEqual({ 2: 2 });
+});

@@ -13,7 +13,7 @@ import { storable } from '../store.ts';
 import type { Watch } from '../watched-client.ts';
 import type { SqliteSession } from './session.ts';
 import { decodeKey, encodeKey, findTarget, keyTerms, marksOf, tupleOf, type SqliteTarget } from './target.ts';
-import { alsoWhere, updateRange } from './update-range.ts';
+import { alsoWhere, updateRange, verifyLeadsOn } from './update-range.ts';
 import { toSqlite } from './values.ts';
 
 /** More than these are not counted beforehand: nothing else is done in this process meanwhile. */
@@ -177,7 +177,9 @@ export class SqliteBatches implements BatchSession {
         ),
     );
     const keys = found.map((values) => values.slice(-target.key.length).map(encodeKey));
-    return { rows, keys, last: keys.at(-1) };
+    const last = keys.at(-1);
+    if (last !== undefined) verifyLeadsOn(this.#session.database, target, last);
+    return { rows, keys, last };
   }
 
   /** @throws Error for a column that the table does not have */

@@ -34,6 +34,7 @@ export function updateRange(
   if (end === undefined) return { count: 0, last: undefined };
   const last = end.map(encodeKey);
   const to = last.map(decodeKey);
+  verifyLeadsOn(database, target, last);
   const isBeyondEnd = `${tupleOf(terms)} > ${marksOf(target)}`;
   const countBeyond = (): bigint =>
     BigInt(
@@ -57,6 +58,19 @@ export function updateRange(
       `batch: "set" changes ${target.key.join(', ')}, by which the batch goes, or a trigger does: take it out, or go by another "key"`,
     );
   return { count: moved.length, last };
+}
+
+/**
+ * A text that is no UTF-8 is read as another one, which may lie before where the batch was: it would never come to its end.
+ *
+ * @throws Error when the key, as it was read, is not that of its row
+ */
+export function verifyLeadsOn(database: DatabaseSync, target: SqliteTarget, last: Cursor): void {
+  const sql = `SELECT 1 FROM ${target.table} AS t WHERE ${tupleOf(keyTerms(target))} = ${marksOf(target)}`;
+  if (database.prepare(sql).get(...last.map(decodeKey)) !== undefined) return;
+  throw new Error(
+    `batch: the key (${target.key.join(', ')}) of ${quote.plain(target.table)} does not lead on from ${last.join(', ')}, which is not as it is in the database (a text that is no UTF-8); go by another "key"`,
+  );
 }
 
 /** True where something else than `set` may change a key: a trigger that names the table, or a reference that follows. */
