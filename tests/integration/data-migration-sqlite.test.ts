@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
@@ -118,6 +118,41 @@ main();
   );
   const { stdout } = await app.run('--dry-run');
   expect(stdout).toContain('! the database itself was written meanwhile');
+});
+
+/** Opens by another variable than DATABASE_URL, as a file that is loaded, and as a script that is run. */
+const opensBy = (variable: string): string => `import { DatabaseSync } from 'node:sqlite';
+const own = new DatabaseSync(process.env.${variable}!.replace('file:', '').split('?')[0]!);
+own.exec('CREATE TABLE IF NOT EXISTS opened (at TEXT); INSERT INTO opened VALUES (1)');
+own.close();
+`;
+
+test('every variable that names the file leads to the copy in a dry run, and nowhere while it is looked at', async () => {
+  app.sql('PRAGMA journal_mode = delete');
+  const link = join(app.root, 'link.db');
+  symlinkSync(app.file, link);
+  const other = join(app.root, 'other.db');
+  const env = {
+    DIRECT_URL: `file:${link}?connection_limit=1`,
+    DATABASE_FILE: app.file,
+    OTHER_URL: `file:${other}`,
+  };
+  app.write('001_script.ts', `${opensBy('DIRECT_URL')}async function main() {}\nmain();\n`);
+  app.migration('002_code', '  async up() {},');
+  const text = readFileSync(join(app.folder, '002_code.ts'), 'utf8');
+  app.write(
+    '002_code.ts',
+    `${opensBy('DATABASE_FILE')}${opensBy('OTHER_URL').split('\n').slice(1).join('\n').replaceAll('own', 'two')}${text}`,
+  );
+  const before = hashOf(app.file);
+  const { exitCode, stdout, stderr } = await app.runWith(env, '--dry-run');
+  expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
+  expect(stdout).not.toContain('written meanwhile');
+  expect(hashOf(app.file)).toBe(before);
+  // What names another database is left alone.
+  expect(existsSync(other)).toBe(true);
+  rmSync(link);
+  rmSync(other);
 });
 
 test('a failed one stops the run; retry, skip, rerun and down go on from there', async () => {

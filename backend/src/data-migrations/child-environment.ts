@@ -3,13 +3,16 @@ import type { Job } from './protocol.ts';
 import { isSqlite } from './database-url.ts';
 import { dryRunName, sessionName } from './session-name.ts';
 import { nowhere } from './sqlite/nowhere.ts';
+import { redirected } from './sqlite/redirect.ts';
 import { MARK, realFile } from './sqlite/users.ts';
 
 /**
  * What a process of a migration finds in its environment. By their name the server's sides of its database sessions are
  * found, and ended, when they are left behind: it wins over one that is in the address, for those who go by that alone.
  */
-export function environmentFor(job: Pick<Job, 'id' | 'url' | 'dryRun' | 'task'>): Record<string, string> {
+export function environmentFor(
+  job: Pick<Job, 'id' | 'url' | 'copyOf' | 'dryRun' | 'task'>,
+): Record<string, string> {
   if (isSqlite(job.url)) return sqliteEnvironmentFor(job);
   // What is only looked at may not write either: its top level runs.
   const isTried = job.dryRun || job.task === 'describe';
@@ -23,10 +26,18 @@ export function environmentFor(job: Pick<Job, 'id' | 'url' | 'dryRun' | 'task'>)
   };
 }
 
-/** What is only looked at gets an empty database. By the mark those are found that a killed runner left at work. */
-function sqliteEnvironmentFor({ url, task }: Pick<Job, 'url' | 'task'>): Record<string, string> {
-  if (task === 'describe') return { DATABASE_URL: nowhere() };
-  return { DATABASE_URL: url, [MARK]: realFile(url.slice('file:'.length)) };
+/**
+ * What is only looked at gets an empty database, and a dry run a copy, by whatever variable they go. By the mark those are
+ * found that a killed runner left at work.
+ */
+function sqliteEnvironmentFor({
+  url,
+  copyOf,
+  task,
+}: Pick<Job, 'url' | 'copyOf' | 'task'>): Record<string, string> {
+  if (task === 'describe') return { ...redirected(url, nowhere()), DATABASE_URL: nowhere() };
+  const others = copyOf === undefined ? {} : redirected(copyOf, url);
+  return { ...others, DATABASE_URL: url, [MARK]: realFile(url.slice('file:'.length)) };
 }
 
 /** Besides, for a script. @param isGuarded it looks whether it is run before it calls what it is for */

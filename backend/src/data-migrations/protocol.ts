@@ -7,6 +7,8 @@ export interface Job {
   readonly kind: 'code' | 'sql';
   readonly task: 'describe' | 'up' | 'down';
   readonly url: string;
+  /** The address of what `url` is a copy of, in a dry run on one. */
+  readonly copyOf?: string;
   /** Everything is taken back at the end, by the database. */
   readonly dryRun: boolean;
 }

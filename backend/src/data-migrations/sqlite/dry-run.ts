@@ -36,7 +36,7 @@ export async function tryOnCopy(file: string, job: Job, run: (job: Job) => Promi
       makeTables(copy);
       copy.close();
       const startedAs = version();
-      const done = await run({ ...job, url: `file:${after}` });
+      const done = await run({ ...job, url: `file:${after}`, copyOf: job.url });
       const { changes, warnings } = compare(before, after);
       // By somebody at work, or by a script that does not go by its DATABASE_URL.
       if (version() !== startedAs)
