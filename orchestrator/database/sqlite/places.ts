@@ -64,7 +64,7 @@ export const placesOf = (file: string): string[] => [
 
 export const newName = (mark: string) => `new-${mark}`;
 export const oldName = (mark: string) => `old-${mark}`;
-export const unknownName = (inode: number) => `unknown-${inode}`;
+export const unknownName = (inode: number, mark: string) => `unknown-${inode}-${mark}`;
 
 /** The inode of a file; 0 where there is none. */
 export const inodeOf = (file: string): number => lstatSync(file, { throwIfNoEntry: false })?.ino ?? 0;
@@ -86,8 +86,9 @@ export function listBeside(file: string): { name: string; path: string; inode: n
 
 /** The databases in our folder that `Database.dropSetAside` drops. */
 export function listSetAside(file: string, { runs, oids }: KeepSetAside): { path: string }[] {
-  const kept = new Set(runs.flatMap((run) => [oldName(run), oldName(`${run}-back`)]));
-  return listBeside(file).filter(
-    ({ name, inode }) => !kept.has(name) && !(name.startsWith('unknown-') && oids.includes(inode)),
-  );
+  const marks = runs.flatMap((run) => [run, `${run}-back`]);
+  const isKept = ({ name, inode }: { name: string; inode: number }) =>
+    marks.some((mark) => name === oldName(mark) || name === unknownName(inode, mark)) ||
+    (name.startsWith('unknown-') && oids.includes(inode));
+  return listBeside(file).filter((one) => !isKept(one));
 }
