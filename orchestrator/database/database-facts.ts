@@ -53,7 +53,7 @@ export interface SqliteFacts extends CommonFacts {
   readonly applicationId: number;
   /** `wal` is a property of the file; all others are of who opens it, and read as `delete`. */
   readonly journalMode: string;
-  /** Rows that refer to none, by table: what was so before is told, and no reason to refuse. */
+  /** Rows that refer to none, by table; -1 where SQLite cannot tell. What was so before is told, and no reason to refuse. */
   readonly brokenReferences: readonly { readonly name: string; readonly rows: number }[];
 }
 

@@ -118,9 +118,10 @@ function comparePostgresProperties(before: PostgresFacts, after: PostgresFacts):
 /** What the operator must hear of a database that is no reason to refuse anything. */
 export function remarksOn(facts: DatabaseFacts): string[] {
   if (facts.engine !== 'sqlite') return [];
-  return facts.brokenReferences.map(
-    ({ name, rows }) =>
-      `${rows} rows of ${name} refer to rows that are not there (PRAGMA foreign_key_check lists them); the snapshot holds them as they are`,
+  return facts.brokenReferences.map(({ name, rows }) =>
+    rows === -1
+      ? `${name} has a foreign key to columns that are neither a primary key nor unique, so whether its rows refer to any is not known; the snapshot holds them as they are`
+      : `${rows} rows of ${name} refer to rows that are not there (PRAGMA foreign_key_check lists them); the snapshot holds them as they are`,
   );
 }
 

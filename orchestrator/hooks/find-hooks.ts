@@ -46,22 +46,30 @@ export function findHooks(directory: string, config: Config, when: When, point: 
 export interface HookProblems {
   readonly unknown: readonly string[];
   readonly notExecutable: readonly string[];
+  /** What has the name of a hook's folder, and is none. */
+  readonly noFolders: readonly string[];
 }
 
 /** The same of the hooks that lie in the checkout now. */
 export function findHookProblems(directory: string, config: Config): HookProblems {
   const { dir } = hookSettings(config);
-  if (!existsSync(join(directory, dir))) return { unknown: [], notExecutable: [] };
-  const inside = readdirSync(join(directory, dir), { withFileTypes: true })
-    .filter((entry) => entry.isDirectory())
-    .map(({ name }) => name);
+  if (!existsSync(join(directory, dir))) return { unknown: [], notExecutable: [], noFolders: [] };
+  const names = readdirSync(join(directory, dir));
+  // Links are followed, as they are when hooks are run.
+  const inside = names.filter((name) => isFolder(join(directory, dir, name)));
   return {
     unknown: unknownFolders(inside).map((name) => join(dir, name)),
     notExecutable: inside
       .filter((name) => folders.has(name))
       .flatMap((name) => filesIn(directory, join(dir, name)))
       .filter((file) => !isExecutable(join(directory, file))),
+    noFolders: foldersOfHooks(names.filter((name) => !inside.includes(name))).map((name) => join(dir, name)),
   };
+}
+
+/** Those of these names that a hook's folder has. */
+export function foldersOfHooks(names: readonly string[]): string[] {
+  return names.filter((name) => folders.has(name)).toSorted();
 }
 
 /** Names of folders that look like a hook's, and are none. Others may lie there: a web application keeps hooks of its own. */
@@ -74,7 +82,7 @@ export const knownPoints = points.join(', ');
 
 /** What may be a hook: plain files (or links to such), but those that explain or were put away. */
 function filesIn(directory: string, folder: string): string[] {
-  if (!existsSync(join(directory, folder))) return [];
+  if (!isFolder(join(directory, folder))) return [];
   return readdirSync(join(directory, folder))
     .filter((name) => !/^\.|~$|^README|\.md$/.test(name))
     .map((name) => join(folder, name))
@@ -83,6 +91,10 @@ function filesIn(directory: string, folder: string): string[] {
       return stat === undefined || stat.isFile();
     })
     .toSorted((one, other) => Buffer.compare(Buffer.from(one), Buffer.from(other)));
+}
+
+function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 }
 
 /** A link that leads nowhere is not. */

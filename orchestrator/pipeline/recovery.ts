@@ -132,9 +132,13 @@ async function restoreSealed(
   const sealed = journal.last('sealed');
   if (!sealed) throw new Error('no sealed snapshot in the journal');
   const folder = join(appliance.backupsDirectory, sealed.snapshot);
+  let isDamaged = false;
   journal.append({ type: 'restore-started', because: appliance.secrets.mask(because) });
   try {
-    const manifest = await verifySnapshot(folder, { strays: 'ignore' });
+    const manifest = await verifySnapshot(folder, { strays: 'ignore' }).catch((error: unknown) => {
+      isDamaged = error instanceof Refusal;
+      throw error;
+    });
     const mark = `${run.id}-back`;
     const begun = journal.last('database-replacement');
     const forward = journal.records.findLast(
@@ -175,10 +179,14 @@ async function restoreSealed(
     return { compared, config: manifest.configuration };
   } catch (error) {
     if (error instanceof NotRestoredError) throw error;
-    const next =
-      error instanceof Refusal
-        ? await insteadOf(appliance.backupsDirectory, sealed.snapshot)
-        : './run.sh recover goes on where this stopped; the data is safe in the snapshot';
+    const goesOn = './run.sh recover goes on where this stopped';
+    // What keeps a restore from going on, such as a program that has the database open, says itself what to do.
+    const first = error instanceof Refusal ? error.next : undefined;
+    const next = isDamaged
+      ? await insteadOf(appliance.backupsDirectory, sealed.snapshot)
+      : first === undefined
+        ? `${goesOn}; the data is safe in the snapshot`
+        : `${first}; ${goesOn}, and the data is safe in the snapshot`;
     throw new NotRestoredError(`the restore of snapshot ${sealed.snapshot} failed: ${messageOf(error)}`, {
       next,
       cause: error,

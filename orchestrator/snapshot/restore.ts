@@ -176,7 +176,8 @@ async function swapBack(
 ): Promise<void> {
   if (!forward) return;
   const pair = { live: forward.replacement, replacement: forward.live };
-  if (!(await database.hasReplacement(pair)))
+  // 0 is none: it was gone before that rollback, and is to be gone again.
+  if (pair.replacement !== 0 && !(await database.hasReplacement(pair)))
     throw new Error('the database that was set aside is gone from the server');
   note?.(`taking the database ${facts.name} back as it was`);
   await database.swap(pair, facts, mark);

@@ -201,6 +201,18 @@ export async function filesAt(
   return result.exitCode === 0 ? result.stdout.split('\0').filter((path) => path !== '') : [];
 }
 
+/** Of these, those that are neither links nor submodules. */
+export async function plainFilesAt(
+  runtime: Runtime,
+  directory: string,
+  commit: string,
+  folder: string,
+): Promise<string[]> {
+  const result = await runtime.run(git.listTreeModes(directory, commit, folder), { allowFailure: true });
+  if (result.exitCode !== 0) return [];
+  return result.stdout.split('\0').flatMap((line) => /^100\d+ blob \S+\t(.*)$/s.exec(line)?.[1] ?? []);
+}
+
 /** Paths under a folder of a commit whose text holds this. */
 export async function filesWith(
   runtime: Runtime,

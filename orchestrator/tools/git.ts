@@ -139,6 +139,9 @@ export const showFiles = (directory: string, commit: string, paths: readonly str
   });
 export const listTree = (directory: string, commit: string, path: string) =>
   git(directory, ['ls-tree', '-r', '-z', '--name-only', commit, '--', path]);
+/** The same, each after its mode, its type, its id and a tab. */
+export const listTreeModes = (directory: string, commit: string, path: string) =>
+  git(directory, ['ls-tree', '-r', '-z', commit, '--', path]);
 /** Paths under a folder of a commit whose text holds this, each after the commit and a colon. */
 export const grepTree = (directory: string, commit: string, text: string, path: string) =>
   git(directory, ['grep', '--null', '-l', '--fixed-strings', '-e', text, commit, '--', path]);

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, mkdtempSync, openSync, statSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, mkdtempSync, openSync, renameSync, statSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
@@ -151,6 +151,7 @@ describe('a program of somebody else that has the file open', () => {
     expect(outcome).toMatchObject({
       exitCode: 11,
       error: expect.stringContaining(`process ${stranger?.pid} (`),
+      next: `stop it (kill ${stranger?.pid}), then try again; ./run.sh recover goes on where this stopped, and the data is safe in the snapshot`,
     });
     stranger?.kill('SIGKILL');
     if (stranger) await once(stranger, 'exit').catch(() => undefined);
@@ -185,6 +186,28 @@ test.for([
     tally(context, 'restored');
   },
 );
+
+test('a rollback over a file that is gone, whose version does not start: it is gone again, all else as before', async (context) => {
+  const snapshots = listSnapshots(ledger.open().backupsDirectory);
+  const snapshot = snapshots.find(({ manifest }) => manifest?.kind === 'update')?.id ?? '';
+  const aside = `${ledger.databaseFile}.aside`;
+  await ledger.succeed('stop');
+  await ledger.sql('pragma wal_checkpoint(truncate)');
+  renameSync(ledger.databaseFile, aside);
+  try {
+    const outcome = await ledger.failing(
+      { step: 'restart-services', operation: /^start api/, when: 'after' },
+      ...['rollback', snapshot, '--without-safety'],
+    );
+
+    expect(outcome).toMatchObject({ exitCode: 10, result: { outcome: 'restored' } });
+    expect(existsSync(ledger.databaseFile)).toBe(false);
+  } finally {
+    if (!existsSync(ledger.databaseFile)) renameSync(aside, ledger.databaseFile);
+  }
+  await ledger.succeed('start');
+  tally(context, 'restored');
+});
 
 describe('a full disk', () => {
   test('while the database is copied, and while it is migrated: everything as before', async (context) => {

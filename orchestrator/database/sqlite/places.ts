@@ -1,5 +1,5 @@
-import { existsSync, lstatSync, readdirSync, realpathSync } from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
+import { existsSync, lstatSync, readdirSync, readlinkSync, realpathSync } from 'node:fs';
+import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import type { KeepSetAside } from '../engine.ts';
 
 /*
@@ -17,16 +17,28 @@ export const companionsOf = (file: string): string[] => companions.map((suffix) 
 export const presentCompanions = (file: string): string[] =>
   companionsOf(file).filter((path) => existsSync(path));
 
+/** As many as Linux follows. */
+const mostLinks = 40;
+
 /**
- * Where a database really lies: SQLite follows links, and names the log after what they lead to.
+ * Where a database really lies: SQLite follows links, and names the log after what they lead to. So do we where nothing is
+ * at their end: killed in the middle of a swap, the name there is free for an instant.
  *
  * @param path absolute, or inside the checkout
  */
 export function databaseFile(directory: string, path: string): string {
-  const full = resolve(directory, path);
-  if (existsSync(full)) return realpathSync(full);
-  const folder = dirname(full);
-  return existsSync(folder) ? join(realpathSync(folder), basename(full)) : full;
+  let full = resolve(directory, path);
+  for (let links = 0; links < mostLinks; links += 1) {
+    if (existsSync(full)) return realpathSync.native(full);
+    const folder = dirname(full);
+    if (!existsSync(folder)) return resolve(full);
+    full = join(realpathSync.native(folder), basename(full));
+    if (lstatSync(full, { throwIfNoEntry: false })?.isSymbolicLink() !== true) return full;
+    const target = readlinkSync(full);
+    // Not joined: what `..` leads to is told by the links before it, which only the system follows.
+    full = isAbsolute(target) ? target : `${dirname(full)}/${target}`;
+  }
+  return resolve(directory, path);
 }
 
 /** Our own folder beside a database: on its file system, so that a rename leads into its place. */
@@ -52,7 +64,7 @@ export const placesOf = (file: string): string[] => [
 
 export const newName = (mark: string) => `new-${mark}`;
 export const oldName = (mark: string) => `old-${mark}`;
-export const unknownName = (inode: number) => `unknown-${inode}`;
+export const unknownName = (inode: number, mark: string) => `unknown-${inode}-${mark}`;
 
 /** The inode of a file; 0 where there is none. */
 export const inodeOf = (file: string): number => lstatSync(file, { throwIfNoEntry: false })?.ino ?? 0;
@@ -74,8 +86,9 @@ export function listBeside(file: string): { name: string; path: string; inode: n
 
 /** The databases in our folder that `Database.dropSetAside` drops. */
 export function listSetAside(file: string, { runs, oids }: KeepSetAside): { path: string }[] {
-  const kept = new Set(runs.flatMap((run) => [oldName(run), oldName(`${run}-back`)]));
-  return listBeside(file).filter(
-    ({ name, inode }) => !kept.has(name) && !(name.startsWith('unknown-') && oids.includes(inode)),
-  );
+  const marks = runs.flatMap((run) => [run, `${run}-back`]);
+  const isKept = ({ name, inode }: { name: string; inode: number }) =>
+    marks.some((mark) => name === oldName(mark) || name === unknownName(inode, mark)) ||
+    (name.startsWith('unknown-') && oids.includes(inode));
+  return listBeside(file).filter((one) => !isKept(one));
 }

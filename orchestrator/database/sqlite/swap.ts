@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fsyncDirectory, removeDurably, writeFileAtomic } from '../../lib/atomic-file.ts';
 import type { Replacement } from '../engine.ts';
@@ -23,7 +23,8 @@ import {
  *
  * Killed in between, it goes on from what is there: a log under the live name, while the replacement has not taken that, is
  * the old one's. One that comes back from a former swap as it was (a rollback over a database that nobody could read is
- * taken back) may have a log; that goes before it, and a mark beside says from then on whose the log is.
+ * taken back) may have a log; that goes before it, and a mark beside, which names it by its inode, says from then on whose
+ * the log is.
  */
 
 const arrivingMark = 'arriving';
@@ -58,24 +59,31 @@ function syncFolders(...files: string[]): void {
 
 /**
  * Swaps by inode. Done already is no error; a file that is not the one we knew under the live name is moved aside, not
- * adopted. Nobody may have either of them open.
+ * adopted. Nobody may have either of them open. A replacement of 0 is none: what is live moves aside, and that is all.
  *
  * @throws Error if the replacement is gone
  */
 export function swapFiles(file: string, pair: Replacement, run: string): void {
   const folder = ensureBesideFolder(file);
+  const mark = join(folder, arrivingMark);
+  if (pair.replacement === 0) {
+    const hasMoved = listBeside(file).some(
+      ({ name, inode }) => inode === pair.live && !name.startsWith('new-'),
+    );
+    if (inodeOf(file) !== 0 || hasMoved) moveSet(file, join(folder, nameAside(file, pair, run)));
+    finishSwap(folder);
+    return;
+  }
   if (inodeOf(file) === pair.replacement) {
     finishSwap(folder);
     return;
   }
   const incoming = listBeside(file).find(({ inode }) => inode === pair.replacement);
   if (!incoming) throw new Error('the restored copy of the database is gone from beside it');
-  const mark = join(folder, arrivingMark);
-  const holder = inodeOf(file);
-  if (holder !== 0 || !existsSync(mark)) {
+  if (inodeOf(file) !== 0 || arriving(mark) !== pair.replacement) {
     moveSet(file, join(folder, nameAside(file, pair, run)));
   }
-  if (presentCompanions(incoming.path).length > 0) writeFileAtomic(mark, '');
+  if (presentCompanions(incoming.path).length > 0) writeFileAtomic(mark, String(pair.replacement));
   const here = companionsOf(incoming.path);
   companionsOf(file).forEach((path, index) => {
     const other = here[index] ?? '';
@@ -93,13 +101,17 @@ function nameAside(file: string, pair: Replacement, run: string): string {
   const known = listBeside(file);
   if (holder !== 0) {
     const isTaken = known.some(({ name }) => name === oldName(run));
-    return holder === pair.live && !isTaken ? oldName(run) : unknownName(holder);
+    return holder === pair.live && !isTaken ? oldName(run) : unknownName(holder, run);
   }
   const aside = known.filter(({ name }) => !name.startsWith('new-'));
   // A rename sets the time of change: the last one that moved is the one that was at it.
   const [last] = aside.toSorted((one, other) => other.changedAt - one.changedAt);
   return (aside.find(({ inode }) => inode === pair.live) ?? last)?.name ?? oldName(run);
 }
+
+/** By its inode, what a log under the live name belongs to already; undefined where no swap came so far. */
+const arriving = (mark: string): number | undefined =>
+  existsSync(mark) ? Number(readFileSync(mark, 'utf8')) : undefined;
 
 function finishSwap(folder: string): void {
   const mark = join(folder, arrivingMark);

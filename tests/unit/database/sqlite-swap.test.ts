@@ -1,11 +1,21 @@
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { expect, test } from 'vitest';
 import {
   besideFolder,
+  databaseFile,
   inodeOf,
+  listSetAside,
   newName,
   oldName,
   presentCompanions,
@@ -126,6 +136,67 @@ test(
   },
 );
 
+test(
+  'behind links it lies where the last one leads to, wherever the swap was killed, and takes its name there',
+  { timeout: 60_000 },
+  () => {
+    let missing = 0;
+    for (let count = 0; ; count += 1) {
+      const { file, pair } = prepare();
+      const checkout = temporaryFolder();
+      mkdirSync(join(checkout, 'data'));
+      // By way of a folder that is a link itself: what is relative in it counts from where that leads to.
+      symlinkSync(dirname(file), join(checkout, 'disk'));
+      symlinkSync('other.db', join(dirname(file), 'second.db'));
+      symlinkSync('app.db', join(dirname(file), 'other.db'));
+      symlinkSync('../disk/second.db', join(checkout, 'data/app.db'));
+      const killed = killedAt(count, file, pair);
+      if (!existsSync(file)) missing += 1;
+
+      expect(databaseFile(checkout, 'data/app.db')).toBe(file);
+
+      if (!killed) break;
+    }
+    expect(missing).toBeGreaterThan(0);
+  },
+);
+
+test('a link that leads to itself is no way, and ends', () => {
+  const folder = temporaryFolder();
+  symlinkSync('app.db', join(folder, 'app.db'));
+
+  expect(databaseFile(folder, 'app.db')).toBe(join(folder, 'app.db'));
+});
+
+test('back to where there was none, the file moves aside with its log, wherever that was killed', () => {
+  for (let count = 0; ; count += 1) {
+    const { file, incoming, pair } = prepare();
+    renameSync(incoming, `${incoming}.unused`);
+    const back = { live: pair.live, replacement: 0 };
+    const killed = killedAt(count, file, back, 'run-back');
+
+    swapFiles(file, back, 'run-back');
+
+    expect(existsSync(file)).toBe(false);
+    expect(presentCompanions(file)).toEqual([]);
+    expect(tablesIn(join(besideFolder(file), oldName('run-back')))).toEqual({ old: 2 });
+    if (!killed) break;
+  }
+});
+
+test('a mark that another swap left behind says nothing of this one', () => {
+  const { file, pair } = prepare();
+  writeFileSync(join(besideFolder(file), 'arriving'), '1');
+  // Killed between the rename of the file and those of its log.
+  renameSync(file, join(besideFolder(file), oldName('run')));
+
+  swapFiles(file, pair, 'run');
+
+  expect(presentCompanions(file)).toEqual([]);
+  expect(tablesIn(file)).toEqual({ restored: 1 });
+  expect(tablesIn(join(besideFolder(file), oldName('run')))).toEqual({ old: 2 });
+});
+
 test('an unknown file under the name is moved aside, not adopted', () => {
   const { file, pair } = prepare();
   // Made before the other is gone: its number would be given to this one.
@@ -136,7 +207,7 @@ test('an unknown file under the name is moved aside, not adopted', () => {
   swapFiles(file, pair, 'run');
 
   expect(tablesIn(file)).toEqual({ restored: 1 });
-  expect(inodeOf(join(besideFolder(file), `unknown-${stranger}`))).toBe(stranger);
+  expect(inodeOf(join(besideFolder(file), `unknown-${stranger}-run`))).toBe(stranger);
 });
 
 test('nothing that was set aside is written over', () => {
@@ -147,5 +218,19 @@ test('nothing that was set aside is written over', () => {
   swapFiles(file, pair, 'run');
 
   expect(readFileSync(earlier, 'utf8')).toBe('of an earlier attempt');
-  expect(inodeOf(join(besideFolder(file), `unknown-${pair.live}`))).toBe(pair.live);
+  expect(inodeOf(join(besideFolder(file), `unknown-${pair.live}-run`))).toBe(pair.live);
+});
+
+test('what was unknown stays as long as the run that set it aside is kept', () => {
+  const { file, pair } = prepare();
+  writeFileSync(`${file}.other`, 'of somebody else');
+  renameSync(`${file}.other`, file);
+  const aside = join(besideFolder(file), `unknown-${inodeOf(file)}-run-back`);
+  swapFiles(file, pair, 'run-back');
+  const dropped = (runs: string[], oids: number[] = []) =>
+    listSetAside(file, { runs, oids }).map(({ path }) => path);
+
+  expect(dropped(['run'])).not.toContain(aside);
+  expect(dropped([], [inodeOf(aside)])).not.toContain(aside);
+  expect(dropped(['another'])).toContain(aside);
 });
