@@ -38,10 +38,12 @@ export function updateRange(
   const isBeyondEnd = `${tupleOf(terms)} > ${marksOf(target)}`;
   const countBeyond = (): bigint =>
     BigInt(
-      arraysOf(
-        database.prepare(`SELECT count(*) FROM ${target.table} AS t WHERE ${isBeyondEnd}`),
-        to,
-      )[0]?.[0] as bigint,
+      String(
+        arraysOf(
+          database.prepare(`SELECT count(*) FROM ${target.table} AS t WHERE ${isBeyondEnd}`),
+          to,
+        )[0]?.[0],
+      ),
     );
   // What a trigger does is not in RETURNING, which does not know of the alias either.
   const before = mayMoveBesides(database, target) ? countBeyond() : undefined;
