@@ -127,6 +127,9 @@ test('one that cannot give a sign counts as alive while its runner holds the loc
   lock.close();
   expect(migrations).toMatchObject([{ state: 'RUNNING' }]);
   expect(migrations).not.toMatchObject([{ interrupted: true }]);
+  // A runner that was killed a moment ago gave its last sign a moment ago.
+  app.sql(`UPDATE holdfast_data_migrations SET lease_until = '2126-01-01T00:00:00.000Z'`);
+  expect(await migrationsOf()).toMatchObject([{ state: 'RUNNING', interrupted: true }]);
 });
 
 test('a locked database is told with who has it open', async () => {

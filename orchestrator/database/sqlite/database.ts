@@ -1,7 +1,6 @@
 import { chownSync, existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { removeTree } from '../../lib/remove-tree.ts';
-import { shellWord } from '../../lib/shell-word.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
 import type { DatabaseFacts, SqliteFacts } from '../database-facts.ts';
 import type {
@@ -19,7 +18,7 @@ import type { ScratchDatabase } from '../scratch.ts';
 import { giveAttributes, keepingTime } from './attributes.ts';
 import { UnreadableError, type SqliteClient } from './client.ts';
 import { factsElsewhere, factsOf, glanceAt, nothingKnown, ofSqlite } from './facts.ts';
-import { besideFolder, inodeOf, listBeside, listSetAside, newName } from './places.ts';
+import { besideFolder, copyBackCommand, inodeOf, listBeside, listSetAside, newName } from './places.ts';
 import { sqliteScratch, withScratchFile } from './scratch.ts';
 import { ensureBesideFolder, removeSet, sizeOfSet, swapFiles } from './swap.ts';
 import { proveWayBack, untilNobodyHasIt } from './way-back.ts';
@@ -148,9 +147,7 @@ export class SqliteDatabase implements Database {
   }
 
   restoreCommand(dump: string): string {
-    const file = shellWord(this.#file);
-    // The log of what was there must not be taken for one of the copy.
-    return `rm -f ${file}-wal ${file}-shm ${file}-journal && cp ${shellWord(dump)} ${file}`;
+    return copyBackCommand(dump, this.#file);
   }
 
   async prepareReplacement(file: string, wanted: DatabaseFacts, runId: string): Promise<Replacement> {
