@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { DatabaseSync, type SQLOutputValue } from 'node:sqlite';
 import { execa } from 'execa';
 import { ensurePrismaCli } from '../fixtures/schema-engine/prisma-project.ts';
-import { ended, type EngineEnd } from './data-migrations.ts';
+import { ended, type EngineEnd, startEngine } from './data-migrations.ts';
 import { roomyFolder } from './roomy-folder.ts';
 
 const backend = join(import.meta.dirname, '..', '..', 'backend');
@@ -130,12 +130,7 @@ export class SqliteMigrations {
   }
 
   start(args: readonly string[], env: Readonly<Record<string, string>> = {}): ChildProcess {
-    return spawn('bash', [join(this.folder, 'run.sh'), ...args], {
-      cwd: '/',
-      env: { ...process.env, HOLDFAST_NODE: process.execPath, DATABASE_URL: this.url, ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-      detached: true,
-    });
+    return startEngine(this, args, env);
   }
 
   async run(...args: string[]): Promise<EngineEnd> {

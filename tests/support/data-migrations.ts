@@ -143,12 +143,7 @@ export class DataMigrations {
   }
 
   start(args: readonly string[], env: Readonly<Record<string, string>> = {}): ChildProcess {
-    return spawn('bash', [join(this.folder, 'run.sh'), ...args], {
-      cwd: '/',
-      env: { ...process.env, HOLDFAST_NODE: process.execPath, DATABASE_URL: this.url, ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-      detached: true,
-    });
+    return startEngine(this, args, env);
   }
 
   /** Runs run.sh from another directory and waits for its end. */
@@ -164,6 +159,20 @@ export class DataMigrations {
     await this.server.stop();
     rmSync(this.root, { recursive: true, force: true });
   }
+}
+
+/** Starts run.sh from another directory, in a process group of its own. */
+export function startEngine(
+  { folder, url }: { readonly folder: string; readonly url: string },
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+): ChildProcess {
+  return spawn('bash', [join(folder, 'run.sh'), ...args], {
+    cwd: '/',
+    env: { ...process.env, HOLDFAST_NODE: process.execPath, DATABASE_URL: url, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+  });
 }
 
 export async function ended(child: ChildProcess): Promise<EngineEnd> {

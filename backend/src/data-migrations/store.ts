@@ -135,6 +135,20 @@ export interface Change {
   readonly result?: unknown;
 }
 
+/** For whoever writes a state over an earlier one, `m`: what is not said stays, and the registry is behind. */
+export const ON_CONFLICT = `ON CONFLICT (id) DO UPDATE SET
+  state = excluded.state,
+  checksum = coalesce(excluded.checksum, m.checksum),
+  started_at = coalesce(excluded.started_at, m.started_at),
+  finished_at = excluded.finished_at,
+  duration_ms = excluded.duration_ms,
+  "rows" = excluded."rows",
+  attempts = m.attempts + excluded.attempts,
+  reason = excluded.reason,
+  result = excluded.result,
+  lease_until = excluded.lease_until,
+  exported_at = NULL`;
+
 /** Writes a state; from then on the registry's file counts as behind, until `markExported`. */
 async function saveState(client: Client, id: string, change: Change): Promise<void> {
   const { state, checksum, finishedAt, durationMs, rows, reason, result } = change;
@@ -144,18 +158,7 @@ async function saveState(client: Client, id: string, change: Change): Promise<vo
        (id, state, checksum, started_at, finished_at, duration_ms, rows, attempts, reason, result, lease_until)
      VALUES ($1, $2, $3, CASE WHEN $9 THEN now() END, $4, $5, $6, CASE WHEN $9 THEN 1 ELSE 0 END, $7, $8,
        CASE WHEN $9 THEN now() + make_interval(secs => ${LEASE_SECONDS}) END)
-     ON CONFLICT (id) DO UPDATE SET
-       state = excluded.state,
-       checksum = coalesce(excluded.checksum, m.checksum),
-       started_at = coalesce(excluded.started_at, m.started_at),
-       finished_at = excluded.finished_at,
-       duration_ms = excluded.duration_ms,
-       rows = excluded.rows,
-       attempts = m.attempts + excluded.attempts,
-       reason = excluded.reason,
-       result = excluded.result,
-       lease_until = excluded.lease_until,
-       exported_at = NULL`,
+     ${ON_CONFLICT}`,
     [
       id,
       state,

@@ -1,7 +1,7 @@
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite';
 import { describeError, EXIT, Refusal } from '../refusal.ts';
 import type { State } from '../states.ts';
-import { LEASE_SECONDS, storable, type Row, type Store } from '../store.ts';
+import { ON_CONFLICT, LEASE_SECONDS, storable, type Row, type Store } from '../store.ts';
 import { whenFree } from './connection.ts';
 
 /** SQLite has no schemas: by this prefix they are known, and left out of what a dry run tells. */
@@ -102,18 +102,7 @@ export function sqliteStore(database: DatabaseSync, file: string): Store {
         `INSERT INTO holdfast_data_migrations AS m
            (id, state, checksum, started_at, finished_at, duration_ms, "rows", attempts, reason, result, lease_until)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-         ON CONFLICT (id) DO UPDATE SET
-           state = excluded.state,
-           checksum = coalesce(excluded.checksum, m.checksum),
-           started_at = coalesce(excluded.started_at, m.started_at),
-           finished_at = excluded.finished_at,
-           duration_ms = excluded.duration_ms,
-           "rows" = excluded."rows",
-           attempts = m.attempts + excluded.attempts,
-           reason = excluded.reason,
-           result = excluded.result,
-           lease_until = excluded.lease_until,
-           exported_at = NULL`,
+         ${ON_CONFLICT}`,
         id,
         state,
         checksum ?? null,
