@@ -10,6 +10,7 @@ import { prismaCli } from '../schema-migrations/prisma-cli.ts';
 import { registryPath } from '../snapshot/registry.ts';
 import { runDataMigrations } from '../steps/migrate-data.ts';
 import { behindSnapshot, callPrisma, verifyAllowed } from './development.ts';
+import { dumpDatabase, findDump } from './dumps.ts';
 import { locked } from './locked.ts';
 import type { Session } from './session.ts';
 
@@ -52,6 +53,8 @@ export async function resetDatabase(session: Session, allowDestructive: boolean)
     const { appliance, signals } = state;
     const database = verifyAllowed(appliance, 'reset the database', ['development']);
     await database.ensureRunning();
+    // Prisma would find out only after it has taken the tables away.
+    await database.verifyAlone('reset the database');
     if (!allowDestructive) await consentToReset(session, appliance.config.name);
     return await behindSnapshot(session, state, 'before-reset', async (back) => {
       await callPrisma(session, state, ['migrate', 'reset', '--force']);
@@ -89,6 +92,29 @@ async function consentToReset({ ui }: Session, name: string): Promise<void> {
     'if it is meant so: ./run.sh db reset --allow-destructive',
   );
 }
+
+/**
+ * `db restore`: a dump that `db push`, `db reset` or `migrate dev` made takes the database's place, whole or not at all;
+ * files stay as they are. What was there becomes a dump itself. For tests and development.
+ */
+export async function restoreDump(session: Session, wanted: string): Promise<number> {
+  return await locked(session, 'db restore', async ({ appliance }) => {
+    const database = verifyAllowed(appliance, 'restore the dump', ['test', 'development']);
+    const { dump, facts } = findDump(appliance, wanted);
+    await database.ensureRunning();
+    await database.verifyAlone('restore the dump');
+    const back = await dumpDatabase(session, appliance, database, { name: 'before-restore', keep: dump });
+    await database.replaceBy(dump, facts, newReplacementId());
+    session.ui.result(
+      { type: 'result', ok: true, exitCode: exitCodes.ok, command: 'db restore', restored: dump, ...back },
+      `The database is as it was in ${dump}.\n  Back:  ${back.back}`,
+    );
+    return exitCodes.ok;
+  });
+}
+
+/** No run's, and nobody else's: the lock is held, and the clock is in it. */
+const newReplacementId = () => new Date().toISOString().replaceAll(/\D/g, '').slice(0, 17);
 
 /** `db studio`: Prisma's own, on the right database, until it is stopped. */
 export async function openStudio(session: Session, options: { port?: string }): Promise<number> {

@@ -7,7 +7,7 @@ import type { Register } from '../main.ts';
 import { tableKey } from '../schema-migrations/lint/finding.ts';
 import { prismaCli, runPrisma } from '../schema-migrations/prisma-cli.ts';
 import { formatColumns } from '../ui/columns.ts';
-import { openStudio, pushSchema, resetDatabase } from './db-change.ts';
+import { openStudio, pushSchema, resetDatabase, restoreDump } from './db-change.ts';
 import { locked } from './locked.ts';
 import type { Session } from './session.ts';
 
@@ -16,7 +16,9 @@ type Table = SchemaInspection['tables'][number];
 export const registerDb: Register = (program, act) => {
   const db = program
     .command('db')
-    .description('the database: its tables, one of them, the seed; for tests and development: push, reset')
+    .description(
+      'the database: its tables, one of them, the seed; for tests and development: push, reset, restore',
+    )
     .helpCommand(false)
     .allowExcessArguments()
     .action(
@@ -59,6 +61,10 @@ export const registerDb: Register = (program, act) => {
           await resetDatabase(session, options.allowDestructive === true),
       ),
     );
+  db.command('restore')
+    .argument('<dump>', 'as db push, db reset or migrate dev named it')
+    .description('for tests and development: a dump takes the place of the database')
+    .action(act(async (session, dump: string) => await restoreDump(session, dump)));
 };
 
 async function showStats(session: Session): Promise<number> {

@@ -1,5 +1,3 @@
-import { mkdirSync, readdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
 import { untilAborted, type Appliance } from '../appliance/appliance.ts';
 import type { Config } from '../config/schema.ts';
 import type { Database } from '../database/engine.ts';
@@ -8,6 +6,7 @@ import { runOnTerminal } from '../runtime/hand-over.ts';
 import { prismaCli, runPrisma } from '../schema-migrations/prisma-cli.ts';
 import { registryPath } from '../snapshot/registry.ts';
 import { changedFiles } from '../tools/git-facts.ts';
+import { dumpDatabase, type Back } from './dumps.ts';
 import type { Locked } from './locked.ts';
 import { snapshotName, takeSnapshotQuietly } from './quiet-snapshot.ts';
 import type { Session } from './session.ts';
@@ -54,13 +53,6 @@ export async function callPrisma(
   );
 }
 
-/** What brings the database back, for the result of a command. */
-export interface Back {
-  readonly back: string;
-  readonly snapshot?: string;
-  readonly dump?: string;
-}
-
 /**
  * Runs what changes the database in a way that no run takes back, behind a snapshot. A checkout in which somebody is at
  * work can have none, since a restore would take his changes away: there it is a dump of the database alone.
@@ -76,7 +68,7 @@ export async function behindSnapshot(
   const { runtime, directory, config } = appliance;
   if ((await changedFiles(runtime, directory, registryPath(config))).length > 0) {
     // `verifyAllowed` has seen that there is one.
-    if (appliance.database) await work(await dumpDatabase(session, appliance, appliance.database, name));
+    if (appliance.database) await work(await dumpDatabase(session, appliance, appliance.database, { name }));
     return exitCodes.ok;
   }
   const taken = await takeSnapshotQuietly(session, { appliance, signals }, snapshotName(appliance, name));
@@ -91,24 +83,4 @@ export async function behindSnapshot(
   signals.unshield();
   await work({ snapshot, back });
   return exitCodes.ok;
-}
-
-/** The newest ones are kept; what they hold is a developer's. */
-const keptDumps = 3;
-
-async function dumpDatabase(
-  { ui }: Session,
-  { state }: Appliance,
-  database: Database,
-  name: string,
-): Promise<Back> {
-  const folder = join(state.path, 'dumps');
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const stamp = new Date().toISOString().replaceAll(/\D/g, '').slice(0, 17);
-  const dump = join(folder, `${stamp}-${name}.dump`);
-  await database.dump(dump);
-  for (const old of readdirSync(folder).toSorted().slice(0, -keptDumps)) rmSync(join(folder, old));
-  const back = database.restoreCommand(dump);
-  ui.say(`Tracked files were changed here, so this is no snapshot, but a dump of the database: ${dump}`);
-  return { dump, back };
 }

@@ -18,12 +18,15 @@ const needsSetup = new Set([
   ...['start', 'restart', 'backup', 'rollback'],
   ...['rehearse', 'migrate deploy', 'migrate down', 'migrate resolve'],
   ...['migrate generate', 'migrate generate-down', 'migrate test-down'],
-  ...['migrate dev', 'db seed', 'db push', 'db reset'],
+  ...['migrate dev', 'db seed', 'db push', 'db reset', 'db restore'],
   ...['data run', 'data retry', 'data rerun', 'data skip', 'data down'],
 ]);
 
 /** What would set another environment back with this one, or take its tables from under it. */
-const refusedOnShared = new Set(['rollback', 'migrate down', 'data down', 'db reset', 'db push']);
+const refusedOnShared = new Set([
+  ...['rollback', 'migrate down', 'data down'],
+  ...['db reset', 'db push', 'db restore'],
+]);
 
 export interface Locked {
   readonly appliance: Appliance;

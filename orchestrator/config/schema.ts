@@ -111,7 +111,7 @@ export const applianceSchema = z.strictObject({
   name: identifier,
   environment: z.enum(['production', 'test', 'development']).default('production').meta({
     description:
-      '"production": everything as promised. "test": updates and setups do not migrate by themselves, and db push is allowed. "development": db push and db reset are.',
+      '"production": everything as promised. "test": updates and setups do not migrate by themselves, and db push is allowed. "development": db push, db reset and migrate dev are.',
   }),
   node: z
     .union([

@@ -69,9 +69,6 @@ export interface Database {
   /** Writes a dump, whole and durable, or throws. */
   dump(file: string, signal?: AbortSignal): Promise<void>;
 
-  /** What somebody types in the checkout to bring a dump back by hand, the services stopped. */
-  restoreCommand(dump: string): string;
-
   /** The same, for a snapshot: with everything that a manifest says of it (`describe`). */
   dumpWithFacts(file: string, signal?: AbortSignal): Promise<DatabaseFacts>;
 
@@ -91,6 +88,20 @@ export interface Database {
    * instant. What was live is kept under another name.
    */
   swap(replacement: Replacement, facts: DatabaseFacts, runId: string): Promise<void>;
+
+  /**
+   * Outside of a run, before what needs the database for itself.
+   *
+   * @param what cannot be done otherwise, in words
+   * @throws Refusal that names who has it open, where neither the engine nor we can end them
+   */
+  verifyAlone(what: string): Promise<void>;
+
+  /**
+   * Outside of a run: puts a dump in the live one's place, whole or not at all; who is connected is ended, or refused as by
+   * `verifyAlone`. What was live is set aside until the next `dropSetAside`.
+   */
+  replaceBy(file: string, facts: DatabaseFacts, runId: string): Promise<void>;
 
   /** What came since these facts were taken and no restore takes away, each as a sentence. */
   findLeftOver(facts: DatabaseFacts): Promise<string[]>;

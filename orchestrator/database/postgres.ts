@@ -1,6 +1,5 @@
 import { existsSync, rmSync } from 'node:fs';
 import { removeDurably } from '../lib/atomic-file.ts';
-import { shellWord } from '../lib/shell-word.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { PostgresClients } from './clients.ts';
 import type { DatabaseFacts, PostgresFacts } from './database-facts.ts';
@@ -158,10 +157,6 @@ export class PostgresDatabase implements Database {
     return facts;
   }
 
-  restoreCommand(dump: string): string {
-    return `pg_restore --clean --if-exists --no-owner --dbname "$DATABASE_URL" ${shellWord(dump)}`;
-  }
-
   async prepareReplacement(file: string, wanted: DatabaseFacts, runId: string): Promise<Replacement> {
     return await prepareReplacement(this.#clients, file, ofPostgres(wanted), runId);
   }
@@ -185,6 +180,13 @@ export class PostgresDatabase implements Database {
       markOf(facts.name, runId),
       standIn === facts.name ? undefined : standIn,
     );
+  }
+
+  /** Sessions are ended where they are in the way. */
+  async verifyAlone(): Promise<void> {}
+
+  async replaceBy(file: string, facts: DatabaseFacts, runId: string): Promise<void> {
+    await this.swap(await this.prepareReplacement(file, facts, runId), facts, runId);
   }
 
   async findLeftOver(facts: DatabaseFacts): Promise<string[]> {

@@ -102,6 +102,7 @@ const verbs: Readonly<Record<string, string>> = {
   'migrate down': 'take migrations back',
   'db reset': 'reset the database',
   'db push': 'push the schema',
+  'db restore': 'restore the dump',
 };
 
 /** What a command does, as it stands after "cannot". */

@@ -1,4 +1,4 @@
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { execFileSync } from 'node:child_process';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -32,6 +32,7 @@ test('production, which is the default, allows none of it', async () => {
   for (const [command, why] of [
     [['db', 'push'], 'cannot push the schema: this is a production environment'],
     [['db', 'reset', '--allow-destructive'], 'cannot reset the database: this is a production environment'],
+    [['db', 'restore', 'x'], 'cannot restore the dump: this is a production environment'],
     [['migrate', 'dev', 'x'], 'cannot develop a migration: this is a production environment'],
   ] as const)
     expect(await ledger.run(...command)).toMatchObject({ exitCode: 3, error: why });
@@ -109,10 +110,36 @@ test('db push: the schema as it is written, behind a snapshot; what takes data a
   // The schema is being worked on, so that there can be no snapshot.
   expect(pushed).toMatchObject({
     exitCode: 0,
-    result: { dump: expect.any(String), back: expect.stringMatching(/^pg_restore .*-before-push\.dump'?$/) },
+    result: {
+      dump: expect.any(String),
+      back: expect.stringMatching(/^\.\/run\.sh db restore .*-before-push\.dump'?$/),
+    },
   });
-  expect(statSync(String(pushed.result?.['dump'])).size).toBeGreaterThan(1000);
   expect(await tables()).toEqual(['_prisma_migrations', 'accounts', 'entries', 'pushed']);
+
+  // The way back is walked as it is said, and forth, and back once more: each leaves a dump of what it replaces.
+  const names = () =>
+    readdirSync(join(ledger.open().state.path, 'dumps')).filter((name) => name.endsWith('.dump'));
+  const dump = String(pushed.result?.['dump']);
+  let last: Awaited<ReturnType<Ledger['run']>> = pushed;
+  for (const expected of ['tags', 'pushed', 'tags']) {
+    const [, ...words] = String(last.result?.['back']).replaceAll("'", '').split('./run.sh db restore ');
+    last = await ledger.run('db', 'restore', words.join(''));
+    expect(last).toMatchObject({ exitCode: 0, error: '' });
+    expect((await tables()).filter((name) => !/accounts|entries|_prisma/.test(String(name)))).toEqual([
+      expected,
+    ]);
+  }
+  expect(await ledger.sql('select i from tags')).toEqual([{ i: 1 }]);
+  expect(names()).toHaveLength(3);
+  expect(await ledger.run('db', 'restore', dump)).toMatchObject({
+    exitCode: 3,
+    error: expect.stringMatching(
+      /^cannot restore .*: it is no dump of this appliance \(there are .*before-restore/,
+    ),
+  });
+  await ledger.succeed('backup', 'prune');
+  expect(await ledger.sql(`select datname from pg_database where datname ~ '^hf_'`)).toEqual([]);
   execFileSync('git', ['checkout', '-q', '--', '.'], { cwd: ledger.directory });
 });
 

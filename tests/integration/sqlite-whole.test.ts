@@ -223,14 +223,17 @@ test('db seed, migrate status and db stats: the records are none of the tables o
 test('db reset takes the records with the rows they tell of, and everything runs anew', async () => {
   replaceIn(ledger.directory, 'appliance.yaml', 'name: ledger\n', 'name: ledger\nenvironment: development\n');
 
-  // Prisma wants the file for itself.
+  const was = await amounts();
+  // Prisma wants the file for itself, and would find out only when the tables are gone.
   expect(await ledger.run('db', 'reset', '--allow-destructive')).toMatchObject({
-    ...{ exitCode: 3, error: expect.stringContaining('P1008: ') },
-    next: expect.stringContaining('./run.sh stop, '),
+    ...{ exitCode: 3, error: expect.stringMatching(/^cannot reset the database: .* the database open/) },
+    next: expect.stringMatching(/^\.\/run\.sh stop, or stop it \(kill [\d ]+\), then try again$/),
   });
+  expect(await amounts()).toEqual(was);
   await ledger.succeed('stop');
 
-  expect(await ledger.run('db', 'reset', '--allow-destructive')).toMatchObject({ exitCode: 0, error: '' });
+  const reset = await ledger.run('db', 'reset', '--allow-destructive');
+  expect(reset).toMatchObject({ exitCode: 0, error: '' });
 
   expect(await amounts()).toEqual([]);
   expect(await ledger.sql('select name, city from accounts order by name')).toEqual(
@@ -240,4 +243,17 @@ test('db reset takes the records with the rows they tell of, and everything runs
   expect(await ledger.sql('select distinct attempts from holdfast_data_migrations')).toEqual([
     { attempts: 1 },
   ]);
+
+  // Back, as it was said: but not from under somebody.
+  const restore = ['db', 'restore', String(reset.result?.['dump'])];
+  await ledger.succeed('start');
+  expect(await ledger.run(...restore)).toMatchObject({
+    exitCode: 3,
+    error: expect.stringMatching(/^cannot restore the dump: .* the database open/),
+  });
+  await ledger.succeed('stop');
+  expect(await ledger.run(...restore)).toMatchObject({ exitCode: 0, error: '' });
+  expect(await amounts()).toEqual(was);
+  expect(was).not.toEqual([]);
+  expect(registry()).toEqual(['001_open_accounts success', '002_cities success']);
 });

@@ -18,7 +18,7 @@ import type { ScratchDatabase } from '../scratch.ts';
 import { giveAttributes, keepingTime } from './attributes.ts';
 import { UnreadableError, type SqliteClient } from './client.ts';
 import { factsElsewhere, factsOf, glanceAt, nothingKnown, ofSqlite } from './facts.ts';
-import { besideFolder, copyBackCommand, inodeOf, listBeside, listSetAside, newName } from './places.ts';
+import { besideFolder, inodeOf, listBeside, listSetAside, newName } from './places.ts';
 import { sqliteScratch, withScratchFile } from './scratch.ts';
 import { ensureBesideFolder, removeSet, sizeOfSet, swapFiles } from './swap.ts';
 import { proveWayBack, untilNobodyHasIt } from './way-back.ts';
@@ -146,10 +146,6 @@ export class SqliteDatabase implements Database {
     );
   }
 
-  restoreCommand(dump: string): string {
-    return copyBackCommand(dump, this.#file);
-  }
-
   async prepareReplacement(file: string, wanted: DatabaseFacts, runId: string): Promise<Replacement> {
     const facts = ofSqlite(wanted);
     return await this.#keepingTime(async () => {
@@ -173,6 +169,16 @@ export class SqliteDatabase implements Database {
       swapFiles(this.#file, replacement, runId);
       await Promise.resolve();
     });
+  }
+
+  async verifyAlone(what: string): Promise<void> {
+    await untilNobodyHasIt(this.#file, what, './run.sh stop, or ');
+  }
+
+  async replaceBy(file: string, facts: DatabaseFacts, runId: string): Promise<void> {
+    const replacement = await this.prepareReplacement(file, facts, runId);
+    await this.verifyAlone('restore the dump');
+    await this.swap(replacement, facts, runId);
   }
 
   async findLeftOver(): Promise<string[]> {

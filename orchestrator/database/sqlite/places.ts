@@ -1,6 +1,5 @@
 import { existsSync, lstatSync, readdirSync, readlinkSync, realpathSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
-import { shellWord } from '../../lib/shell-word.ts';
 import type { KeepSetAside } from '../engine.ts';
 
 /*
@@ -17,10 +16,6 @@ export const companionsOf = (file: string): string[] => companions.map((suffix) 
 /** The companions that are there. */
 export const presentCompanions = (file: string): string[] =>
   companionsOf(file).filter((path) => existsSync(path));
-
-/** What somebody types to copy a dump over a database that nobody has open: first goes what would be written into it. */
-export const copyBackCommand = (dump: string, file: string): string =>
-  `rm -f ${companionsOf(file).map(shellWord).join(' ')} && cp ${shellWord(dump)} ${shellWord(file)}`;
 
 /** As many as Linux follows. */
 const mostLinks = 40;

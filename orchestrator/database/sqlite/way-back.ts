@@ -54,9 +54,10 @@ export async function proveWayBack(
 
 /**
  * @param what cannot be done otherwise, in words
+ * @param orElse what may do it too, before "stop it"
  * @throws Refusal that names who has the file open
  */
-export async function untilNobodyHasIt(file: string, what: string): Promise<void> {
+export async function untilNobodyHasIt(file: string, what: string, orElse = ''): Promise<void> {
   let holders: Holder[] = [];
   const free = await waitFor(
     () => {
@@ -65,13 +66,13 @@ export async function untilNobodyHasIt(file: string, what: string): Promise<void
     },
     { timeoutMs: patienceMs },
   );
-  if (!free) throw heldOpen(what, holders);
+  if (!free) throw heldOpen(what, holders, orElse);
 }
 
-function heldOpen(what: string, holders: readonly Holder[]): Refusal {
+function heldOpen(what: string, holders: readonly Holder[], orElse = ''): Refusal {
   const [verb, pids] = [holders.length === 1 ? 'has' : 'have', holders.map(({ pid }) => pid).join(' ')];
   return new Refusal(
     `cannot ${what}: ${describeHolders(holders)} ${verb} the database open, and would write into it unseen`,
-    `stop it (kill ${pids}), then try again`,
+    `${orElse}stop it (kill ${pids}), then try again`,
   );
 }

@@ -13,7 +13,6 @@ import { DatabaseSync } from 'node:sqlite';
 import { expect, test } from 'vitest';
 import {
   besideFolder,
-  copyBackCommand,
   databaseFile,
   inodeOf,
   listSetAside,
@@ -234,12 +233,4 @@ test('what was unknown stays as long as the run that set it aside is kept', () =
   expect(dropped(['run'])).not.toContain(aside);
   expect(dropped([], [inodeOf(aside)])).not.toContain(aside);
   expect(dropped(['another'])).toContain(aside);
-});
-
-test('what is said to bring a copy back by hand does so, and no log of the former file comes into it', () => {
-  const { file, incoming } = prepare();
-  expect(presentCompanions(file)).not.toEqual([]);
-  const { status, stderr } = spawnSync('bash', ['-c', copyBackCommand(incoming, file)], { encoding: 'utf8' });
-  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
-  expect(tablesIn(file)).toEqual({ restored: 1 });
 });
