@@ -143,6 +143,12 @@ export const rules = {
     why: 'While it waits for its lock behind a long query, everybody else waits behind it.',
     recipe: "Begin the file with SET lock_timeout = '5s': it fails quickly instead, and is tried again.",
   },
+  'dynamic-sql': {
+    severity: 'warning',
+    why: 'It is put together while it runs, or written in another language, so that nobody has looked at what it does.',
+    recipe:
+      'Write the statement out; or do it in a data migration, which can be tried (--dry-run). Rehearse it on a copy of the rows: ./run.sh rehearse.',
+  },
   'explicit-transaction': {
     severity: 'warning',
     why: 'A migration already is one transaction: a COMMIT in it leaves half of it applied when the rest fails.',

@@ -1,13 +1,13 @@
-import type { AlterTableCmd, AlterTableStmt, ColumnDef, Constraint } from 'libpg-query';
+import type { AlterTableCmd, AlterTableStmt, ColumnDef, Constraint, Node } from 'libpg-query';
 import { volatileFunction } from './defaults.ts';
-import { constraintsOf, keyOf, namesOf, typeOf } from './nodes.ts';
+import { columnOf, constraintsOf, namesOf, typeOf } from './nodes.ts';
 import type { Review } from './review.ts';
-import { formatType, judgeTypeChange, type ColumnType } from './types.ts';
+import { reviewTypeChange } from './type-changes.ts';
 
 /** Looks at each action of an ALTER TABLE. */
 export function reviewAlterTable(review: Review, statement: AlterTableStmt, lines: readonly number[]): void {
   if (statement.objtype !== 'OBJECT_TABLE') return;
-  const table = keyOf(statement.relation);
+  const table = review.keyOf(statement.relation);
   review.lock(table, lines[0] ?? 1);
   for (const [index, node] of (statement.cmds ?? []).entries())
     if ('AlterTableCmd' in node)
@@ -22,15 +22,16 @@ function reviewAction(review: Review, table: string, action: AlterTableCmd, line
       if (def && 'ColumnDef' in def) reviewNewColumn(review, table, def.ColumnDef, line);
       return;
     case 'AT_DropColumn':
-      review.reportLoss('drop-column', line, table, `drops the column ${column}`);
+      if (!review.isNewColumn(table, name))
+        review.reportLoss('drop-column', line, table, `drops the column ${column}`);
       review.dropColumn(table, name, line);
       return;
     case 'AT_AlterColumnType':
-      if (def && 'ColumnDef' in def)
-        reviewType(review, { table, name, line }, typeOf(def.ColumnDef.typeName));
+      if (def && 'ColumnDef' in def) reviewTypeChange(review, { table, name, line }, def.ColumnDef);
       return;
     case 'AT_SetNotNull':
-      review.reportRisk('set-not-null', line, table, `makes ${column} NOT NULL`);
+      if (!review.schema.isProvenNotNull(table, name))
+        review.reportRisk('set-not-null', line, table, `makes ${column} NOT NULL`);
       return;
     case 'AT_DropNotNull':
       if (review.isOld(table)) review.report('drop-not-null', line, `lets ${column} be null`, { table });
@@ -38,7 +39,20 @@ function reviewAction(review: Review, table: string, action: AlterTableCmd, line
     case 'AT_AddConstraint':
       if (def && 'Constraint' in def) reviewConstraint(review, table, def.Constraint, line);
       return;
+    case 'AT_ValidateConstraint': {
+      review.schema.validateConstraint(table, name);
+      const rule = review.ruleOfValidation(table, name);
+      if (rule)
+        review.reportRisk(
+          rule,
+          line,
+          table,
+          `validates ${name} of ${table} in the migration that adds it, whose lock lasts to its end`,
+        );
+      return;
+    }
     case 'AT_DropConstraint':
+      review.schema.dropConstraint(table, name);
       if (review.isOld(table))
         review.report('drop-constraint', line, `drops the constraint ${name} of ${table}`, { table });
       return;
@@ -86,10 +100,13 @@ function reviewNewColumn(review: Review, table: string, definition: ColumnDef, l
       table,
       `computes ${called}() for every row of the new ${column}`,
     );
-  const mustHaveValue = has('CONSTR_NOTNULL') ?? has('CONSTR_PRIMARY');
+  const mustHaveValue =
+    (has('CONSTR_NOTNULL') ?? has('CONSTR_PRIMARY')) !== undefined || review.schema.isStrictDomain(type.name);
   const isNull = value !== undefined && 'A_Const' in value && value.A_Const.isnull === true;
   if (mustHaveValue && (value === undefined || isNull) && !isSerial && !computed)
     review.reportRisk('not-null-without-default', line, table, `adds ${column}, NOT NULL without a default`);
+  for (const { contype, pktable } of constraints)
+    if (contype === 'CONSTR_FOREIGN') review.refer(review.keyOf(pktable));
   // A new column without a default is null everywhere: no reference to check, no value twice.
   if (value === undefined) return;
   for (const constraint of constraints)
@@ -101,9 +118,13 @@ function reviewConstraint(review: Review, table: string, constraint: Constraint,
   const name = constraint.conname === undefined ? '' : ` ${constraint.conname}`;
   switch (constraint.contype) {
     case 'CONSTR_FOREIGN': {
-      if (constraint.skip_validation) return;
+      review.refer(review.keyOf(constraint.pktable));
+      if (constraint.skip_validation) {
+        review.addNotValid(table, constraint.conname ?? '', 'foreign-key-validates');
+        return;
+      }
       const columns = namesOf(constraint.fk_attrs).join(', ');
-      const to = keyOf(constraint.pktable);
+      const to = review.keyOf(constraint.pktable);
       review.lock(to, line);
       // Columns that are new are null.
       if (columns !== '' && namesOf(constraint.fk_attrs).every((one) => review.isNewColumn(table, one)))
@@ -117,7 +138,14 @@ function reviewConstraint(review: Review, table: string, constraint: Constraint,
       return;
     }
     case 'CONSTR_CHECK':
-      if (!constraint.skip_validation)
+      review.schema.addNotNullCheck(
+        table,
+        constraint.conname ?? '',
+        columnsKept(constraint.raw_expr),
+        constraint.skip_validation !== true,
+      );
+      if (constraint.skip_validation) review.addNotValid(table, constraint.conname ?? '', 'check-validates');
+      else
         review.reportRisk(
           'check-validates',
           line,
@@ -142,28 +170,12 @@ function reviewConstraint(review: Review, table: string, constraint: Constraint,
   }
 }
 
-/** A column that gets another type; what it had is known from the migrations before. */
-function reviewType(review: Review, at: { table: string; name: string; line: number }, to: ColumnType): void {
-  const { table, name, line } = at;
-  const from = review.schema.column(table, name)?.type;
-  review.schema.setColumn(table, name, { type: to });
-  const change = `${table}.${name} from ${from === undefined ? 'what it is' : formatType(from)} to ${formatType(to)}`;
-  const [before, after] = [from && review.schema.enumValues(from.name), review.schema.enumValues(to.name)];
-  if (before && after) {
-    const gone = before.filter((value) => !after.includes(value));
-    if (gone.length === 0)
-      review.reportWork('rewrite-table', line, table, `writes ${table} anew to change ${change}`);
-    else
-      review.reportRisk(
-        'change-type',
-        line,
-        table,
-        `changes ${change}, which fails on every row with ${gone.join(', ')}`,
-      );
-    return;
-  }
-  const judgement = from === undefined ? 'unsafe' : judgeTypeChange(from, to);
-  if (judgement === 'rewrite')
-    review.reportWork('rewrite-table', line, table, `writes ${table} anew to change ${change}`);
-  if (judgement === 'unsafe') review.reportLoss('change-type', line, table, `changes ${change}`);
+/** The columns that a CHECK keeps from being null: `a IS NOT NULL AND ...`. */
+function columnsKept(expression: Node | undefined): string[] {
+  if (!expression) return [];
+  if ('BoolExpr' in expression && expression.BoolExpr.boolop === 'AND_EXPR')
+    return (expression.BoolExpr.args ?? []).flatMap(columnsKept);
+  if (!('NullTest' in expression) || expression.NullTest.nulltesttype !== 'IS_NOT_NULL') return [];
+  const column = columnOf(expression.NullTest.arg);
+  return column === undefined ? [] : [column];
 }

@@ -31,6 +31,11 @@ export function typeOf(type: TypeName | undefined): ColumnType {
   return { name: keyOfNames(names), modifiers, dimensions: type?.arrayBounds?.length ?? 0 };
 }
 
+/** The column that an expression is, and nothing more. */
+export function columnOf(expression: Node | undefined): string | undefined {
+  return expression && 'ColumnRef' in expression ? namesOf(expression.ColumnRef.fields).at(-1) : undefined;
+}
+
 /** The constraints that stand with a column. */
 export function constraintsOf(nodes: readonly Node[] | undefined): Constraint[] {
   return (nodes ?? []).flatMap((node) => ('Constraint' in node ? [node.Constraint] : []));

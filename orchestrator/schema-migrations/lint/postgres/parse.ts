@@ -5,6 +5,8 @@ import type { Comment } from '../directives.ts';
 /** A statement of a file, as PostgreSQL's own grammar reads it. */
 export interface Statement {
   readonly node: Node;
+  /** As it is written. */
+  readonly text: string;
   /** Of its first word, from 1. */
   readonly line: number;
   /** Of each part of it that commas outside of parentheses set apart: the actions of an ALTER TABLE. */
@@ -14,7 +16,7 @@ export interface Statement {
 export interface ParsedFile {
   readonly statements: readonly Statement[];
   readonly comments: readonly Comment[];
-  /** Where PostgreSQL stops reading, in its words. The statements are missing then. */
+  /** Where PostgreSQL stops reading, in its words. The statements that it can read by themselves are there. */
   readonly syntaxError?: { readonly line: number; readonly message: string };
 }
 
@@ -36,20 +38,40 @@ export function parsePostgres(sql: string): ParsedFile {
   }));
   const words = tokens.filter((token) => !isComment(token));
   if (words.every((token) => isSymbol(bytes, token, ';'))) return { statements: [], comments };
+  const read = (text: string, start: number): Statement[] =>
+    (parseSync(text).stmts ?? []).flatMap(({ stmt, stmt_location: from = 0, stmt_len: length }) => {
+      const begin = start + from;
+      const end = length === undefined || length === 0 ? start + Buffer.byteLength(text) : begin + length;
+      const own = words.filter((word) => word.start >= begin && word.start < end);
+      const first = own[0];
+      if (stmt === undefined || first === undefined) return [];
+      return [
+        {
+          node: stmt,
+          text: bytes.toString('utf8', first.start, end),
+          line: lineAt(first.start),
+          partLines: partStarts(bytes, own).map(lineAt),
+        },
+      ];
+    });
   try {
-    const statements = (parseSync(sql).stmts ?? []).flatMap(
-      ({ stmt, stmt_location: from = 0, stmt_len: length }) => {
-        const to = length === undefined || length === 0 ? bytes.length : from + length;
-        const own = words.filter(({ start }) => start >= from && start < to);
-        const first = own[0];
-        if (stmt === undefined || first === undefined) return [];
-        return [{ node: stmt, line: lineAt(first.start), partLines: partStarts(bytes, own).map(lineAt) }];
-      },
-    );
-    return { statements, comments };
+    return { statements: read(sql, 0), comments };
   } catch {
-    return { statements: [], comments, syntaxError: whereItStops(sql) };
+    // The grammar is one version's, and the server may be of another: one statement that it refuses hides none of the others.
+    const pieces = splitAtSemicolons(bytes, words).flatMap(([from, to]) => {
+      try {
+        return read(bytes.toString('utf8', from, to), from);
+      } catch {
+        return [];
+      }
+    });
+    return { statements: pieces, comments, syntaxError: whereItStops(sql) };
   }
+}
+
+function splitAtSemicolons(bytes: Buffer, words: readonly ScanToken[]): [from: number, to: number][] {
+  const ends = words.filter((word) => isSymbol(bytes, word, ';')).map(({ start }) => start);
+  return [...ends, bytes.length].map((end, index) => [(ends[index - 1] ?? -1) + 1, end]);
 }
 
 /** The words of a file; undefined where it does not even come apart into words. */

@@ -1,12 +1,19 @@
-import type { Remark, Severity, TableSizes } from '../finding.ts';
+import type { CreateFunctionStmt, RangeVar } from 'libpg-query';
+import type { Remark, Severity, TableSize, TableSizes } from '../finding.ts';
 import { rules, type RuleName } from '../rules.ts';
-import type { SchemaModel } from './schema-model.ts';
-import type { Column } from './schema-model.ts';
+import { keyOf } from './nodes.ts';
+import type { Column, SchemaModel } from './schema-model.ts';
 
-/** A table that is so small that no lock on it is ever noticed. */
-const smallTableRows = 10_000;
-/** From here on it is noticed by everybody. */
-const bigTableRows = 1_000_000;
+/** A lock on a smaller table is never noticed, and one on a bigger table by everybody. */
+const [smallTableRows, bigTableRows] = [10_000, 1_000_000];
+
+type Validation = 'foreign-key-validates' | 'check-validates';
+
+/** A function or procedure, with the text that made it. */
+export interface Routine {
+  readonly statement: CreateFunctionStmt;
+  readonly text: string;
+}
 
 /**
  * One migration while it is looked through: the schema that those before it have made, what this one has done so far,
@@ -22,7 +29,16 @@ export class Review {
   readonly #dropped = new Map<string, { name: string; column: Column | undefined; line: number }[]>();
   readonly #added = new Map<string, Map<string, Column>>();
   readonly #renamedTypes = new Set<string>();
-  #hasLockTimeout = false;
+  readonly #createdTypes = new Set<string>();
+  readonly #temporary = new Set<string>();
+  /** Of tables that were renamed or made: what the database knows them by, undefined for none. */
+  readonly #knownAs = new Map<string, string | undefined>();
+  readonly #referred = new Set<string>();
+  readonly #notValid = new Map<string, Validation>();
+  readonly #routines = new Map<string, Routine>();
+  readonly #underWay = new Set<string>();
+  /** Whether the rest of the file gives up on a lock that it does not get. */
+  hasLockTimeout = false;
   #firstLock: { line: number; table: string } | undefined;
 
   constructor(schema: SchemaModel, options: { isAlone: boolean; sizes?: TableSizes | undefined }) {
@@ -31,19 +47,58 @@ export class Review {
     this.#sizes = options.sizes;
   }
 
+  /** A relation's name for the lint. A temporary table hides the one of the same name, unless that is asked for by its schema. */
+  keyOf(relation: RangeVar | undefined): string {
+    return relation?.schemaname === undefined ? this.keyOfNamed(keyOf(relation)) : keyOf(relation);
+  }
+
+  /** The same of a name without a schema. */
+  keyOfNamed(name: string): string {
+    return this.#temporary.has(name) ? `pg_temp.${name}` : name;
+  }
+
+  /** Whether a table of that name is known to be there now, by the files or by the database. */
+  isThere(table: string): boolean {
+    return this.schema.hasTable(table) || this.#sizeOf(table) !== undefined;
+  }
+
   /** Whether the table was there before this migration. What is new is empty, and nobody uses it. */
   isOld(table: string): boolean {
     return !this.#created.has(table);
   }
 
-  create(table: string): void {
+  /** @returns the table's name for the lint */
+  create(relation: RangeVar | undefined): string {
+    if (relation?.relpersistence === 't') this.#temporary.add(relation.relname ?? '');
+    const table = this.keyOf(relation);
     this.#created.add(table);
+    this.#knownAs.set(table, undefined);
     this.schema.createTable(table);
+    return table;
+  }
+
+  drop(table: string): void {
+    this.#created.delete(table);
+    this.#temporary.delete(table.replace(/^pg_temp\./, ''));
+    this.#knownAs.set(table, undefined);
+    this.schema.dropTable(table);
   }
 
   rename(table: string, to: string): void {
     if (this.#created.delete(table)) this.#created.add(to);
+    else this.#created.delete(to);
+    if (this.#referred.delete(table)) this.#referred.add(to);
+    this.#knownAs.set(to, this.#knownAs.has(table) ? this.#knownAs.get(table) : table);
+    this.#knownAs.set(table, undefined);
     this.schema.renameTable(table, to);
+  }
+
+  createType(type: string): void {
+    this.#createdTypes.add(type);
+  }
+
+  isNewType(type: string): boolean {
+    return this.#createdTypes.has(type);
   }
 
   /** A type that made room for another one: to drop it is how an enum is replaced. */
@@ -68,20 +123,59 @@ export class Review {
     return this.#added.get(table)?.has(name) ?? false;
   }
 
+  renameColumn(table: string, name: string, to: string): void {
+    const columns = this.#added.get(table);
+    const column = columns?.get(name);
+    if (column && columns?.delete(name) === true) columns.set(to, column);
+    this.schema.renameColumn(table, name, to);
+  }
+
   dropColumn(table: string, name: string, line: number): void {
+    if (this.#added.get(table)?.delete(name) === true) {
+      this.schema.dropColumn(table, name);
+      return;
+    }
     const column = this.schema.column(table, name);
     this.#dropped.set(table, [...(this.#dropped.get(table) ?? []), { name, column, line }]);
     this.schema.dropColumn(table, name);
   }
 
-  /** The settings of the session that the rest of the file has. */
-  set(name: string): void {
-    if (name === 'lock_timeout') this.#hasLockTimeout = true;
+  /** A foreign key that leads to the table. */
+  refer(to: string): void {
+    this.#referred.add(to);
+  }
+
+  isReferred(table: string): boolean {
+    return this.#referred.has(table);
+  }
+
+  /** A constraint that this migration adds without looking at the rows that are there. */
+  addNotValid(table: string, name: string, rule: Validation): void {
+    this.#notValid.set(`${table} ${name}`, rule);
+  }
+
+  /** The rule for validating it right away, in the transaction that holds the lock of adding it. */
+  ruleOfValidation(table: string, name: string): Validation | undefined {
+    return this.#notValid.get(`${table} ${name}`);
+  }
+
+  /** A function or procedure that this migration makes. */
+  define(name: string, routine: Routine): void {
+    this.#routines.set(name, routine);
+  }
+
+  /** Has what a call of it runs looked at, if this migration has made it. */
+  call(name: string, look: (routine: Routine) => void): void {
+    const routine = this.#routines.get(name);
+    if (!routine || this.#underWay.has(name)) return;
+    this.#underWay.add(name);
+    look(routine);
+    this.#underWay.delete(name);
   }
 
   /** A statement that keeps others away from a table. */
   lock(table: string, line: number): void {
-    if (this.isOld(table) && !this.#hasLockTimeout) this.#firstLock ??= { line, table };
+    if (this.isOld(table) && !this.hasLockTimeout) this.#firstLock ??= { line, table };
   }
 
   report(rule: RuleName, line: number, message: string, more: Partial<Remark> = {}): void {
@@ -91,8 +185,8 @@ export class Review {
   /** What takes rows away: no loss where there are none. */
   reportLoss(rule: RuleName, line: number, table: string, message: string): void {
     if (!this.isOld(table)) return;
-    const isEmpty = this.#sizes?.get(table)?.rows === 0;
-    this.report(rule, line, `${message}${this.#sizeOf(table)}`, {
+    const isEmpty = this.#sizeOf(table)?.rows === 0;
+    this.report(rule, line, `${message}${this.#describeSize(table)}`, {
       table,
       destructive: !isEmpty,
       ...(isEmpty ? { severity: 'info' } : {}),
@@ -102,14 +196,14 @@ export class Review {
   /** What takes the longer the bigger the table is; on a new or a small one it is no matter. */
   reportWork(rule: RuleName, line: number, table: string, message: string): void {
     const severity = this.#severityOfWork(table, rules[rule].severity);
-    if (severity) this.report(rule, line, `${message}${this.#sizeOf(table)}`, { table, severity });
+    if (severity) this.report(rule, line, `${message}${this.#describeSize(table)}`, { table, severity });
   }
 
   /** What fails because of rows that may be there, whatever their number. */
   reportRisk(rule: RuleName, line: number, table: string, message: string): void {
-    if (!this.isOld(table) || this.#sizes?.get(table)?.rows === 0) return;
+    if (!this.isOld(table) || this.#sizeOf(table)?.rows === 0) return;
     const severity = this.#severityOfWork(table, rules[rule].severity) ?? 'warning';
-    this.report(rule, line, `${message}${this.#sizeOf(table)}`, {
+    this.report(rule, line, `${message}${this.#describeSize(table)}`, {
       table,
       severity: rules[rule].severity === 'error' ? 'error' : severity,
     });
@@ -117,13 +211,18 @@ export class Review {
 
   #severityOfWork(table: string, unknown: Severity): Severity | undefined {
     if (!this.isOld(table)) return undefined;
-    const rows = this.#sizes?.get(table)?.rows;
+    const rows = this.#sizeOf(table)?.rows;
     if (rows === undefined) return unknown;
     return rows < smallTableRows ? undefined : rows < bigTableRows ? 'warning' : 'error';
   }
 
-  #sizeOf(table: string): string {
-    const size = this.#sizes?.get(table);
+  #sizeOf(table: string): TableSize | undefined {
+    const known = this.#knownAs.has(table) ? this.#knownAs.get(table) : table;
+    return known === undefined ? undefined : this.#sizes?.get(known);
+  }
+
+  #describeSize(table: string): string {
+    const size = this.#sizeOf(table);
     return size === undefined ? '' : ` (${size.rows.toLocaleString('en-US')} rows)`;
   }
 
@@ -144,9 +243,7 @@ export class Review {
         'no-lock-timeout',
         this.#firstLock.line,
         `locks ${this.#firstLock.table} without a lock_timeout`,
-        {
-          table: this.#firstLock.table,
-        },
+        { table: this.#firstLock.table },
       );
   }
 }

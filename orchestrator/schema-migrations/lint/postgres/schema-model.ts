@@ -8,6 +8,12 @@ export interface Column {
 export class SchemaModel {
   readonly #tables = new Map<string, Map<string, Column>>();
   readonly #enums = new Map<string, readonly string[]>();
+  readonly #strictDomains = new Set<string>();
+  /** By table and constraint: columns that a CHECK keeps from being null, and whether every row was looked at. */
+  readonly #notNull = new Map<
+    string,
+    Map<string, { readonly columns: readonly string[]; isValid: boolean }>
+  >();
 
   hasTable(table: string): boolean {
     return this.#tables.has(table);
@@ -19,12 +25,16 @@ export class SchemaModel {
 
   dropTable(table: string): void {
     this.#tables.delete(table);
+    this.#notNull.delete(table);
   }
 
   renameTable(table: string, to: string): void {
     const columns = this.#tables.get(table);
     this.#tables.delete(table);
     if (columns) this.#tables.set(to, columns);
+    const checks = this.#notNull.get(table);
+    this.#notNull.delete(table);
+    if (checks) this.#notNull.set(to, checks);
   }
 
   column(table: string, name: string): Column | undefined {
@@ -43,6 +53,38 @@ export class SchemaModel {
     const column = this.column(table, name);
     this.dropColumn(table, name);
     if (column) this.setColumn(table, to, column);
+  }
+
+  /** A domain that must have a value, and has none of its own. */
+  addStrictDomain(domain: string): void {
+    this.#strictDomains.add(domain);
+  }
+
+  isStrictDomain(type: string): boolean {
+    return this.#strictDomains.has(type);
+  }
+
+  /** A CHECK by which columns are never null. */
+  addNotNullCheck(table: string, name: string, columns: readonly string[], isValid: boolean): void {
+    const checks =
+      this.#notNull.get(table) ?? new Map<string, { columns: readonly string[]; isValid: boolean }>();
+    this.#notNull.set(table, checks.set(name, { columns, isValid }));
+  }
+
+  validateConstraint(table: string, name: string): void {
+    const check = this.#notNull.get(table)?.get(name);
+    if (check) check.isValid = true;
+  }
+
+  dropConstraint(table: string, name: string): void {
+    this.#notNull.get(table)?.delete(name);
+  }
+
+  /** Whether a CHECK proves that there is no null in it, so that nobody has to look. */
+  isProvenNotNull(table: string, column: string): boolean {
+    return [...(this.#notNull.get(table)?.values() ?? [])].some(
+      ({ columns, isValid }) => isValid && columns.includes(column),
+    );
   }
 
   enumValues(type: string): readonly string[] | undefined {
