@@ -133,16 +133,38 @@ export async function waitUntilHealthy(
 }
 
 /**
+ * The commit that a service that runs answers as; undefined where it has no release URL, or does not answer by it.
+ * Looks only.
+ */
+export async function answeredCommit(
+  appliance: Appliance,
+  name: string,
+  service: ServiceConfig,
+): Promise<string | undefined> {
+  if (!service.release || !appliance.runtime.serviceState(serviceHandle(appliance, name)).running)
+    return undefined;
+  try {
+    const url = serviceUrl(appliance, service, service.release.url);
+    const { body } = await ask(url, { timeoutMs: requestTimeoutMs });
+    const got = atPointer(JSON.parse(body), service.release.pointer);
+    return typeof got === 'string' ? got : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
  * Proves which commit answers. Without a release URL the proof is the process that we started, in its folder, which
  * `waitUntilHealthy` has seen alive.
  *
+ * @param commits any of them is right; the first one is the checkout's
  * @throws Error if another one answers
  */
 export async function verifyRelease(
   appliance: Appliance,
   name: string,
   service: ServiceConfig,
-  commit: string,
+  commits: readonly [string, ...string[]],
   gate: Gate | undefined,
 ): Promise<void> {
   if (!service.release) return;
@@ -159,9 +181,9 @@ export async function verifyRelease(
       `${url} answers ${answer.status} and no JSON, so nobody knows which version of ${name} runs`,
     );
   }
-  if (got !== commit)
+  if (!commits.some((commit) => got === commit))
     throw new Error(
-      `service ${name} answers as commit ${JSON.stringify(got)}, not ${commit}: another version is running`,
+      `service ${name} answers as commit ${JSON.stringify(got)}, not ${commits[0]}, at which the checkout is: another version is running; if the checkout was moved by hand, git reset --keep takes it back`,
     );
 }
 

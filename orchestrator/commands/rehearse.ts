@@ -1,6 +1,8 @@
 import { mkdirSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
+import type { DatabaseFacts } from '../database/database-facts.ts';
+import { compareProperties } from '../database/facts.ts';
 import { exitCodes, InterruptedError, messageOf, Refusal } from '../lib/errors.ts';
 import { formatBytes, formatCount, formatDuration } from '../lib/units.ts';
 import type { Register } from '../main.ts';
@@ -15,7 +17,9 @@ import {
   type RehearsalSource,
 } from '../pipeline/rehearsal.ts';
 import type { Target } from '../pipeline/step.ts';
-import { findDestination } from '../pipeline/target.ts';
+import { lintTarget } from '../pipeline/schema-gate.ts';
+import { verifyStaysInside } from '../schema-migrations/stays-inside.ts';
+import { findDestination, readOrigin } from '../pipeline/target.ts';
 import { chooseByName } from '../snapshot/choose.ts';
 import { databaseDump, holdsDatabase } from '../snapshot/manifest.ts';
 import { listSnapshots, verifySnapshot, type SnapshotListing } from '../snapshot/store.ts';
@@ -95,12 +99,18 @@ export async function rehearseAndTell(
   await removeRehearsal(appliance);
   try {
     await appliance.database?.ensureRunning();
+    verifyStaysInside(
+      await lintTarget(appliance, await readOrigin(appliance), target),
+      `rehearse ${target.label}`,
+    );
+    const before = await appliance.database?.describeProperties();
     await verifyRoom(appliance);
     const source = await findSource(appliance, snapshot, signal, note);
     ui.say(
       `Rehearsing ${target.label} on ${source.snapshot === undefined ? 'a copy of the live database' : `the rows of ${source.snapshot}`} ...`,
     );
     const report = await rehearse(appliance, target, source, { note, output: () => {}, signal, withFiles });
+    await verifyLiveIsAsBefore(appliance, before, target);
     const { commit, label } = target;
     noteRehearsal(appliance, { commit, label, ok: report.ok, at: new Date().toISOString() });
     return report;
@@ -115,6 +125,21 @@ export async function rehearseAndTell(
   } finally {
     await removeRehearsal(appliance);
   }
+}
+
+/** What a migration did to the live database by a way that nobody has seen in its text. Throws Refusal. */
+async function verifyLiveIsAsBefore(
+  { database }: Appliance,
+  before: DatabaseFacts | undefined,
+  { label }: Target,
+): Promise<void> {
+  if (!database || !before) return;
+  const changes = compareProperties(before, await database.describeProperties());
+  if (changes.length === 0) return;
+  throw new Refusal(
+    `a migration of ${label} changed the live database from its copy: ${changes.join('; ')}`,
+    'put that back by hand (ALTER DATABASE), and send these lines to the vendor',
+  );
 }
 
 /** The rows to try it on: those of now, dumped while the appliance serves, or those of a snapshot. */

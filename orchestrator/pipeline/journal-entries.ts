@@ -59,6 +59,8 @@ export interface RunStarted {
 export type JournalEntry =
   | RunStarted
   | { readonly type: 'prepared' }
+  /** Before the window: a service runs that was built from another commit than the one that is checked out. */
+  | { readonly type: 'answered'; readonly service: string; readonly commit: string }
   | { readonly type: 'window-opened'; readonly services: readonly string[] }
   | { readonly type: 'step-started'; readonly step: StepName; readonly half: 'prepare' | 'apply' }
   | {
@@ -124,4 +126,11 @@ export function phaseOf(records: readonly JournalEntry[]): RunPhase {
     else if (type === 'finished') phase = 'finished';
   }
   return phase;
+}
+
+/** What services answered as before the window, where that was another commit than the checkout's. */
+export function answeredBefore(records: readonly JournalEntry[]): ReadonlyMap<string, string> {
+  return new Map(
+    records.flatMap((one) => (one.type === 'answered' ? [[one.service, one.commit] as const] : [])),
+  );
 }

@@ -9,7 +9,14 @@ import { releaseReserves } from '../snapshot/reserve.ts';
 import type { SnapshotKind } from '../snapshot/manifest.ts';
 import { applyAfterCommit } from './after-commit.ts';
 import type { Driver, Listener } from './events.ts';
-import { outcomeWhenDone, phaseOf, type RunKind, type RunOutcome, type StepName } from './journal-entries.ts';
+import {
+  answeredBefore,
+  outcomeWhenDone,
+  phaseOf,
+  type RunKind,
+  type RunOutcome,
+  type StepName,
+} from './journal-entries.ts';
 import { openToAll, recoverRun, startAndVerify, type RecoveryReport } from './recovery.ts';
 import { beginRun, finishRun, type Run } from './run.ts';
 import { LockLostError } from './run-lock.ts';
@@ -222,7 +229,8 @@ async function startAgain(appliance: Appliance, run: Run): Promise<void> {
   await openToAll(appliance);
   const only = new Set(run.journal.last('window-opened')?.services ?? []);
   const { from: commit, fromLabel: label } = run.started;
-  await startAndVerify(appliance, appliance.config, { commit, label }, { only });
+  const answered = answeredBefore(run.journal.records);
+  await startAndVerify(appliance, appliance.config, { commit, label }, { only, answered });
 }
 
 /** Services that nobody can ask run from the commit on. */

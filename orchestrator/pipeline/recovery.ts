@@ -14,7 +14,7 @@ import { restoreSnapshot } from '../snapshot/restore.ts';
 import { registryPath } from '../snapshot/registry.ts';
 import { findWhole, listSnapshots, verifySnapshot } from '../snapshot/store.ts';
 import type { Listener } from './events.ts';
-import { phaseOf, type RunPhase } from './journal-entries.ts';
+import { answeredBefore, phaseOf, type RunPhase } from './journal-entries.ts';
 import type { Run } from './run.ts';
 
 export interface RecoveryReport {
@@ -230,7 +230,7 @@ async function startFormer(
       appliance,
       config,
       { commit: run.started.from, label: run.started.fromLabel },
-      { only: wanted, note },
+      { only: wanted, note, answered: answeredBefore(run.journal.records) },
     );
   } catch (error) {
     throw new NotRestoredError(
@@ -273,7 +273,12 @@ export async function startAndVerify(
   appliance: Appliance,
   config: Config,
   version: { readonly commit: string; readonly label: string },
-  options: { only?: ReadonlySet<string>; note?: (line: string) => void } = {},
+  options: {
+    only?: ReadonlySet<string>;
+    /** What else each service may answer as: what it was before, where the checkout had been moved by hand. */
+    answered?: ReadonlyMap<string, string>;
+    note?: (line: string) => void;
+  } = {},
 ): Promise<void> {
   const database = (await appliance.database?.environment()) ?? {};
   const names = startOrder(config).filter((name) => options.only?.has(name) ?? true);
@@ -283,6 +288,14 @@ export async function startAndVerify(
     options.note?.(`starting ${name}`);
     await startService(appliance, name, { config, ...version, database });
     await waitUntilHealthy(appliance, name, service, options);
-    if (!isWorker(service)) await verifyRelease(appliance, name, service, version.commit, undefined);
+    if (isWorker(service)) continue;
+    const other = options.answered?.get(name);
+    await verifyRelease(
+      appliance,
+      name,
+      service,
+      [version.commit, ...(other === undefined ? [] : [other])],
+      undefined,
+    );
   }
 }

@@ -2,7 +2,9 @@ import type { Appliance } from '../appliance/appliance.ts';
 import type { ScratchDatabase } from '../database/scratch.ts';
 import { HoldfastError } from '../lib/errors.ts';
 import { migrateTo } from './engine/migrations-up-to.ts';
+import { lintMigrations, readMigrations, readProvider } from './inspect.ts';
 import { prismaCli, runPrisma } from './prisma-cli.ts';
+import { verifyStaysInside } from './stays-inside.ts';
 
 /** Applies the migrations of the checkout to a scratch database, up to one of them, by Prisma itself. */
 export async function deployToScratch(
@@ -11,6 +13,12 @@ export async function deployToScratch(
   to: string,
 ): Promise<void> {
   const { config } = appliance;
+  const migrations = (await readMigrations(appliance, config)).filter(({ name }) => name <= to);
+  const provider = await readProvider(appliance, config);
+  verifyStaysInside(
+    await lintMigrations(config, migrations, { provider }),
+    'try the migrations on a scratch database',
+  );
   const environment = { ...scratch.environment, [migrateTo]: to };
   await runPrisma(appliance, prismaCli(appliance, config, ['migrate', 'deploy'], environment));
   const applied = await scratch.appliedMigrations();

@@ -1,6 +1,7 @@
 import { existsSync, lstatSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
+import { answeredCommit } from '../appliance/health.ts';
 import { verifyPortsAreFree, verifyPortsAreOurs } from '../appliance/services.ts';
 import { verifyHooks } from '../hooks/verify-hooks.ts';
 import { Refusal } from '../lib/errors.ts';
@@ -19,6 +20,8 @@ import { isDone, pendingDataMigrationsInCheckout } from '../pipeline/data-pendin
 import type { Step, StepContext } from '../pipeline/step.ts';
 import { verifyNoFailedMigration } from '../schema-migrations/pending.ts';
 import { verifyProvider } from '../schema-migrations/provider.ts';
+import { shellWord } from '../lib/shell-word.ts';
+import { listSnapshots } from '../snapshot/store.ts';
 import { releaseReserves } from '../snapshot/reserve.ts';
 import { registryPath, registryProblem } from '../snapshot/registry.ts';
 import { productPaths } from '../snapshot/products.ts';
@@ -45,11 +48,14 @@ export const preflight: Step = {
     if (appliance.database?.isShared === true) context.warn(sharedNotice);
     const idle = await verifyHooks(appliance, context);
     if (idle !== undefined) context.warn(idle);
-    note('the registry of data migrations');
-    await verifyRegistry(context);
+    if (context.kind !== 'rollback') {
+      note('the registry of data migrations');
+      await verifyRegistry(context);
+    }
     note('the services');
     await verifyPortsAreOurs(appliance, appliance.config);
     await verifyPortsAreFree(appliance, appliance.config, target);
+    await noteWhatRuns(context);
     note('the files');
     verifyOneFileSystem(context);
     await verifyRestorable(appliance);
@@ -93,6 +99,23 @@ async function verifyRelease(context: StepContext): Promise<void> {
       output(`${migration.name}:${line}: ${severity}: ${message} [${rule}]`);
 }
 
+/**
+ * A checkout that was moved by hand, and not built: a restore brings the former products back, which answer as what they
+ * were built from. The new ones of an update are its own; but what only migrates starts the same ones again.
+ */
+async function noteWhatRuns({ appliance, kind, origin, journal }: StepContext): Promise<void> {
+  for (const [service, config] of Object.entries(appliance.config.services)) {
+    const commit = await answeredCommit(appliance, service, config);
+    if (commit === undefined || commit === origin.commit) continue;
+    if (kind === 'migrate')
+      throw new Refusal(
+        `cannot migrate: service ${service} answers as commit ${commit}, and the checkout is at ${origin.commit}, which was never built`,
+        './run.sh update builds it, and applies what is pending',
+      );
+    journal.append({ type: 'answered', service, commit });
+  }
+}
+
 /** `migrate deploy`: the code stays, and what lies in the checkout is applied. What goes down was looked at before. */
 async function verifyMigrating({
   appliance,
@@ -122,7 +145,7 @@ async function verifyRegistry({ appliance, target, warn }: StepContext): Promise
     const lost = length === 0 ? '' : `; ${length} data migrations would run again`;
     throw new Refusal(
       `cannot go on: the registry of data migrations ${path} ${problem}${lost}`,
-      `bring it back from the newest snapshot that has it: cp ${join(appliance.backupsDirectory, 'ID/registry.json')} ${join(directory, path)}; where none was ever applied: {"migrations":[]}`,
+      howToBringBack(appliance, path),
     );
   }
   const tracked = await runtime.run(listIndex(directory, '', path));
@@ -130,6 +153,16 @@ async function verifyRegistry({ appliance, target, warn }: StepContext): Promise
     warn(
       `git tracks the registry of data migrations ${path}: it is left as it is here, whatever a release brings. The vendor should take it out: git rm --cached ${path}`,
     );
+}
+
+function howToBringBack({ backupsDirectory, directory }: Appliance, path: string): string {
+  const file = shellWord(join(directory, path));
+  const [newest] = listSnapshots(backupsDirectory).filter(
+    ({ manifest }) => manifest?.registry?.present === true,
+  );
+  return newest
+    ? `cp ${shellWord(join(newest.folder, 'registry.json'))} ${file} brings the newest one back that a snapshot has`
+    : `where none was ever applied: echo '{"migrations":[]}' > ${file}`;
 }
 
 /**

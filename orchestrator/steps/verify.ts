@@ -13,7 +13,7 @@ export const verify: Step = {
       const service = target.config.services[name];
       if (!service || isWorker(service)) continue;
       await waitUntilHealthy(appliance, name, service, { gate: gate(), signal, note });
-      await verifyRelease(appliance, name, service, target.commit, gate());
+      await verifyRelease(appliance, name, service, [target.commit], gate());
       await verifyGate(appliance, name, service);
     }
     // Some builds rewrite files that git tracks. The version runs; but the next update would find a changed checkout.

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Ledger } from '../support/ledger.ts';
@@ -216,4 +216,33 @@ describe('a failed migration', () => {
       exitCode: 2,
     });
   });
+});
+
+test('a checkout that was moved by hand: deploy refuses, and a way back still ends with the services up', async () => {
+  const git = (...args: string[]) => execFileSync('git', args, { cwd: ledger.directory, encoding: 'utf8' });
+  const built = git('rev-parse', 'HEAD').trim();
+  const pids = ledger.pids();
+  write(first, 'create table tags (i int);');
+  git('add', '--all', folder);
+  git('-c', 'user.name=a', '-c', 'user.email=a@b', 'commit', '-qm', 'tags');
+  const refused = await ledger.run('migrate', 'deploy');
+  expect(refused).toMatchObject({
+    exitCode: 3,
+    error: expect.stringMatching(
+      `cannot migrate: service api answers as commit ${built}, and the checkout is at .*, which was never built`,
+    ),
+    next: './run.sh update builds it, and applies what is pending',
+  });
+  expect(ledger.pids()).toEqual(pids);
+
+  const hooks = join(ledger.directory, 'hooks/before-migrate-schema.d');
+  mkdirSync(hooks, { recursive: true });
+  writeFileSync(join(hooks, 'no'), '#!/bin/sh\nexit 1\n', { mode: 0o755 });
+  expect(await ledger.run('update')).toMatchObject({ exitCode: 10 });
+  expect(Object.values(ledger.pids())).not.toContain(0);
+  rmSync(join(ledger.directory, 'hooks'), { recursive: true });
+
+  // What the refusal says.
+  expect(await ledger.run('update')).toMatchObject({ exitCode: 0, error: '' });
+  expect(await states()).toEqual(['0001_entries: applied', `${first}: applied`]);
 });

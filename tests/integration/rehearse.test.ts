@@ -72,6 +72,38 @@ describe('a migration that fails on the real rows only', () => {
   });
 });
 
+test('what would reach the live database through its copy is refused; what nobody sees in a migration is told', async () => {
+  const [{ name } = {}] = await ledger.sql('select current_database() as name');
+  const sets =
+    (sql: string): Edit =>
+    (folder) =>
+      schemaMigration(folder, '0004_settings', sql);
+  await ledger.sandbox.publish(
+    sets(`select 1;\nalter database "${String(name)}" set maintenance_work_mem = '7MB';`),
+    {
+      ...{ onto: installed, tag: 'v4' },
+    },
+  );
+  expect(await ledger.run('rehearse')).toMatchObject({
+    exitCode: 3,
+    error: expect.stringMatching(
+      /^cannot rehearse v4: 0004_settings, line 2, changes the server, .* the live database would feel/,
+    ),
+  });
+  await expectUntouched();
+
+  const hidden = `do $$ declare t text := '${String(name)}'; begin execute 'alter database ' || t || ' set maintenance_work_mem = ''7MB'''; end $$;`;
+  await ledger.sandbox.publish(sets(hidden), { onto: installed, tag: 'v5' });
+  expect(await ledger.run('rehearse')).toMatchObject({
+    exitCode: 3,
+    error: expect.stringMatching(
+      /^a migration of v5 changed the live database from its copy: database settings differ/,
+    ),
+  });
+  await ledger.sql(`alter database "${String(name)}" reset maintenance_work_mem`);
+  await expectUntouched();
+});
+
 test('a good release: each migration with its time, rows and locks, and how long an update will take', async () => {
   await ledger.sandbox.publish(
     (folder) => {

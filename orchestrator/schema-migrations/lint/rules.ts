@@ -149,6 +149,12 @@ export const rules = {
     recipe:
       'Write the statement out; or do it in a data migration, which can be tried (--dry-run). Rehearse it on a copy of the rows: ./run.sh rehearse.',
   },
+  'server-wide': {
+    severity: 'warning',
+    why: 'Roles, settings of databases and the like belong to the server: a snapshot does not bring all of them back, and they cannot be rehearsed, since a copy shares them with what is live.',
+    recipe:
+      'Do it by hand, once, on each server. A setting that the code needs it can make itself: SET at the start of a session.',
+  },
   'explicit-transaction': {
     severity: 'warning',
     why: 'A migration already is one transaction: a COMMIT in it leaves half of it applied when the rest fails.',

@@ -6,6 +6,7 @@ import { constraintsOf, keyOfNames, namesOf, textOf, typeOf } from './nodes.ts';
 import type { Statement } from './parse.ts';
 import { reviewCalls, reviewDo } from './procedures.ts';
 import type { Review } from './review.ts';
+import { reviewServerWide } from './server-wide.ts';
 import { reviewWrites } from './writes.ts';
 
 /** Looks at one statement, and lets the schema be what it makes of it. */
@@ -87,6 +88,7 @@ export function reviewStatement(review: Review, statement: Statement): void {
   } else if ('DoStmt' in node) reviewDo(review, node.DoStmt, line, reviewStatement);
   // What a rule does, it does when somebody writes.
   if ('RuleStmt' in node) return;
+  reviewServerWide(review, node, line);
   reviewWrites(review, node, line);
   reviewCalls(review, node, line, reviewStatement);
 }
