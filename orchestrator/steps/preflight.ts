@@ -43,8 +43,7 @@ export const preflight: Step = {
       except: registryPath(appliance.config),
     });
     if (appliance.database?.isShared === true) context.warn(sharedNotice);
-    const idle = await verifyHooks(appliance, context);
-    if (idle !== undefined) context.warn(idle);
+    for (const problem of await verifyHooks(appliance, context)) context.warn(problem);
     note('the registry of data migrations');
     await verifyRegistry(context);
     note('the services');
