@@ -116,8 +116,10 @@ function checks(appliance: Appliance): Check[] {
     {
       name: 'hooks',
       run: async () => {
-        const idle = await verifyHooks(appliance);
-        return idle === undefined ? undefined : { warning: idle, next: 'chmod +x, or take them away' };
+        const problems = await verifyHooks(appliance);
+        return problems.length === 0
+          ? undefined
+          : { warning: problems.join('; '), next: 'mend them, or ask their vendor to' };
       },
     },
     { name: 'what git ignores', run: async () => await findUnignored(appliance) },

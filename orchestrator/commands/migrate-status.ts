@@ -7,6 +7,8 @@ import {
   schemaStates,
   type SchemaMigrationState,
 } from '../schema-migrations/state.ts';
+import { foldersWithoutSql, pathsInCheckout } from '../schema-migrations/migration-file.ts';
+import { migrationsFolder } from '../schema-migrations/pending.ts';
 import type { Paint } from '../ui/ui.ts';
 import type { Session } from './session.ts';
 
@@ -32,7 +34,9 @@ export async function showMigrationStatus(session: Session): Promise<number> {
     return exitCodes.refused;
   }
   const migrations = schemaStates(files, recorded.applied);
-  const problems = schemaProblems(migrations, recorded.inspection);
+  const folder = migrationsFolder(appliance.config) ?? '';
+  const incomplete = foldersWithoutSql(pathsInCheckout(appliance.directory, folder), folder);
+  const problems = schemaProblems(migrations, recorded.inspection, incomplete);
   const pending = migrations.filter(isPending);
   const ok = problems.length === 0 && pending.length === 0;
   const exitCode = ok ? exitCodes.ok : exitCodes.refused;

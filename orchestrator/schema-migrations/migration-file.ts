@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { existsSync, globSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, globSync, readdirSync, readFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
 import type { Runtime } from '../runtime/runtime.ts';
 import { filesAt, textsAt } from '../tools/git-facts.ts';
 
@@ -38,6 +38,26 @@ export function migrationsInCheckout(directory: string, folder: string): Migrati
     return [file, readFileSync(join(directory, file), 'utf8')] as const;
   });
   return assemble(folder, new Map(texts));
+}
+
+/** Folders among the migrations that Prisma takes for one, and that have no `migration.sql` (P3015). */
+export function foldersWithoutSql(paths: readonly string[], folder: string): string[] {
+  const inside = paths
+    .filter((path) => path.startsWith(`${folder}/`))
+    .map((path) => path.slice(folder.length + 1))
+    .filter((path) => path.includes('/'));
+  const names = new Set(inside.map((path) => path.split('/')[0] ?? ''));
+  return [...names].filter((name) => !inside.includes(`${name}/migration.sql`)).toSorted();
+}
+
+/** Paths below the folder of the migrations, as `filesAt` has them for a commit; a folder ends with a slash. */
+export function pathsInCheckout(directory: string, folder: string): string[] {
+  const root = join(directory, folder);
+  if (!existsSync(root)) return [];
+  return readdirSync(root, { withFileTypes: true, recursive: true }).map((entry) => {
+    const path = join(folder, relative(root, join(entry.parentPath, entry.name)));
+    return entry.isDirectory() ? `${path}/` : path;
+  });
 }
 
 function assemble(folder: string, texts: ReadonlyMap<string, string>): MigrationFile[] {

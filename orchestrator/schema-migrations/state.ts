@@ -71,14 +71,22 @@ export function isPending({ state }: SchemaMigration): boolean {
   return state === 'pending' || state === 'rolled back';
 }
 
-/** What is wrong, each with one plain sentence and the command that is safe. */
+/**
+ * What is wrong, each with one plain sentence and the command that is safe.
+ *
+ * @param incomplete folders without their file
+ */
 export function schemaProblems(
   migrations: readonly SchemaMigration[],
   { hasMigrationsTable, tables, lockHolders }: SchemaInspection,
+  incomplete: readonly string[] = [],
 ): SchemaProblem[] {
   const named = (state: SchemaMigrationState) => migrations.filter((one) => one.state === state);
   const list = (some: readonly SchemaMigration[]) => some.map(({ name }) => name).join(', ');
-  const problems: SchemaProblem[] = [];
+  const problems: SchemaProblem[] = incomplete.map((name) => ({
+    ...{ code: 'P3015', message: `${name} has a folder, but no migration.sql` },
+    next: 'bring the file back (git log -- its folder shows where it went), or delete its folder',
+  }));
   for (const { name, error } of named('failed'))
     problems.push({
       code: 'P3009',

@@ -15,6 +15,7 @@ import {
   verifyApplicationVersion,
   verifyNoUnwantedLoss,
 } from '../pipeline/schema-gate.ts';
+import { verifyDeployable } from '../pipeline/deployable.ts';
 import { migratesByItself, sharedNotice } from '../pipeline/own-migrations.ts';
 import { isDone, pendingDataMigrationsInCheckout } from '../pipeline/data-pending.ts';
 import type { Step, StepContext } from '../pipeline/step.ts';
@@ -46,8 +47,7 @@ export const preflight: Step = {
       except: registryPath(appliance.config),
     });
     if (appliance.database?.isShared === true) context.warn(sharedNotice);
-    const idle = await verifyHooks(appliance, context);
-    if (idle !== undefined) context.warn(idle);
+    for (const problem of await verifyHooks(appliance, context)) context.warn(problem);
     if (context.kind !== 'rollback') {
       note('the registry of data migrations');
       await verifyRegistry(context);
@@ -85,6 +85,7 @@ async function verifyRelease(context: StepContext): Promise<void> {
   if (!migratesByItself(target.config, migrate)) return;
   await verifyNothingBlocked(appliance, origin, target);
   note('the schema migrations');
+  await verifyDeployable(appliance, target, `update to ${target.label}`);
   const linted = await lintTarget(appliance, origin, target);
   await verifyApplicationVersion(appliance, linted, target);
   if (!allowDestructive)
@@ -124,6 +125,7 @@ async function verifyMigrating({
   migrating,
 }: StepContext): Promise<void> {
   if (migrating?.down) return;
+  await verifyDeployable(appliance, { config: target.config }, 'migrate the database');
   const linted = await lintCheckout(appliance, migrating?.to);
   await verifyApplicationVersion(appliance, linted, target);
   if (!allowDestructive)

@@ -1,3 +1,5 @@
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { updateSteps } from '../../orchestrator/pipeline/steps.ts';
 import * as broken from '../support/broken-releases.ts';
@@ -21,16 +23,30 @@ beforeAll(async () => {
   await ledger.sandbox.publish(broken.good, { tag: 'good', onto: installed });
   await ledger.sandbox.publish(broken.wrongCommit, { tag: 'bad', onto: installed });
   await ledger.run('update', '--to', 'bad');
+  await holdable();
   was = await ledger.capture();
 });
 
 afterEach(async () => {
+  rmSync(hold(), { force: true });
   await tidyUp(ledger);
 });
 
 afterAll(async () => {
   await ledger?.destroy();
 });
+
+/** While this lies beside the checkout, the new code is not staged to its end. */
+const hold = () => join(ledger.sandbox.root, 'hold');
+
+/** Staging takes no time to speak of: a filter of the operator's own, by which git writes one of its files, waits there. */
+async function holdable(): Promise<void> {
+  const { directory, sandbox } = ledger;
+  const smudge = `while [ -e '${hold()}' ]; do sleep 0.02; done; cat`;
+  await sandbox.git(directory, 'config', 'filter.hold.smudge', smudge);
+  mkdirSync(join(directory, '.git/info'), { recursive: true });
+  writeFileSync(join(directory, '.git/info/attributes'), 'web/src/page.js filter=hold\n');
+}
 
 const prepared = updateSteps.flatMap(({ name, prepare }) => (prepare ? [name] : []));
 const applied = updateSteps.flatMap(({ name, apply }) => (apply ? [name] : []));
@@ -43,12 +59,18 @@ test.for(inTurn(prepared, asked).map(([step, [signal, exitCode]]) => ({ step, si
   '$signal while $step prepares: nothing has changed, exit $exitCode',
   async ({ step, signal, exitCode }, context) => {
     const pids = ledger.pids();
+    // It is the last of them: a signal that comes late comes there, and not in the window.
+    writeFileSync(hold(), '');
+    const isLast = step === prepared.at(-1);
     const cli = Cli.start(ledger, 'update', '--to', 'good');
     await cli.reached(step, 'prepare', 'started');
     const { run } = unfinishedRun(ledger);
     cli.signal(signal);
 
-    expect(await cli.ended).toMatchObject({ exitCode, result: { outcome: 'interrupted' } });
+    expect(await cli.ended).toMatchObject({
+      exitCode,
+      result: { outcome: 'interrupted', ...(isLast && { failedStep: step }) },
+    });
     expect(differences(was, await ledger.capture())).toEqual([]);
     expect(ledger.pids()).toEqual(pids);
     expect(await leftOf(ledger, run)).toEqual([]);

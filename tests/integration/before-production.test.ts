@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Ledger } from '../support/ledger.ts';
@@ -6,6 +7,7 @@ import { needs } from '../support/needs.ts';
 import { installPrismaLedger } from '../support/prisma-ledger.ts';
 import { dataMigration, schemaMigration } from '../support/releases.ts';
 import { differences } from '../support/state.ts';
+import { atTerminal } from '../support/terminal.ts';
 
 /* What is looked at before a release meets production: in a vendor's CI, by an operator, and by the one who must type a name. */
 
@@ -124,43 +126,42 @@ test('the checklist: what a machine can check is ticked or failed, the rest says
   expect(failed.text).toMatch(/\[✖\] the database answers, .* 20260101000000_gone failed/);
 });
 
-/** The command line at a terminal of its own, at which somebody types an answer when he is asked. */
-async function atTerminal(argv: readonly string[], question: RegExp, answer: string) {
-  const words = [
-    ...[ledger.program.node, join(ledger.program.runner, 'main.mjs')],
-    ...['--appliance', ledger.directory, '--no-color', ...argv],
-  ];
-  const quoted = words.map((word) => `'${word}'`).join(' ');
-  const terminal = spawn('script', ['--quiet', '--return', '--command', quoted, '/dev/null'], {
-    env: { ...process.env, HOLDFAST_HOME: ledger.program.home, TERM: 'dumb' },
-    stdio: ['pipe', 'pipe', 'ignore'],
-  });
-  let said = '';
-  let isAnswered = false;
-  terminal.stdout.setEncoding('utf8').on('data', (chunk: string) => {
-    said += chunk;
-    if (isAnswered || !question.test(said)) return;
-    isAnswered = true;
-    terminal.stdin.write(`${answer}\n`);
-  });
-  const exitCode = await new Promise<number | null>((resolve) => terminal.once('close', resolve));
-  return { exitCode, said, isAnswered };
-}
+/** The command line at a terminal, with somebody there. */
+const typed = async (argv: readonly string[], question: RegExp, answer: string) =>
+  await atTerminal(ledger.atTerminal(...argv), question, answer);
 
 test('at a terminal: BREAKING is said, and the table is typed by name; another answer changes nothing', async (context) => {
   needs(context, 'script');
   const was = await ledger.capture();
   const asks = /Type spare to go on: /;
-  const wrong = await atTerminal(['update'], asks, 'yes');
+  const wrong = await typed(['update'], asks, 'yes');
   expect(wrong.said).toMatch(/! BREAKING: the report "spare parts" ends/);
   expect(wrong.said).toMatch(/drops the table spare \(3 rows\)/);
   expect(wrong).toMatchObject({ exitCode: 3, isAnswered: true });
   expect(wrong.said).toMatch(/the answer was another one\. Nothing was changed/);
   expect(differences(was, await ledger.capture())).toEqual([]);
 
-  const right = await atTerminal(['update'], asks, 'spare');
+  const right = await typed(['update'], asks, 'spare');
   expect(right).toMatchObject({ exitCode: 0, isAnswered: true });
   expect(await ledger.sql(`select to_regclass('spare') as t`)).toEqual([{ t: null }]);
+});
+
+test('migrate deploy asks the same: another answer changes nothing, the name of the table goes on', async (context) => {
+  needs(context, 'script');
+  await ledger.sql('create table old as select i from generate_series(1, 2) i');
+  const folder = join(ledger.directory, 'api/prisma/migrations/20260303000000_drop_old');
+  mkdirSync(folder);
+  writeFileSync(join(folder, 'migration.sql'), `set lock_timeout = '5s';\ndrop table old;`);
+  const asks = /Type old to go on: /;
+  const was = await ledger.capture();
+  const wrong = await typed(['migrate', 'deploy'], asks, 'ol');
+  expect(wrong).toMatchObject({ exitCode: 3, isAnswered: true });
+  expect(wrong.said).toMatch(/drops the table old \(2 rows\)/);
+  expect(wrong.said).toMatch(/the answer was another one\. Nothing was changed/);
+  expect(differences(was, await ledger.capture())).toEqual([]);
+
+  expect(await typed(['migrate', 'deploy'], asks, 'old')).toMatchObject({ exitCode: 0, isAnswered: true });
+  expect(await ledger.sql(`select to_regclass('old') as t`)).toEqual([{ t: null }]);
 });
 
 test('db studio: Prisma Studio on this database, at an address that it says, until it is stopped', async () => {

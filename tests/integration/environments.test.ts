@@ -3,9 +3,11 @@ import { join } from 'node:path';
 import { execFileSync } from 'node:child_process';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Ledger } from '../support/ledger.ts';
+import { needs } from '../support/needs.ts';
 import { installPrismaLedger } from '../support/prisma-ledger.ts';
 import { dataMigration, replaceIn, schemaMigration } from '../support/releases.ts';
 import { differences } from '../support/state.ts';
+import { atTerminal } from '../support/terminal.ts';
 
 /* `environment: test` and `development`: what an update leaves alone there, and what only they allow. */
 
@@ -195,4 +197,22 @@ test('development: reset empties, replays, seeds; dev writes a migration through
   expect(differences(was, await ledger.capture())).toEqual([]);
   expect(await ledger.run('db', 'seed')).toMatchObject({ exitCode: 0 });
   expect(await ledger.notes()).toContain('seeded');
+});
+
+test('db reset at a terminal: any answer but the name changes nothing, and --yes is no answer', async (context) => {
+  needs(context, 'script');
+  const was = await ledger.capture();
+  const asks = /Every row of the database goes\. Type ledger to go on: /;
+  for (const answer of ['yes', 'ledgers', '']) {
+    const typed = await atTerminal(ledger.atTerminal('--yes', 'db', 'reset'), asks, answer);
+    expect(typed).toMatchObject({ exitCode: 3, isAnswered: true });
+    expect(typed.said).toContain('the answer was another one. Nothing was changed');
+  }
+  expect(differences(was, await ledger.capture())).toEqual([]);
+
+  expect(await atTerminal(ledger.atTerminal('db', 'reset'), asks, 'ledger')).toMatchObject({
+    ...{ exitCode: 0, isAnswered: true },
+    said: expect.stringContaining('Emptied, migrated and seeded.'),
+  });
+  expect(await ledger.notes()).toEqual(['seeded']);
 });

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Ledger } from '../support/ledger.ts';
 import { installPrismaLedger } from '../support/prisma-ledger.ts';
+import { schemaMigration } from '../support/releases.ts';
 import { differences, type State } from '../support/state.ts';
 
 /* `./run.sh migrate ...` on an appliance whose migrations Prisma applies. */
@@ -67,6 +68,38 @@ test('the tables, and one of them', async () => {
     exitCode: 3,
     error: 'cannot look into nix: there is no such table (there are accounts, entries)',
   });
+});
+
+test('what Prisma would refuse in the window is refused before it: a folder without its file, tables without a record', async () => {
+  const pids = ledger.pids();
+  mkdirSync(join(ledger.directory, folder, first), { recursive: true });
+  expect(await ledger.run('migrate', 'status')).toMatchObject({
+    exitCode: 3,
+    text: expect.stringContaining(`P3015: ${first} has a folder, but no migration.sql`),
+  });
+  write(second, 'create table tags (i int);');
+  expect(await ledger.run('migrate', 'deploy')).toMatchObject({
+    exitCode: 3,
+    error: `cannot migrate the database: the schema migration ${first} has a folder, but no migration.sql (P3015)`,
+  });
+  rmSync(join(ledger.directory, folder, first), { recursive: true });
+
+  await ledger.sql('alter table _prisma_migrations rename to hidden');
+  expect(await ledger.run('migrate', 'deploy')).toMatchObject({
+    exitCode: 3,
+    error: expect.stringMatching(
+      /^cannot migrate the database: the database has \d+ tables, and no record of any schema migration \(P3005\)$/,
+    ),
+  });
+  await ledger.sql('alter table hidden rename to _prisma_migrations');
+  await ledger.sandbox.publish((copy) => schemaMigration(copy, first, 'select 1;'), { tag: 'v1.0.1' });
+  await ledger.sql('alter table _prisma_migrations rename to hidden');
+  expect(await ledger.run('update')).toMatchObject({
+    exitCode: 3,
+    error: expect.stringMatching(/^cannot update to v1.0.1: the database has \d+ tables, .* \(P3005\)$/),
+  });
+  await ledger.sql('alter table hidden rename to _prisma_migrations');
+  expect(ledger.pids()).toEqual(pids);
 });
 
 describe('deploy', () => {
@@ -221,6 +254,7 @@ describe('a failed migration', () => {
 test('a checkout that was moved by hand: deploy refuses, and a way back still ends with the services up', async () => {
   const git = (...args: string[]) => execFileSync('git', args, { cwd: ledger.directory, encoding: 'utf8' });
   const built = git('rev-parse', 'HEAD').trim();
+  await ledger.succeed('restart');
   const pids = ledger.pids();
   write(first, 'create table tags (i int);');
   git('add', '--all', folder);

@@ -139,6 +139,15 @@ export class Ledger {
     return await this.watched(this.#faults.listen, this.#faults.wrap(localRuntime), ...argv);
   }
 
+  /** A command as it is typed at a terminal, where --yes is not said by itself. */
+  atTerminal(...argv: string[]): { words: readonly string[]; env: Readonly<Record<string, string>> } {
+    const main = join(this.program.runner, 'main.mjs');
+    return {
+      words: [this.program.node, main, '--appliance', this.directory, '--no-color', ...argv],
+      env: { HOLDFAST_HOME: this.program.home },
+    };
+  }
+
   /** The same on a runtime of the test's own; nothing goes on before `listen` has heard of an event. */
   async watched(
     listen: (event: Event) => void,

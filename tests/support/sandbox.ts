@@ -116,16 +116,26 @@ export class Sandbox {
 
   /** Ends every process that carries this sandbox in its environment, whatever started it, and removes all. */
   async destroy(): Promise<void> {
-    for (let round = 0; round < 100; round += 1) {
-      const left = findProcessesOf(this.root);
-      if (left.length === 0) break;
-      for (const pid of left) signal(pid);
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
+    await endProcessesOf(this.root);
     const closed = join(this.directory, 'data/closed');
     if (existsSync(closed)) chmodSync(closed, 0o700);
     rmSync(this.root, { recursive: true, force: true, maxRetries: 5 });
   }
+}
+
+async function endProcessesOf(folder: string): Promise<void> {
+  for (let round = 0; round < 100; round += 1) {
+    const left = findProcessesOf(folder);
+    if (left.length === 0) break;
+    for (const pid of left) signal(pid);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** The same for any folder: what names it or works in it ends, and it goes. */
+export async function removeWithProcesses(folder: string): Promise<void> {
+  await endProcessesOf(folder);
+  rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
 }
 
 /** Processes whose environment or command line names this folder, or that work in it. */

@@ -38,7 +38,7 @@ test('a file of another name may lie there', async () => {
   const { appliance, hooks } = prepare();
   writeFileSync(join(hooks, 'README.md'), 'of hooks');
 
-  expect(await verifyHooks(appliance)).toBeUndefined();
+  expect(await verifyHooks(appliance)).toEqual([]);
 });
 
 test('a folder that is a link is looked at like any other', async () => {
@@ -47,7 +47,9 @@ test('a folder that is a link is looked at like any other', async () => {
   writeFileSync(join(appliance.directory, 'elsewhere/10'), '#!/bin/sh\n', { mode: 0o644 });
   symlinkSync('../elsewhere', join(hooks, 'after-verify.d'));
 
-  expect(await verifyHooks(appliance)).toBe('not executable, so not run as a hook: hooks/after-verify.d/10');
+  expect(await verifyHooks(appliance)).toEqual([
+    'not executable, so not run as a hook: hooks/after-verify.d/10',
+  ]);
 
   symlinkSync('../elsewhere', join(hooks, 'after-vrify.d'));
   await expect(verifyHooks(appliance)).rejects.toThrow(/nothing calls hooks\/after-vrify\.d,/);
@@ -69,8 +71,9 @@ test('a release that brings a file for a folder is refused; one with a link is n
   );
   const [commit = '', withFile = '', withLink = ''] = commits;
   const appliance = applianceIn(folder);
-  const verify = async (target: string) =>
+  const verify = async (target: string, kind: 'update' | 'rollback' = 'update') =>
     await verifyHooks(appliance, {
+      kind,
       origin: { commit },
       target: { commit: target, label: 'v2', config: appliance.config },
     });
@@ -78,5 +81,37 @@ test('a release that brings a file for a folder is refused; one with a link is n
   await expect(verify(withFile)).rejects.toThrow(
     'cannot go on: hooks/after-verify.d of v2 is no folder, so it would never run',
   );
-  expect(await verify(withLink)).toBeUndefined();
+  expect(await verify(withLink)).toEqual([]);
+  // Going back to what was installed before is not kept from anybody by it.
+  expect(await verify(withFile, 'rollback')).toEqual([
+    'hooks/after-verify.d of v2 is no folder, so it would never run',
+  ]);
+});
+
+test('what the installed version itself has wrong is told: the one to whom it is said could not mend it', async () => {
+  const folder = temporaryFolder();
+  const put = (directory: string, path: string) => {
+    mkdirSync(join(directory, path, '..'), { recursive: true });
+    writeFileSync(join(directory, path), '#!/bin/sh\n', { mode: 0o755 });
+  };
+  repositoryWith(folder, (directory) => {
+    put(directory, 'hooks/after-vrify.d/10');
+    put(directory, 'hooks/before-verify.d');
+    put(directory, 'hooks/before-migration.d/10');
+  });
+  const appliance = applianceIn(folder);
+
+  expect(await verifyHooks(appliance)).toEqual([
+    expect.stringMatching(
+      /^nothing calls hooks\/after-vrify\.d, .*; it came with the version that is installed$/,
+    ),
+    'hooks/before-verify.d is no folder, so it would never run; it came with the version that is installed',
+    'before-migration.d would never run: Prisma does not apply the schema migrations here; it came with the version that is installed',
+  ]);
+  put(appliance.directory, 'hooks/after-migration.d/10');
+  await expect(verifyHooks(appliance)).rejects.toMatchObject({
+    message:
+      'cannot go on: after-migration.d would never run: Prisma does not apply the schema migrations here',
+    next: 'use after-migrate-schema.d, which runs around all of them',
+  });
 });
