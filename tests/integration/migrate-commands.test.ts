@@ -14,6 +14,7 @@ let was: State;
 const folder = 'api/prisma/migrations';
 const first = '20260301000000_tags';
 const second = '20260302000000_more_tags';
+const third = '20260401000000_notes';
 
 beforeAll(async () => {
   ({ ledger } = await installPrismaLedger());
@@ -256,9 +257,9 @@ test('a checkout that was moved by hand: deploy refuses, and a way back still en
   const built = git('rev-parse', 'HEAD').trim();
   await ledger.succeed('restart');
   const pids = ledger.pids();
-  write(first, 'create table tags (i int);');
+  write(third, 'create table notes (i int);');
   git('add', '--all', folder);
-  git('-c', 'user.name=a', '-c', 'user.email=a@b', 'commit', '-qm', 'tags');
+  git('-c', 'user.name=a', '-c', 'user.email=a@b', 'commit', '-qm', 'notes');
   const refused = await ledger.run('migrate', 'deploy');
   expect(refused).toMatchObject({
     exitCode: 3,
@@ -278,5 +279,5 @@ test('a checkout that was moved by hand: deploy refuses, and a way back still en
 
   // What the refusal says.
   expect(await ledger.run('update')).toMatchObject({ exitCode: 0, error: '' });
-  expect(await states()).toEqual(['0001_entries: applied', `${first}: applied`]);
+  expect(await states()).toContain(`${third}: applied`);
 });
