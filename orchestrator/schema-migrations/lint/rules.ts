@@ -160,6 +160,12 @@ export const rules = {
     why: 'A migration already is one transaction: a COMMIT in it leaves half of it applied when the rest fails.',
     recipe: 'Take BEGIN and COMMIT out.',
   },
+  'outside-database': {
+    severity: 'error',
+    why: 'It reaches into files that no snapshot holds: what it does there, nobody sees and nothing takes back.',
+    recipe:
+      'Take it out. What is to come from or go to another file is moved by a program of its own, outside of an update.',
+  },
   'empty-file': {
     severity: 'warning',
     why: 'It does nothing, and is recorded as applied: what was meant to be in it never runs.',

@@ -36,7 +36,7 @@ describe.each(Object.entries(postgresCases))('%s', (rule, { found, clean }) => {
 });
 
 test('every rule has a case that it finds and one that it does not', () => {
-  const ofTheFile = ['name', 'edited', 'no-down'];
+  const ofTheFile = ['name', 'edited', 'no-down', 'outside-database'];
   expect([...Object.keys(postgresCases), ...ofTheFile].toSorted()).toEqual(Object.keys(rules).toSorted());
   for (const { found, clean } of Object.values(postgresCases)) {
     expect(found.length).toBeGreaterThan(0);

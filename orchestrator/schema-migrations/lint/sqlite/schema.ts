@@ -1,4 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite';
+import { fold } from './tokens.ts';
 
 export interface SqliteColumn {
   readonly name: string;
@@ -9,44 +10,51 @@ export interface SqliteColumn {
 
 /** A table's columns, and the columns of each of its unique indexes. */
 export interface SqliteTable {
+  readonly name: string;
   readonly columns: readonly SqliteColumn[];
   readonly unique: readonly string[];
-  /** What it and its indexes were made by: while that is the same, so is the rest. */
-  readonly madeBy: string;
 }
 
+/** Tables by their names, as `fold` makes them. */
 export type SqliteSchema = ReadonlyMap<string, SqliteTable>;
 
 /**
- * What SQLite says is there.
+ * What SQLite says is there now.
  *
- * @param known what was there before: tables that did not change are not asked for again
+ * @param known what was there before
+ * @param touched folded names of the tables that may have changed since; the others are not asked for again
  */
-export function readSchema(database: DatabaseSync, known: SqliteSchema = new Map()): SqliteSchema {
-  const rows = database
-    .prepare(
-      `select tbl_name as name, group_concat(coalesce(sql, name), ';' || char(10)) as madeBy
-       from (select * from sqlite_schema where type in ('table', 'index') order by type desc, name)
-       where tbl_name not like 'sqlite\\_%' escape '\\' group by tbl_name`,
-    )
-    .all() as unknown as { name: string; madeBy: string }[];
-  return new Map(
-    rows.map(({ name, madeBy }) => {
-      const before = known.get(name);
-      return [name, before?.madeBy === madeBy ? before : readTable(database, name, madeBy)];
-    }),
-  );
+export function readSchema(
+  database: DatabaseSync,
+  known: SqliteSchema,
+  touched: Iterable<string>,
+): SqliteSchema {
+  const schema = new Map(known);
+  for (const name of touched) {
+    const table = readTable(database, name);
+    if (table) schema.set(fold(name), table);
+    else schema.delete(fold(name));
+  }
+  return schema;
 }
 
-function readTable(database: DatabaseSync, name: string, madeBy: string): SqliteTable {
-  const columns = database.prepare('select * from pragma_table_info(?)').all(name) as unknown as Info[];
+/** A table as SQLite has it, in any spelling of its name. */
+export function readTable(database: DatabaseSync, name: string): SqliteTable | undefined {
+  const table = database
+    .prepare(`select name from sqlite_schema where type = 'table' and name = ? collate nocase`)
+    .get(name) as { name: string } | undefined;
+  if (!table) return undefined;
+  const columns = database
+    .prepare(`select * from pragma_table_info(?, 'main')`)
+    .all(name) as unknown as Info[];
   const unique = database
     .prepare(
-      `select (select group_concat(name, ', ') from pragma_index_info(i.name)) as columns
-       from pragma_index_list(?) i where i."unique" = 1`,
+      `select (select group_concat(name, ', ') from pragma_index_info(i.name, 'main')) as columns
+       from pragma_index_list(?, 'main') i where i."unique" = 1`,
     )
     .all(name) as { columns: string | null }[];
   return {
+    name: table.name,
     columns: columns.map((one) => ({
       name: one.name,
       type: one.type.toUpperCase(),
@@ -54,7 +62,6 @@ function readTable(database: DatabaseSync, name: string, madeBy: string): Sqlite
       hasDefault: one.dflt_value !== null,
     })),
     unique: unique.flatMap((one) => one.columns ?? []),
-    madeBy,
   };
 }
 

@@ -1,61 +1,44 @@
-import { scanSync } from 'libpg-query';
+import type { Comment } from '../directives.ts';
+import { createdKind, tokenize, type Token } from './tokens.ts';
 
-/** A statement of a file for SQLite, as words. */
+/** A statement of a file for SQLite. */
 export interface SqliteStatement {
+  /** Without the semicolon at its end. */
   readonly text: string;
   /** Of its first word, from 1. */
   readonly line: number;
-  /** Words and symbols without comments: bare words in upper case, names without their quotes. */
-  readonly words: readonly string[];
+  /** At least one. Their places are those in `text`. */
+  readonly tokens: readonly Token[];
 }
 
 export interface SqliteFile {
   readonly statements: readonly SqliteStatement[];
-  readonly comments: readonly { readonly text: string; readonly line: number }[];
+  readonly comments: readonly Comment[];
 }
 
-/**
- * Takes a file apart. The words are PostgreSQL's, which SQLite shares but for its other quotes (`[a]`, `` `a` ``); what
- * they mean SQLite itself says. A trigger's body holds semicolons: it ends with END.
- */
+/** Takes a file apart into its statements. Never throws. */
 export function splitSqlite(sql: string): SqliteFile {
-  const text = toCommonQuotes(sql);
-  const bytes = Buffer.from(text);
-  const lineOf = (offset: number) => bytes.subarray(0, offset).filter((byte) => byte === 10).length + 1;
+  const { tokens, comments } = tokenize(sql);
   const statements: SqliteStatement[] = [];
-  const comments: { text: string; line: number }[] = [];
-  let words: string[] = [];
-  let from: number | undefined;
-  for (const { start, end, tokenName } of scanSync(`${text}\n`).tokens) {
-    const word = bytes.toString('utf8', start, end);
-    if (tokenName === 'SQL_COMMENT' || tokenName === 'C_COMMENT') {
-      comments.push({ text: word.replaceAll(/^--+|^\/\*+|\*+\/$/g, '').trim(), line: lineOf(start) });
-      continue;
-    }
-    const isInTrigger = words.includes('TRIGGER') && words[0] === 'CREATE' && words.at(-1) !== 'END';
-    if (word === ';' && !isInTrigger) {
-      if (from !== undefined)
-        statements.push({ text: sliceOf(bytes, from, start), line: lineOf(from), words });
-      [words, from] = [[], undefined];
-      continue;
-    }
-    from ??= start;
-    words.push(/^["'].*["']$/s.test(word) ? word.slice(1, -1).replaceAll('""', '"') : word.toUpperCase());
-  }
-  if (from !== undefined)
-    statements.push({ text: sliceOf(bytes, from, bytes.length), line: lineOf(from), words });
+  let own: Token[] = [];
+  const finish = () => {
+    const [first, last] = [own[0], own.at(-1)];
+    if (first && last)
+      statements.push({
+        text: sql.slice(first.start, last.end),
+        line: first.line,
+        tokens: own.map((one) => ({ ...one, start: one.start - first.start, end: one.end - first.start })),
+      });
+    own = [];
+  };
+  for (const token of tokens)
+    if (isSemicolon(token) && (createdKind(own) !== 'TRIGGER' || isBodyEnded(own))) finish();
+    else own.push(token);
+  finish();
   return { statements, comments };
 }
 
-const sliceOf = (bytes: Buffer, from: number, to: number) => bytes.toString('utf8', from, to);
+const isSemicolon = (token: Token | undefined) => token?.word === '' && token.text === ';';
 
-/** Names in brackets and backticks as names in quotes; texts and comments stay as they are. */
-function toCommonQuotes(sql: string): string {
-  return sql.replaceAll(
-    /('(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|\/\*[^]*?\*\/)|`((?:[^`]|``)*)`|\[([^\]\n]*)\]/g,
-    (whole, kept: string | undefined, ticked: string | undefined, bracketed: string | undefined) =>
-      kept === undefined
-        ? `"${(ticked?.replaceAll('``', '`') ?? bracketed ?? '').replaceAll('"', '""')}"`
-        : whole,
-  );
-}
+/** A trigger's body holds semicolons. It ends with END after a semicolon, as `sqlite3_complete` has it; the END of a CASE has none before it. */
+const isBodyEnded = (own: readonly Token[]) => own.at(-1)?.word === 'END' && isSemicolon(own.at(-2));

@@ -1,0 +1,171 @@
+import type { DatabaseSync, StatementColumnMetadata } from 'node:sqlite';
+import { messageOf } from '../../../lib/errors.ts';
+import { readSchema, readTable, type SqliteSchema } from './schema.ts';
+import type { SqliteStatement } from './statements.ts';
+import { queryOfTable } from './tokens.ts';
+
+/** What SQLite says that a statement does to a table, whatever the statement calls it. */
+export interface Deed {
+  readonly does: 'insert' | 'update' | 'delete' | 'create' | 'alter' | 'drop' | 'index';
+  readonly table: string;
+  /** Of an update, and of an ALTER TABLE ... DROP. */
+  readonly column: string | undefined;
+  readonly isTemporary: boolean;
+}
+
+export interface Outcome {
+  /** In SQLite's order: what the statement names comes before what follows of it. */
+  readonly deeds: readonly Deed[];
+  /** Why SQLite refuses it, in its words. */
+  readonly error?: string;
+}
+
+/**
+ * An empty database in memory that migrations are tried on. What makes, changes and drops tables runs on it, so that the
+ * schema is SQLite's own; what reads and writes rows is compiled and not run, since no rows are there. Nothing gets out
+ * of it: no other file, no extension, no setting.
+ */
+export class Sandbox {
+  readonly #database: DatabaseSync;
+  #deeds: Deed[] = [];
+
+  private constructor(database: DatabaseSync, constants: Constants) {
+    this.#database = database;
+    const deedOf = deedReader(constants);
+    database.exec('PRAGMA temp_store=MEMORY');
+    database.setAuthorizer((action, first, second, schema, by) => {
+      if (action === constants.SQLITE_ATTACH || action === constants.SQLITE_DETACH)
+        return constants.SQLITE_DENY;
+      if (action === constants.SQLITE_FUNCTION && second?.toLowerCase() === 'load_extension')
+        return constants.SQLITE_DENY;
+      // A trigger's deeds are not the statement's.
+      const deed = by === null ? deedOf(action, first, second, schema) : undefined;
+      if (deed && !deed.table.startsWith('sqlite_')) this.#deeds.push(deed);
+      return constants.SQLITE_OK;
+    });
+  }
+
+  static async open(): Promise<Sandbox> {
+    const { DatabaseSync: Database, constants } = await loadSqlite();
+    return new Sandbox(new Database(':memory:'), constants);
+  }
+
+  /** Tries a statement. Whatever stands in it, nothing outside of this database is read or written. */
+  attempt(statement: SqliteStatement): Outcome {
+    this.#deeds = [];
+    try {
+      // Not `exec`: this takes one statement and leaves what may stand after it.
+      const prepared = this.#database.prepare(textToRun(statement));
+      if (isRun(statement)) prepared.run();
+      return { deeds: this.#deeds };
+    } catch (error) {
+      return { deeds: this.#deeds, error: messageOf(error) };
+    }
+  }
+
+  /**
+   * The columns of a query's result.
+   *
+   * @returns undefined where there is no such query, or where it gives a row although there is none: an aggregate
+   */
+  resultOf(query: string): StatementColumnMetadata[] | undefined {
+    try {
+      const prepared = this.#database.prepare(query);
+      const columns = prepared.columns();
+      return prepared.get() === undefined ? columns : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /**
+   * Whether a query can be compiled, and whether it gives a row.
+   *
+   * @param isRun false for one that may take long: then it is only compiled
+   */
+  answer(query: string, isRun: boolean): 'refused' | 'row' | 'none' {
+    try {
+      const prepared = this.#database.prepare(query);
+      return !isRun || prepared.get() === undefined ? 'none' : 'row';
+    } catch {
+      return 'refused';
+    }
+  }
+
+  /** As the migrations' own connection has it: without them, a DROP TABLE deletes nothing of other tables. */
+  setForeignKeys(areOn: boolean): void {
+    this.#database.exec(`PRAGMA foreign_keys=${areOn ? 'ON' : 'OFF'}`);
+  }
+
+  /** The names of a table's columns by now. */
+  columnsOf(table: string): string[] {
+    return readTable(this.#database, table)?.columns.map(({ name }) => name) ?? [];
+  }
+
+  /** What is there by now; see `readSchema`. */
+  schema(known: SqliteSchema, touched: Iterable<string>): SqliteSchema {
+    return readSchema(this.#database, known, touched);
+  }
+}
+
+type Constants = (typeof import('node:sqlite'))['constants'];
+
+function deedReader(constants: Constants) {
+  const kinds = new Map<number, Deed['does']>([
+    [constants.SQLITE_INSERT, 'insert'],
+    [constants.SQLITE_UPDATE, 'update'],
+    [constants.SQLITE_DELETE, 'delete'],
+    [constants.SQLITE_CREATE_TABLE, 'create'],
+    [constants.SQLITE_CREATE_TEMP_TABLE, 'create'],
+    [constants.SQLITE_CREATE_VTABLE, 'create'],
+    [constants.SQLITE_DROP_TABLE, 'drop'],
+    [constants.SQLITE_DROP_TEMP_TABLE, 'drop'],
+    [constants.SQLITE_DROP_VTABLE, 'drop'],
+    [constants.SQLITE_CREATE_INDEX, 'index'],
+    [constants.SQLITE_DROP_INDEX, 'index'],
+  ]);
+  return (
+    action: number,
+    first: string | null,
+    second: string | null,
+    schema: string | null,
+  ): Deed | undefined => {
+    if (action === constants.SQLITE_ALTER_TABLE)
+      return {
+        does: 'alter',
+        table: second ?? '',
+        ...{ column: schema ?? undefined, isTemporary: first === 'temp' },
+      };
+    const does = kinds.get(action);
+    if (does === undefined) return undefined;
+    const table = (does === 'index' ? second : first) ?? '';
+    return {
+      does,
+      table,
+      column: does === 'update' ? (second ?? undefined) : undefined,
+      isTemporary: schema === 'temp',
+    };
+  };
+}
+
+/** What is about rows is compiled alone. VACUUM asks for its other file only when it runs. */
+const isRun = ({ tokens }: SqliteStatement) =>
+  ['CREATE', 'ALTER', 'DROP', 'VACUUM'].includes(tokens[0]?.word ?? '');
+
+/** A table made of a query is made without its rows: what would take long takes nothing, and tables stay empty. */
+function textToRun({ text, tokens }: SqliteStatement): string {
+  const at = queryOfTable(tokens);
+  const from = at === undefined ? undefined : tokens[at]?.start;
+  return from === undefined ? text : `${text.slice(0, from)} SELECT * FROM (${text.slice(from)}\n) LIMIT 0`;
+}
+
+/** It is announced as experimental on standard error, which is none of the operator's business. */
+async function loadSqlite(): Promise<typeof import('node:sqlite')> {
+  const { emitWarning } = process;
+  process.emitWarning = () => {};
+  try {
+    return await import('node:sqlite');
+  } finally {
+    process.emitWarning = emitWarning;
+  }
+}

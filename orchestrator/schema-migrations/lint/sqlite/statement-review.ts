@@ -1,0 +1,170 @@
+import { hasCondition } from './condition.ts';
+import { readCopy } from './copy.ts';
+import type { Review } from './review.ts';
+import type { Deed } from './sandbox.ts';
+import type { SqliteStatement } from './statements.ts';
+import { fold, indexOfOwn, nameAt, queryOfTable } from './tokens.ts';
+import { reviewUnknownTable } from './unknown-table.ts';
+
+/** Tries one statement of a file, and follows what SQLite says that it does. */
+export function reviewStatement(review: Review, statement: SqliteStatement): void {
+  if (isNotTried(review, statement)) return;
+  const { deeds, error } = review.sandbox.attempt(statement);
+  if (error !== undefined) review.reportRefusal(statement.line, error);
+  const own = deeds.filter(({ isTemporary }) => !isTemporary);
+  if (error !== undefined || deeds.length === 0) reviewUnknownTable(review, statement);
+  else if (statement.tokens[0]?.word === 'DROP') reviewDrop(review, statement, own);
+  else if (statement.tokens[0]?.word === 'ALTER') reviewAlter(review, statement, own);
+  else if (statement.tokens[0]?.word === 'CREATE') reviewCreate(review, statement, own);
+  else if (statement.tokens[0]?.word !== 'EXPLAIN') reviewRows(review, statement, deeds);
+}
+
+/** What is about the session, or about what is outside of the database. */
+function isNotTried(review: Review, { tokens, line, text }: SqliteStatement): boolean {
+  const has = (...words: string[]) => indexOfOwn(tokens, ...words) !== -1;
+  const first = tokens[0]?.word ?? '';
+  switch (first) {
+    case 'BEGIN':
+    case 'COMMIT':
+    case 'END':
+    case 'ROLLBACK':
+      if (!has('TO')) review.report('explicit-transaction', line, `says ${first} by itself`);
+      return true;
+    case 'SAVEPOINT':
+    case 'RELEASE':
+      return true;
+    case 'PRAGMA':
+      if (/^PRAGMA\s+(?:\w+\s*\.\s*)?(?:temp|data)_store_directory\s*[=(]/i.test(text))
+        review.report('outside-database', line, 'sets a folder of the file system');
+      return true;
+    case 'ATTACH':
+    case 'DETACH':
+      review.report('outside-database', line, `says ${first}: works on another database`, {
+        destructive: first === 'ATTACH',
+      });
+      // What is in the other one is not known.
+      review.isBroken = true;
+      return true;
+    case 'VACUUM':
+      if (has('INTO')) review.report('outside-database', line, 'writes a copy of the database elsewhere');
+      else if (isInTransaction(review)) review.reportRefusal(line, 'cannot VACUUM from within a transaction');
+      return true;
+    default:
+      return false;
+  }
+}
+
+/** A file of one statement runs as it is, and so does one with transactions of its own. */
+const isInTransaction = ({ statements }: Review) =>
+  statements.length > 1 && !statements.some(({ tokens }) => tokens[0]?.word === 'BEGIN');
+
+/** Rows that are deleted, written over, or copied. */
+function reviewRows(review: Review, statement: SqliteStatement, deeds: readonly Deed[]): void {
+  const { sandbox, rows } = review;
+  const { line, tokens } = statement;
+  const first = deeds.find(({ does }) => does === 'delete' || does === 'update' || does === 'insert');
+  if (!first || first.isTemporary) return;
+  const holder = rows.in(first.table);
+  const table = review.nameOf(holder?.of ?? first.table);
+  if (first.does === 'insert' && !isOverwriting(statement)) {
+    const copy = readCopy(sandbox, statement, () => sandbox.columnsOf(first.table));
+    if (copy && !review.lossy.has(fold(first.table))) rows.copy(copy, first.table);
+    return;
+  }
+  if (!holder || hasCondition(sandbox, statement)) return;
+  if (first.does === 'delete')
+    review.reportLoss('delete-without-where', line, table, `deletes every row of ${table}`);
+  else if (first.does === 'insert') {
+    if (indexOfOwn(tokens, 'FROM') !== -1)
+      review.reportLoss('update-without-where', line, table, `writes rows of ${table} over`);
+  } else {
+    const kept = new Set(holder.columns.values());
+    const isOld = deeds.some(
+      ({ does, table: one, column = '' }) =>
+        does === 'update' && one === first.table && kept.has(fold(column)),
+    );
+    const message = `writes every row of ${table}`;
+    if (isOld) review.reportLoss('update-without-where', line, table, message);
+    // Nothing stood in a column that is new.
+    else review.report('update-without-where', line, message, { table });
+  }
+}
+
+/** REPLACE, OR REPLACE, ON CONFLICT DO UPDATE: what was there under the same key is gone. */
+function isOverwriting({ tokens }: SqliteStatement): boolean {
+  const into = indexOfOwn(tokens, 'INTO');
+  const conflict = indexOfOwn(tokens, 'DO');
+  return tokens[into - 1]?.word === 'REPLACE' || tokens[conflict + 1]?.word === 'UPDATE';
+}
+
+function reviewDrop(review: Review, { line }: SqliteStatement, deeds: readonly Deed[]): void {
+  for (const { does, table } of deeds) if (does === 'index') review.touch(table, line);
+  const dropped = deeds.find(({ does }) => does === 'drop');
+  if (!dropped) return;
+  const holder = review.rows.in(dropped.table);
+  if (holder) review.droppedAt.set(holder.of, line);
+  if (holder && !review.before.has(holder.of))
+    review.reportLoss('drop-table', line, holder.of, `drops the table ${dropped.table}`);
+  review.rows.drop(dropped.table);
+  review.touch(dropped.table, line);
+  reviewReferences(review, line, dropped.table, deeds);
+}
+
+/** With foreign keys on, a table that is dropped is emptied first: ON DELETE CASCADE and SET NULL do their work. */
+function reviewReferences(review: Review, line: number, dropped: string, deeds: readonly Deed[]): void {
+  const told = new Set([dropped]);
+  for (const { does, table, column } of deeds) {
+    const holder = review.rows.in(table);
+    if ((does !== 'delete' && does !== 'update') || told.has(table) || !holder) continue;
+    told.add(table);
+    const name = review.nameOf(holder.of);
+    const why = `dropping ${dropped} with foreign keys on`;
+    if (does === 'delete')
+      review.reportLoss(
+        'delete-without-where',
+        line,
+        name,
+        `${why} deletes the rows of ${name} that refer to it`,
+      );
+    else review.reportLoss('update-without-where', line, name, `${why} writes over ${name}.${column ?? ''}`);
+  }
+}
+
+function reviewAlter(review: Review, { tokens, line }: SqliteStatement, deeds: readonly Deed[]): void {
+  const altered = deeds.find(({ does }) => does === 'alter');
+  if (!altered) return;
+  const { table } = altered;
+  const { next } = nameAt(tokens, 2);
+  const to = tokens.at(-1)?.text ?? '';
+  review.touch(table, line);
+  if (tokens[next]?.word === 'DROP' && altered.column !== undefined)
+    review.rows.dropColumn(table, altered.column);
+  if (tokens[next]?.word !== 'RENAME') return;
+  if (tokens.length === next + 3) {
+    review.rows.rename(table, to);
+    review.touch(to, line);
+  } else {
+    review.rows.renameColumn(table, tokens.at(-3)?.text ?? '', to);
+    review.lines.set(`${fold(table)}.${fold(to)}`, line);
+  }
+}
+
+function reviewCreate(review: Review, statement: SqliteStatement, deeds: readonly Deed[]): void {
+  const { sandbox, rows, sizes, before } = review;
+  const { tokens, line } = statement;
+  const created = deeds.find(({ does }) => does === 'create');
+  // What a virtual table keeps its rows in comes after it, and is its own affair.
+  const changed = created ?? deeds.find(({ does }) => does === 'index');
+  if (changed) review.touch(changed.table, line);
+  if (!created) return;
+  const isLossy = tokens.some(
+    ({ word }, at) => word === 'CONFLICT' && ['IGNORE', 'REPLACE'].includes(tokens[at + 1]?.word ?? ''),
+  );
+  if (isLossy) review.lossy.add(fold(created.table));
+  const columns = () => sandbox.columnsOf(created.table);
+  const isMadeByHand = indexOfOwn(tokens, 'EXISTS') !== -1 && sizes.has(fold(created.table));
+  // The database has it, by no file: the one that is made here is not the one that is there.
+  if (isMadeByHand && !before.has(fold(created.table))) rows.add(created.table, columns());
+  const copy = queryOfTable(tokens) === undefined ? undefined : readCopy(sandbox, statement, columns);
+  if (copy) rows.copy(copy, created.table);
+}
