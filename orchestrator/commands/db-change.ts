@@ -3,15 +3,15 @@ import { join } from 'node:path';
 import { untilAborted } from '../appliance/appliance.ts';
 import type { Database } from '../database/engine.ts';
 import { removeDurably } from '../lib/atomic-file.ts';
-import { exitCodes, InterruptedError, Refusal } from '../lib/errors.ts';
+import { exitCodes, InterruptedError, messageOf, NotRestoredError, Refusal } from '../lib/errors.ts';
 import { takeSignals } from '../lib/signals.ts';
 import { CommandError } from '../runtime/runtime.ts';
 import { prismaCli } from '../schema-migrations/prisma-cli.ts';
 import { registryPath } from '../snapshot/registry.ts';
 import { runDataMigrations } from '../steps/migrate-data.ts';
 import { behindSnapshot, callPrisma, verifyAllowed } from './development.ts';
-import { dumpDatabase, findDump } from './dumps.ts';
-import { locked } from './locked.ts';
+import { dumpDatabase, findDump, restoreRegistryOf } from './dumps.ts';
+import { locked, type Locked } from './locked.ts';
 import type { Session } from './session.ts';
 
 /** `db push`: the schema as schema.prisma has it, without a migration. For tests and development. */
@@ -50,34 +50,44 @@ const forgetRecords: Readonly<Record<Database['engine'], string>> = {
 /** `db reset`: everything out, all migrations again, the seed, the data migrations. For development. */
 export async function resetDatabase(session: Session, allowDestructive: boolean): Promise<number> {
   return await locked(session, 'db reset', async (state) => {
-    const { appliance, signals } = state;
+    const { appliance } = state;
     const database = verifyAllowed(appliance, 'reset the database', ['development']);
     await database.ensureRunning();
     // Prisma would find out only after it has taken the tables away.
     await database.verifyAlone('reset the database');
     if (!allowDestructive) await consentToReset(session, appliance.config.name);
     return await behindSnapshot(session, state, 'before-reset', async (back) => {
-      await callPrisma(session, state, ['migrate', 'reset', '--force']);
-      // What was done to the rows of before; Prisma knows nothing of it.
-      await callPrisma(session, state, ['db', 'execute', '--stdin'], {
-        input: forgetRecords[database.engine],
-      });
-      const registry = registryPath(appliance.config);
-      if (registry !== undefined && existsSync(join(appliance.directory, registry)))
-        removeDurably(join(appliance.directory, registry));
-      await callPrisma(session, state, ['db', 'seed']);
-      await runDataMigrations({
-        appliance: untilAborted(appliance, signals.abort.signal),
-        target: { commit: '', label: '', config: appliance.config },
-        note: () => {},
-        output: (line) => session.ui.say(line),
-        environment: await database.environment(),
-      });
+      try {
+        await resetAll(session, state, database);
+      } catch (error) {
+        throw new NotRestoredError(`the database was reset only in part: ${messageOf(error)}`, {
+          next: `${back.back} brings everything back`,
+          cause: error,
+        });
+      }
       session.ui.result(
         { type: 'result', ok: true, exitCode: 0, command: 'db reset', ...back },
         `Emptied, migrated and seeded.\n  Back:  ${back.back}`,
       );
     });
+  });
+}
+
+async function resetAll(session: Session, state: Locked, database: Database): Promise<void> {
+  const { appliance, signals } = state;
+  await callPrisma(session, state, ['migrate', 'reset', '--force']);
+  // What was done to the rows of before; Prisma knows nothing of it.
+  await callPrisma(session, state, ['db', 'execute', '--stdin'], { input: forgetRecords[database.engine] });
+  const registry = registryPath(appliance.config);
+  if (registry !== undefined && existsSync(join(appliance.directory, registry)))
+    removeDurably(join(appliance.directory, registry));
+  await callPrisma(session, state, ['db', 'seed']);
+  await runDataMigrations({
+    appliance: untilAborted(appliance, signals.abort.signal),
+    target: { commit: '', label: '', config: appliance.config },
+    note: () => {},
+    output: (line) => session.ui.say(line),
+    environment: await database.environment(),
   });
 }
 
@@ -95,7 +105,7 @@ async function consentToReset({ ui }: Session, name: string): Promise<void> {
 
 /**
  * `db restore`: a dump that `db push`, `db reset` or `migrate dev` made takes the database's place, whole or not at all;
- * files stay as they are. What was there becomes a dump itself. For tests and development.
+ * the registry of data migrations with it; all other files stay as they are. What was there becomes a dump itself. For tests and development.
  */
 export async function restoreDump(session: Session, wanted: string): Promise<number> {
   return await locked(session, 'db restore', async ({ appliance }) => {
@@ -105,6 +115,7 @@ export async function restoreDump(session: Session, wanted: string): Promise<num
     await database.verifyAlone('restore the dump');
     const back = await dumpDatabase(session, appliance, database, { name: 'before-restore', keep: dump });
     await database.replaceBy(dump, facts, newReplacementId());
+    restoreRegistryOf(appliance, dump);
     session.ui.result(
       { type: 'result', ok: true, exitCode: exitCodes.ok, command: 'db restore', restored: dump, ...back },
       `The database is as it was in ${dump}.\n  Back:  ${back.back}`,

@@ -1,11 +1,12 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
 import type { DatabaseFacts } from '../database/database-facts.ts';
 import type { Database } from '../database/engine.ts';
-import { writeFileAtomic } from '../lib/atomic-file.ts';
+import { removeDurably, writeFileAtomic } from '../lib/atomic-file.ts';
 import { Refusal } from '../lib/errors.ts';
 import { shellWord } from '../lib/shell-word.ts';
+import { registryPath } from '../snapshot/registry.ts';
 import type { Session } from './session.ts';
 
 /*
@@ -24,6 +25,8 @@ export interface Back {
 const keptDumps = 3;
 const folderOf = ({ state }: Appliance) => join(state.path, 'dumps');
 const factsOf = (dump: string) => `${dump}.json`;
+/** Which data migrations have run is told by the registry as well as by the database: they come back together. */
+const registryOf = (dump: string) => `${dump}.registry.json`;
 
 /**
  * Dumps the database into a file of its own, and drops the oldest dumps.
@@ -41,9 +44,11 @@ export async function dumpDatabase(
   const stamp = new Date().toISOString().replaceAll(/\D/g, '').slice(0, 17);
   const dump = join(folder, `${stamp}-${name}.dump`);
   const facts = await database.dumpWithFacts(dump);
+  const registry = livingRegistry(appliance);
+  if (registry !== undefined && existsSync(registry)) copyFileSync(registry, registryOf(dump));
   writeFileAtomic(factsOf(dump), JSON.stringify(facts));
   for (const old of listDumps(appliance).slice(0, -keptDumps))
-    if (old !== keep) for (const path of [old, factsOf(old)]) rmSync(path, { force: true });
+    if (old !== keep) for (const path of [old, factsOf(old), registryOf(old)]) rmSync(path, { force: true });
   const back = `./run.sh db restore ${shellWord(dump)}`;
   ui.say(`The database as it was is in a dump; ${back} brings it back.`);
   return { dump, back };
@@ -57,6 +62,19 @@ function listDumps(appliance: Appliance): string[] {
     .filter((name) => name.endsWith('.dump') && existsSync(factsOf(join(folder, name))))
     .toSorted()
     .map((name) => join(folder, name));
+}
+
+function livingRegistry({ directory, config }: Appliance): string | undefined {
+  const path = registryPath(config);
+  return path === undefined ? undefined : join(directory, path);
+}
+
+/** Puts the registry of a dump back, or its absence. May be run twice. */
+export function restoreRegistryOf(appliance: Appliance, dump: string): void {
+  const registry = livingRegistry(appliance);
+  if (registry === undefined) return;
+  if (existsSync(registryOf(dump))) writeFileAtomic(registry, readFileSync(registryOf(dump)));
+  else if (existsSync(registry)) removeDurably(registry);
 }
 
 /** A dump by its path or its name, and what it must hold. Throws Refusal with those that there are. */

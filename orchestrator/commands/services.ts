@@ -69,6 +69,7 @@ async function start(session: Session, { appliance }: Locked, asBefore: boolean)
   const ranBefore = appliance.runtime.startedServices(appliance.state.services);
   await startAndVerify(appliance, appliance.config, origin, {
     note: sayOnce(session),
+    onOther: (message) => session.ui.say(session.ui.paint.yellow(`! ${message}`)),
     ...(asBefore && { only: new Set(ranBefore) }),
   });
   const started = runningServices(appliance, appliance.config).length - before;

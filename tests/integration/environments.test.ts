@@ -153,13 +153,29 @@ test('development: reset empties, replays, seeds; dev writes a migration through
   await ledger.succeed('update');
   // What the data-migration engine of another backend has written down.
   await ledger.sql('create schema holdfast authorization app; create table holdfast.done (i int)');
-  const was = await ledger.capture();
+  let was = await ledger.capture();
   expect(await ledger.run('db', 'reset')).toMatchObject({
     exitCode: 3,
     error: 'cannot reset the database: nobody is there to type its name',
     next: 'if it is meant so: ./run.sh db reset --allow-destructive',
   });
   expect(await ledger.run('db', 'reset', '--yes')).toMatchObject({ exitCode: 3 });
+  const seed = join(ledger.directory, 'api/prisma/seed.mjs');
+  const goodSeed = readFileSync(seed, 'utf8');
+  writeFileSync(seed, `${goodSeed}process.exit(1);\n`);
+  const broken = await ledger.run('db', 'reset', '--allow-destructive');
+  expect(broken).toMatchObject({
+    exitCode: 11,
+    error: expect.stringMatching(/^the database was reset only in part: /),
+    next: expect.stringMatching(/^\.\/run\.sh db restore .*before-reset\.dump'? brings everything back$/),
+  });
+  const [, dump] = /'(\/.*\.dump)'/.exec(String(broken.next)) ?? [];
+  await ledger.succeed('db', 'restore', String(dump));
+  writeFileSync(seed, goodSeed);
+  const now = await ledger.capture();
+  expect(differences(was, now).filter((line) => !line.includes(': modified was'))).toEqual([]);
+  was = now;
+
   const reset = await ledger.run('db', 'reset', '--allow-destructive');
   expect(reset).toMatchObject({ exitCode: 0, error: '' });
   expect(await ledger.sql(`select to_regnamespace('holdfast') as s`)).toEqual([{ s: null }]);

@@ -269,6 +269,7 @@ test('a checkout that was moved by hand: deploy refuses, and a way back still en
     next: './run.sh update builds it, and applies what is pending',
   });
   expect(ledger.pids()).toEqual(pids);
+  await ledger.succeed('restart');
 
   const hooks = join(ledger.directory, 'hooks/before-migrate-schema.d');
   mkdirSync(hooks, { recursive: true });
