@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
-import { findHealthProblem } from '../appliance/health.ts';
+import { answeredCommit, findHealthProblem } from '../appliance/health.ts';
 import { runningServices, verifyPortsAreOurs } from '../appliance/services.ts';
 import { verifyHooks } from '../hooks/verify-hooks.ts';
 import { kindOfDatabase } from '../config/database-schema.ts';
@@ -175,7 +175,7 @@ function checks(appliance: Appliance): Check[] {
         }
         const stopped = Object.keys(config.services).filter((name) => !running.includes(name));
         if (stopped.length > 0) throw new Refusal(`not running: ${stopped.join(', ')}`, './run.sh start');
-        return `${running.join(', ')} healthy`;
+        return (await findOther(appliance, running)) ?? `${running.join(', ')} healthy`;
       },
     },
     {
@@ -188,4 +188,20 @@ function checks(appliance: Appliance): Check[] {
       },
     },
   ];
+}
+
+/** A service that was built from another commit than the one that is checked out: somebody has moved the checkout. */
+async function findOther(appliance: Appliance, running: readonly string[]): Promise<Warning | undefined> {
+  const { runtime, directory, config } = appliance;
+  const head = await readHead(runtime, directory);
+  for (const name of running) {
+    const service = config.services[name];
+    const commit = service && (await answeredCommit(appliance, name, service));
+    if (commit === undefined || commit === head.commit) continue;
+    return {
+      warning: `service ${name} answers as commit ${commit}, and the checkout is at ${head.commit}: it was moved by hand, and not built`,
+      next: `git -C ${shellWord(directory)} reset --keep ${shellWord(commit)} takes it back to what runs; ./run.sh update goes on from there`,
+    };
+  }
+  return undefined;
 }

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { Cli } from '../support/cli.ts';
 import type { Ledger } from '../support/ledger.ts';
 import { installPrismaLedger } from '../support/prisma-ledger.ts';
 import { schemaMigration } from '../support/releases.ts';
@@ -256,10 +257,17 @@ test('a checkout that was moved by hand: deploy refuses, and a way back still en
   const git = (...args: string[]) => execFileSync('git', args, { cwd: ledger.directory, encoding: 'utf8' });
   const built = git('rev-parse', 'HEAD').trim();
   await ledger.succeed('restart');
+  git('-c', 'user.name=a', '-c', 'user.email=a@b', 'commit', '-q', '--allow-empty', '-m', 'local');
+  // A backup stops them, and a restart too: they come back as what they were.
+  await ledger.succeed('backup', 'create');
+  await ledger.succeed('restart');
   const pids = ledger.pids();
   write(third, 'create table notes (i int);');
   git('add', '--all', folder);
   git('-c', 'user.name=a', '-c', 'user.email=a@b', 'commit', '-qm', 'notes');
+  expect(JSON.stringify((await Cli.run(ledger, 'doctor')).result)).toContain(
+    `service api answers as commit ${built}, and the checkout is at`,
+  );
   const refused = await ledger.run('migrate', 'deploy');
   expect(refused).toMatchObject({
     exitCode: 3,
@@ -269,7 +277,6 @@ test('a checkout that was moved by hand: deploy refuses, and a way back still en
     next: './run.sh update builds it, and applies what is pending',
   });
   expect(ledger.pids()).toEqual(pids);
-  await ledger.succeed('restart');
 
   const hooks = join(ledger.directory, 'hooks/before-migrate-schema.d');
   mkdirSync(hooks, { recursive: true });
