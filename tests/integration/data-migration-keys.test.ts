@@ -30,9 +30,13 @@ describe('a key', () => {
       `up: ({ id, n }) => ({ id: id + 1000, n: n + 1 })`,
       /gets another id, by which the batch goes/,
     ],
-    ['by SQL', `set: 'n = n + 1, "id" = id + 1000'`, /"set" changes id, by which the batch goes/],
-    ['as a list', `set: '(id, n) = (id + 1000, n + 1)'`, /"set" changes id, by which the batch goes/],
-    ['after a comment', `set: 'n = n + 1, /* on */ id = id + 1000'`, /"set" changes id, by which the batch/],
+    ['by SQL', `set: 'n = n + 1, "id" = id + 1000'`, /the key \(id\) of rows of users moves on/],
+    ['as a list', `set: '(id, n) = (id + 1000, n + 1)'`, /the key \(id\) of rows of users moves on/],
+    [
+      'after a comment',
+      `set: 'n = n + 1, /* on */ id = id + 1000'`,
+      /the key \(id\) of rows of users moves on/,
+    ],
     ['in its row', `up: (row) => { row.id += 1000; row.n += 1; return row; }`, /gets another id, by which/],
   ])('that is changed %s is refused, since the row would come again', async (_how, options, message) => {
     await appliance.fill(20);
@@ -44,7 +48,7 @@ describe('a key', () => {
   });
 
   test.each([
-    ['set', `set: 'n = n + 1'`, /"set" changes id, by which the batch goes, or a trigger does/],
+    ['set', `set: 'n = n + 1'`, /the key \(id\) of rows of users moves on/],
     ['up', `up: ({ n }) => ({ n: n + 1 })`, /a trigger changes id of users, by which the batch goes/],
   ])('that a trigger changes under "%s" is refused as well', async (_how, options, message) => {
     await appliance.fill(20);
@@ -53,6 +57,65 @@ describe('a key', () => {
     appliance.migration('001_moves', batch(`table: 'users', size: 5, ${options}`));
     const { exitCode, stderr } = await appliance.run();
     expect(stderr).toMatch(message);
+    expect(exitCode).toBe(1);
+    expect(await appliance.tallied()).toEqual({ 0: 20 });
+  });
+
+  const elsewhere = {
+    'a trigger that comes after the row': [
+      `CREATE FUNCTION move() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+         IF OLD.id < 500 THEN UPDATE users SET id = OLD.id + 100 WHERE id = OLD.id; END IF; RETURN NULL; END $$;
+       CREATE TRIGGER moves AFTER UPDATE OF n ON users FOR EACH ROW EXECUTE FUNCTION move()`,
+      `set: 'n = n + 1'`,
+      `up: ({ n }) => ({ n: n + 1 })`,
+    ],
+    'a reference that follows': [
+      `ALTER TABLE users ADD ref int UNIQUE, ADD grp int NOT NULL DEFAULT 0; UPDATE users SET ref = id, grp = id;
+       ALTER TABLE users DROP CONSTRAINT users_pkey, ADD PRIMARY KEY (grp, id), ADD FOREIGN KEY (grp) REFERENCES users (ref) ON UPDATE CASCADE`,
+      `set: 'n = n + 1, ref = ref + 100'`,
+      `up: ({ n, ref }) => ({ n: n + 1, ref: ref + 100 })`,
+    ],
+  } as const;
+
+  test.each(Object.entries(elsewhere))(
+    'that %s moves on is refused, by "set" and by "up"',
+    async (_what, [sql, ...ways]) => {
+      await appliance.fill(20);
+      await appliance.sql(sql);
+      for (const way of ways) {
+        appliance.migration('001_moves', batch(`table: 'users', size: 5, ${way}`));
+        const { exitCode, stderr } = await appliance.run('--timeout', '30s');
+        expect(stderr).toMatch(
+          /the key \(.*id\) of rows of users moves on to where the batch has yet to come/,
+        );
+        expect(exitCode).toBe(1);
+        expect(await appliance.tallied()).toEqual({ 0: 20 });
+      }
+    },
+  );
+
+  test('is left alone by a trigger that writes other columns of its rows', async () => {
+    await appliance.fill(20);
+    await appliance.sql(`ALTER TABLE users ADD m int NOT NULL DEFAULT 0;
+      CREATE FUNCTION mark() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        UPDATE users SET m = m + 1 WHERE id = NEW.id; RETURN NULL; END $$;
+      CREATE TRIGGER marks AFTER UPDATE OF n ON users FOR EACH ROW EXECUTE FUNCTION mark()`);
+    appliance.migration('001_set', batch(`table: 'users', size: 5, set: 'n = n + 1'`));
+    appliance.migration('002_up', batch(`table: 'users', size: 5, up: ({ n }) => ({ n: n + 1 })`));
+    expect(await appliance.run()).toMatchObject({ exitCode: 0, stderr: '' });
+    expect(await appliance.sql('SELECT n, m, count(*)::int FROM users GROUP BY 1, 2')).toEqual([
+      { n: 2, m: 2, count: 20 },
+    ]);
+  });
+
+  test('of a row that a trigger leaves out: no success', async () => {
+    await appliance.fill(20);
+    await appliance.sql(`CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF OLD.id % 4 = 0 THEN RETURN NULL; END IF; RETURN NEW; END $$;
+      CREATE TRIGGER leaves_out BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION no()`);
+    appliance.migration('001_x', batch(`table: 'users', set: 'n = n + 1'`));
+    const { exitCode, stderr } = await appliance.run();
+    expect(stderr).toContain('5 rows of users were not changed: a trigger left them out');
     expect(exitCode).toBe(1);
     expect(await appliance.tallied()).toEqual({ 0: 20 });
   });

@@ -188,13 +188,14 @@ test.for(rolledBack)(
 
 test('rows that move to where the batch has yet to come are refused, by "set" or by a trigger', async () => {
   const database = app.open();
-  for (const table of ['plain', 'triggered', 'counted', 'copied'])
+  for (const table of ['plain', 'triggered', 'counted', 'copied', 'suppressed'])
     database.exec(`CREATE TABLE ${table} (id INTEGER NOT NULL PRIMARY KEY, n INTEGER NOT NULL DEFAULT 0);
       INSERT INTO ${table} (id) VALUES (1), (2), (3);`);
   database.exec(`
     CREATE TABLE log (id INTEGER);
     CREATE TRIGGER moves AFTER UPDATE OF n ON triggered BEGIN UPDATE triggered SET id = id + 1000 WHERE id = new.id; END;
-    CREATE TRIGGER logs AFTER UPDATE ON counted BEGIN INSERT INTO log VALUES (new.id); DELETE FROM counted WHERE id = 2; END;`);
+    CREATE TRIGGER logs AFTER UPDATE ON counted BEGIN INSERT INTO log VALUES (new.id); DELETE FROM counted WHERE id = 2; END;
+    CREATE TRIGGER leaves BEFORE UPDATE ON suppressed WHEN old.id = 2 BEGIN SELECT RAISE(IGNORE); END;`);
   database.close();
   app.migration(
     '001_move',
@@ -203,6 +204,8 @@ test('rows that move to where the batch has yet to come are refused, by "set" or
     for (const set of sets)
       await batch({ table: 'plain', name: set, set, size: 2 }).catch((error) => log('refused: ' + error.message));
     await batch({ table: 'triggered', set: 'n = n + 1', size: 2 }).catch((error) => log('refused: ' + error.message));
+    await batch({ table: 'triggered', name: 'by up', up: ({ n }) => ({ n: n + 1 }), size: 2 }).catch((error) => log('refused: ' + error.message));
+    await batch({ table: 'suppressed', set: 'n = n + 1' }).catch((error) => log('refused: ' + error.message));
     await batch({ table: 'counted', set: 'n = n + 1', size: 2 });
     await batch({ table: 'copied', set: 'id = -id, n = n + 1 -- back', size: 2 });
   },`,
@@ -210,8 +213,12 @@ test('rows that move to where the batch has yet to come are refused, by "set" or
   const { exitCode, stdout, stderr } = await app.run('--timeout', '60s');
   expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
   expect(
-    stdout.match(/refused: batch: "set" changes id, by which the batch goes, or a trigger does/g),
-  ).toHaveLength(4);
+    stdout.match(
+      /refused: batch: the key \(id\) of rows of \w+ moves on to where the batch has yet to come/g,
+    ),
+  ).toHaveLength(5);
+  expect(stdout).toContain('refused: batch: 1 rows of suppressed were not changed: a trigger left them out');
+  expect(app.sql('SELECT sum(n) AS n FROM suppressed')).toEqual([{ n: 0 }]);
   for (const table of ['plain', 'triggered'])
     expect(app.sql(`SELECT max(id) AS id, sum(n) AS n FROM ${table}`)).toEqual([{ id: 3, n: 0 }]);
   expect(app.sql('SELECT id, n FROM counted')).toEqual([
@@ -219,6 +226,27 @@ test('rows that move to where the batch has yet to come are refused, by "set" or
     { id: 3, n: 1 },
   ]);
   expect(app.sql('SELECT id, n FROM copied')).toEqual([-3, -2, -1].map((id) => ({ id, n: 1 })));
+});
+
+test('mended after it failed: its rows are not done twice, nor taken back before they are done', async () => {
+  app.fill(20);
+  const body = (table: string, odd: string) =>
+    `${batch(`${table} size: 4, up: ({ id, n }) => { ${odd} return { n: n + 1 }; }`)}
+  async down(_, { batch }) { await batch({ table: 'users', set: 'n = n - 1' }); },`;
+  app.migration('001_x', body(`table: 'users',`, `if (id === 15) throw new Error('row 15 is odd');`));
+  expect(await app.run()).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('15 is odd') });
+  expect(await app.run('--down', '1')).toMatchObject({
+    exitCode: 2,
+    stderr: expect.stringContaining('its up() ended half-way'),
+  });
+  app.migration('001_x', body(`table: 'users', name: 'add',`, ''));
+  expect(await app.run()).toMatchObject({
+    exitCode: 1,
+    stderr: expect.stringContaining('an earlier attempt did 12 rows of that table as "users"'),
+  });
+  app.migration('001_x', body(`table: 'Users',`, ''));
+  expect(await app.run()).toMatchObject({ exitCode: 0 });
+  expect(app.tallied()).toEqual({ 1: 20 });
 });
 
 test('a key that is not read as it is ends the batch, and "where" may end in a comment', async () => {

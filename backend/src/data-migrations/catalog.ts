@@ -138,6 +138,32 @@ export async function findAged(
   return told.flat();
 }
 
+/**
+ * Half-done ones whose file is gone: it was renamed, perhaps, and under its other name it would do their rows once more.
+ *
+ * @returns what to do about each
+ */
+export function findLost(
+  { files }: Pick<Catalog, 'files'>,
+  rows: readonly Row[],
+  states: ReadonlyMap<string, State>,
+): string[] {
+  return rows.flatMap(({ id, batched = 0 }) => {
+    const state = states.get(id) ?? 'PENDING';
+    const isThere = files.some((file) => file.id === id);
+    if (isThere || batched === 0 || !(state === 'FAILED' || state === 'RUNNING')) return [];
+    return [
+      `${id} is half done (${batched} rows), and its file is gone: bring that back under its name, or --skip ${id} --reason "..." where another one sees to the rest`,
+    ];
+  });
+}
+
+/** @throws Refusal while there is one of these: another run might do its rows once more. */
+export function refuseLost(lost: readonly string[]): void {
+  if (lost.length === 0) return;
+  throw new Refusal(EXIT.refused, `cannot run the data migrations: ${lost.join('; ')}. Nothing was run`);
+}
+
 const FIELD = (name: string) => new RegExp(String.raw`\b${name}\s*[:=]\s*(['"\x60])((?:\\.|(?!\1).)*)\1`);
 
 /** What a file says of itself, read from its text. Nothing is imported: applied ones may have aged. */

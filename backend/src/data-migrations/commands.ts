@@ -2,7 +2,16 @@ import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Request } from './arguments.ts';
-import { checkFiles, findAged, findOne, openCatalog, readDescription, type Catalog } from './catalog.ts';
+import {
+  checkFiles,
+  findAged,
+  findLost,
+  findOne,
+  openCatalog,
+  readDescription,
+  refuseLost,
+  type Catalog,
+} from './catalog.ts';
 import { nextName } from './discovery.ts';
 import { databaseAt, type MigrationLock } from './database.ts';
 import { readDatabaseUrl } from './database-url.ts';
@@ -13,7 +22,14 @@ import { createRecord, type Record } from './record.ts';
 import { readRegistry, verifyRegistryWritable } from './registry-file.ts';
 import type { Report } from './reporter.ts';
 import { reconcile } from './reconcile.ts';
-import { runMigrations, verifyNotHalfTakenBack, takeBack, type Checked, type RunParts } from './runner.ts';
+import {
+  runMigrations,
+  verifyDone,
+  verifyNotHalfTakenBack,
+  takeBack,
+  type Checked,
+  type RunParts,
+} from './runner.ts';
 import { transition, type Action } from './states.ts';
 import { formatList, formatSummary, summarize, type Summary } from './status.ts';
 import type { Row } from './store.ts';
@@ -31,7 +47,8 @@ export async function readStatus(directory: string | undefined): Promise<Summary
   const { rows, problem } = await askRowsIfThere();
   const { states, warnings } = reconcile(registry, rows);
   const aged = await findAged(catalog, rows ?? [], states);
-  const all = [...catalog.warnings, ...(problem ?? []), ...warnings, ...aged];
+  const lost = findLost(catalog, rows ?? [], states);
+  const all = [...catalog.warnings, ...(problem ?? []), ...warnings, ...aged, ...lost];
   return summarize(catalog.files, states, rows ?? [], [...catalog.problems, ...all]);
 }
 
@@ -88,6 +105,7 @@ export async function writeNew(request: Request, words: string): Promise<void> {
 export async function run(request: Request, report: Report, controller: AbortController): Promise<void> {
   await underLock(request, report, controller, async ({ catalog, record, parts }) => {
     const files = pendingFiles(catalog, record.states, request.only);
+    if (files.length > 0) refuseLost(findLost(catalog, record.rows, record.states));
     const migrations = await check(catalog, files, record, parts);
     const asked = request.only === undefined ? catalog.files.length : 1;
     report({ type: 'run-started', pending: files.length, applied: asked - files.length });
@@ -108,9 +126,18 @@ export async function runAgain(
     const [checked] = await check(catalog, [file], record, parts);
     if (checked === undefined) return;
     if (how.action === 'retry') await verifyNotHalfTakenBack(parts.lock.store, file.id);
+    else warnOfFirstRow(file.id, record, report);
     await record.set(file.id, { state }, { afresh: how.action === 'rerun' });
     await runMigrations([{ ...checked, state }], parts);
   });
+}
+
+/** For one that was skipped half-way: `retry` would go on behind the rows that are done. */
+function warnOfFirstRow(id: string, { rows, states }: Record, report: Report): void {
+  const batched = rows.find((row) => row.id === id)?.batched ?? 0;
+  if (batched === 0 || states.get(id) !== 'SKIPPED') return;
+  const message = `${id} begins with the first row: the ${batched} rows that its batches did are done once more (--retry would have gone on behind them)`;
+  report({ type: 'warning', message });
 }
 
 /** Leaves one out by hand, with the reason that somebody will want to know. */
@@ -121,9 +148,10 @@ export async function skip(
   controller: AbortController,
 ): Promise<void> {
   await underLock(request, report, controller, async ({ catalog, record }) => {
-    const file = findOne(catalog, id);
-    const state = transition(file.id, record.states.get(file.id) ?? 'PENDING', 'skip' satisfies Action);
-    await record.set(file.id, { state, reason, finishedAt: new Date(), durationMs: 0 });
+    const isGone = catalog.files.every((file) => file.id !== id) && record.states.has(id);
+    const known = isGone ? id : findOne(catalog, id).id;
+    const state = transition(known, record.states.get(known) ?? 'PENDING', 'skip' satisfies Action);
+    await record.set(known, { state, reason, finishedAt: new Date(), durationMs: 0 });
   });
 }
 
@@ -139,6 +167,7 @@ export async function runDown(
     const [checked] = await check(catalog, [file], record, parts);
     if (checked === undefined) return;
     transition(file.id, checked.state, 'take-back');
+    if (checked.state === 'FAILED') await verifyDone(parts.lock.store, file.id);
     if (!checked.hasDown)
       throw new Refusal(
         EXIT.refused,

@@ -1,10 +1,11 @@
 import type { Request } from './arguments.ts';
-import { checkFiles, findOne, openCatalog, type Catalog } from './catalog.ts';
+import { checkFiles, findLost, findOne, openCatalog, refuseLost, type Catalog } from './catalog.ts';
 import { databaseAt } from './database.ts';
 import { readDatabaseUrl } from './database-url.ts';
 import { reconcile } from './reconcile.ts';
 import { describeError, EXIT, Refusal } from './refusal.ts';
 import { readRegistry } from './registry-file.ts';
+import { readSources } from './runner.ts';
 import type { Report } from './reporter.ts';
 import { isDone, type State } from './states.ts';
 import { runMigrationFile } from './worker-process.ts';
@@ -27,15 +28,19 @@ export async function planRun(request: Request, report: Report, signal: AbortSig
   const registry = await readRegistry(catalog.registryFile);
   const database = await databaseAt(url);
   const rows = await database.readRows();
-  const { states, warnings } = reconcile(registry, rows);
+  const { states, toForget, warnings } = reconcile(registry, rows);
   for (const message of [...catalog.warnings, ...warnings]) report({ type: 'warning', message });
   const files = pendingFiles(catalog, states, request.only);
+  if (files.length > 0) refuseLost(findLost(catalog, rows ?? [], states));
   const inspected = await checkFiles(catalog, files, { url, limits: request.limits });
   report({ type: 'run-started', pending: files.length, applied: catalog.files.length - files.length });
   const before: string[] = [];
   for (const { file, inspection } of inspected) {
     const { id } = file;
-    const job = { id, file: file.path, kind: file.kind, task: 'up', url, dryRun: true } as const;
+    const code = inspection.format === 'module' ? await readSources(file.path) : undefined;
+    const afresh = toForget.includes(id);
+    const of = { id, file: file.path, kind: file.kind, task: 'up', url, dryRun: true } as const;
+    const job = { ...of, ...code, afresh };
     const listener = {
       log: (message: string) => report({ type: 'migration-log', id, message }),
       progress: () => {},

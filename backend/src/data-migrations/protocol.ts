@@ -11,6 +11,10 @@ export interface Job {
   readonly copyOf?: string;
   /** Everything is taken back at the end, by the database. */
   readonly dryRun: boolean;
+  /** SHA-256 of the file and of what it imports from beside it. */
+  readonly code?: string;
+  /** In a dry run: what an earlier attempt's batches left is void. */
+  readonly afresh?: boolean;
 }
 
 /** What a file says of itself. */

@@ -85,6 +85,15 @@ export async function verifyNotHalfTakenBack(store: Store, id: string): Promise<
   );
 }
 
+/** @throws Refusal for one whose up() failed: rows that it never did would be taken back with the others. */
+export async function verifyDone(store: Store, id: string): Promise<void> {
+  if (await store.isHalfTakenBack(id)) return;
+  throw new Refusal(
+    EXIT.refused,
+    `cannot take data migration ${id} back: its up() ended half-way, and down() would take back what that never did. Nothing was changed. Mend the cause and go on with it (--retry ${id}), then --down ${id}; or leave it as it is: --skip ${id} --reason "..."`,
+  );
+}
+
 /** Takes a completed migration back. @throws Refusal that names the cause; it then counts as failed. */
 export async function takeBack({ file, inspection, state }: Checked, parts: RunParts): Promise<void> {
   const { id } = file;
@@ -109,6 +118,13 @@ export async function takeBack({ file, inspection, state }: Checked, parts: RunP
   parts.report({ type: 'migration-taken-back', id, executionTimeMs });
 }
 
+/** What a batch's cursor belongs to. */
+export async function readSources(file: string): Promise<{ readonly code: string }> {
+  // As the parser, it takes longer to load than a status takes.
+  const { checksumOfSources } = await import('./sources.ts');
+  return { code: await checksumOfSources(file) };
+}
+
 type Outcome = { readonly done: Done } | { readonly failure: unknown };
 
 async function attempt(
@@ -124,7 +140,8 @@ async function attempt(
   const say = (message: string): void => report({ type: 'migration-log', id, message });
   const silence = watchSilence(say);
   try {
-    const job = { id, file: file.path, kind: file.kind, task, url, dryRun: false };
+    const code = inspection.format === 'module' ? await readSources(file.path) : undefined;
+    const job = { id, file: file.path, kind: file.kind, task, url, dryRun: false, ...code };
     const listener = {
       log: (message: string) => {
         silence.heard();

@@ -22,7 +22,7 @@ export const TRANSITIONS: Readonly<Record<State, Readonly<Partial<Record<Action,
   COMPLETED: { rerun: 'PENDING', 'take-back': 'PENDING' },
   NOT_NEEDED: { rerun: 'PENDING' },
   FAILED: { start: 'RUNNING', retry: 'PENDING', rerun: 'PENDING', skip: 'SKIPPED', 'take-back': 'PENDING' },
-  SKIPPED: { rerun: 'PENDING' },
+  SKIPPED: { retry: 'PENDING', rerun: 'PENDING' },
 };
 
 /** Nothing is left to do in these. */
@@ -36,7 +36,8 @@ const INSTEAD: Readonly<Record<State, string>> = {
   COMPLETED: 'It is completed: --rerun runs it once more, --down takes it back',
   NOT_NEEDED: 'It was not needed here: --rerun looks again',
   FAILED: 'It failed: --retry goes on with it, --rerun starts it afresh, --skip leaves it out',
-  SKIPPED: 'It was skipped by hand: --rerun puts it back',
+  SKIPPED:
+    'It was skipped by hand: --retry puts it back, and its batches go on where they were; --rerun begins with the first row',
 };
 
 /**

@@ -24,7 +24,7 @@ export interface Summary {
   readonly warnings: readonly string[];
 }
 
-/** An applied migration whose file is gone stays in the list: it did happen. */
+/** An applied migration whose file is gone stays in the list, and so does one that did some rows: it did happen. */
 export function summarize(
   files: readonly MigrationFile[],
   states: ReadonlyMap<string, State>,
@@ -33,9 +33,10 @@ export function summarize(
   now: Date = new Date(),
 ): Summary {
   const byId = new Map(rows.map((row) => [row.id, row]));
-  const gone = [...states.keys()].filter(
-    (id) => files.every((file) => file.id !== id) && isDone(states.get(id) ?? 'PENDING'),
-  );
+  const gone = [...states].flatMap(([id, state]) => {
+    const isBegun = (state === 'FAILED' || state === 'RUNNING') && (byId.get(id)?.batched ?? 0) > 0;
+    return files.every((file) => file.id !== id) && (isDone(state) || isBegun) ? [id] : [];
+  });
   const ids = [...files.map(({ id }) => id), ...gone];
   const migrations = ids.map((id) => describe(id, states.get(id) ?? 'PENDING', byId.get(id), now));
   const those = (isIt: (state: State) => boolean): string[] =>

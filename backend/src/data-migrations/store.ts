@@ -18,6 +18,8 @@ export interface Row {
   readonly exportedAt: Date | null;
   /** Until when a running one counts as alive without another sign. */
   readonly leaseUntil: Date | null;
+  /** Rows that its batches have been through so far. */
+  readonly batched?: number;
 }
 
 /** What remembers the migrations of one database; the functions below say what each does. */
@@ -88,16 +90,23 @@ const ADVICE = 'As the owner of the database: GRANT CREATE ON DATABASE <name> TO
 const COLUMNS = `id, state, checksum, finished_at AS "finishedAt", duration_ms::float8 AS "durationMs",
   rows::float8 AS rows, attempts, reason, exported_at AS "exportedAt", lease_until AS "leaseUntil"`;
 
+const BATCHED = `(SELECT coalesce(sum(done + failed), 0)::float8
+  FROM holdfast.data_migration_batches AS b WHERE b.migration = m.id) AS batched`;
+
 /** How long a runner counts as alive without another sign, in seconds; it gives one three times in that. */
 export const LEASE_SECONDS = 15;
 
 /** What this database remembers of its data migrations; undefined where it never ran any with this engine. */
 export async function readRows(client: Client): Promise<Row[] | undefined> {
-  const { rows: found } = await client.query<{ there: boolean }>(
-    `SELECT to_regclass('holdfast.data_migrations') IS NOT NULL AS there`,
+  const { rows: found } = await client.query<{ there: boolean; batches: boolean }>(
+    `SELECT to_regclass('holdfast.data_migrations') IS NOT NULL AS there,
+       to_regclass('holdfast.data_migration_batches') IS NOT NULL AS batches`,
   );
   if (found[0]?.there !== true) return undefined;
-  const { rows } = await client.query<Row>(`SELECT ${COLUMNS} FROM holdfast.data_migrations ORDER BY id`);
+  const batched = found[0].batches ? BATCHED : '0::float8 AS batched';
+  const { rows } = await client.query<Row>(
+    `SELECT ${COLUMNS}, ${batched} FROM holdfast.data_migrations AS m ORDER BY id`,
+  );
   return rows;
 }
 
@@ -135,7 +144,7 @@ export interface Change {
   readonly result?: unknown;
 }
 
-/** For whoever writes a state over an earlier one, `m`: what is not said stays, and the registry is behind. */
+/** Over an earlier state, `m`: what is not said stays, and the registry is behind. */
 export const ON_CONFLICT = `ON CONFLICT (id) DO UPDATE SET
   state = excluded.state,
   checksum = coalesce(excluded.checksum, m.checksum),

@@ -119,7 +119,9 @@ async function runMigration(job: Job, exported: unknown, tools: Tools): Promise<
     await untilIdle(channel);
     refuseUnfinished([...watch.unfinished(), ...batch.unfinished(), ...columns]);
     const rows = readOutcome(outcome) ?? batch.rowsDone();
-    const report = job.task === 'up' ? await inScope(async () => await migration.verify()) : undefined;
+    const verify = async (): Promise<string | undefined> =>
+      await inScope(async () => await migration.verify());
+    const report = job.task === 'up' ? await verify().catch(sayStale(batch.stale())) : undefined;
     if (report !== undefined) tell({ type: 'log', message: `verified: ${report}` });
     refuseUnfinished(watch.unfinished());
     return { status: 'success', ...(rows === undefined ? {} : { rows }), result: toPlain(outcome) };
@@ -127,6 +129,14 @@ async function runMigration(job: Job, exported: unknown, tools: Tools): Promise<
     await batch.end();
     if (!job.dryRun) await prisma.$disconnect().catch(() => {});
   }
+}
+
+/** A verify() that fails of rows that no run will ever do again must not stay so. */
+function sayStale(stale: string | undefined): (error: unknown) => never {
+  return (error) => {
+    if (stale === undefined) throw error;
+    throw new Error(`${describeError(error)}; ${stale}`, { cause: error });
+  };
 }
 
 channel.on('error', () => {});

@@ -1,6 +1,14 @@
 import type { Client } from 'pg';
 import { storable } from '../store.ts';
-import { comparePlans, type Plan } from './plan.ts';
+import {
+  comparePlans,
+  verifyNew,
+  workOf,
+  type Claims,
+  type Difference,
+  type Other,
+  type Plan,
+} from './plan.ts';
 import type { Cursor } from './source.ts';
 
 /** How far a batch came. */
@@ -22,53 +30,87 @@ export const START: Position = { cursor: undefined, done: 0, failed: 0, finished
 /** Of the rows that fail so many are kept with their key and reason; all are counted. */
 export const MOST_KEPT = 1000;
 
+/** As it is kept. */
+export interface Kept extends Position {
+  readonly plan: Plan | null;
+}
+
+/** Which batch it is. */
+export interface Named {
+  readonly migration: string;
+  readonly batch: string;
+  /** It has no name of its own. */
+  readonly isNumbered: boolean;
+  readonly claims: Claims;
+}
+
+export type Begun = Position & { readonly changed?: Difference | undefined };
+
 /** Where a batch's position is kept: beside the data, or in memory for a dry run, which writes no state. */
 export interface Positions {
   /**
    * In a transaction: where an earlier attempt left it, if that was the same work.
    *
    * @returns the position, and what is to be told of what changed since
-   * @throws Error when the cursor would leave rows out, or a finished batch was changed
+   * @throws Error when the cursor would leave rows out, a finished batch was changed, or rows would be done twice
    */
-  begin(plan: Plan): Promise<Position & { readonly changed?: string | undefined }>;
+  begin(plan: Plan): Promise<Begun>;
   /** In a transaction: nobody else gets it until that ends. */
   take(): Promise<Position>;
   save(position: Position, failures: readonly Failure[]): Promise<void>;
 }
 
-/** @throws Error when the plan may not go on from there. */
+/**
+ * @param others of the same migration; asked for only when it begins with the first row
+ * @throws Error when the plan may not go on from there, or not begin
+ */
 export function beginBy(
-  { plan: earlier, ...position }: Position & { readonly plan: Plan | null },
+  { plan: earlier, ...position }: Kept,
   plan: Plan,
-  migration: string,
-  batch: string,
-): Position & { readonly changed: string | undefined } {
-  const isFresh = earlier === null || (position.cursor === undefined && !position.finished);
-  return {
-    ...position,
-    changed: isFresh ? undefined : comparePlans(earlier, plan, { ...position, migration, batch }),
-  };
+  named: Named,
+  others: readonly Other[],
+): Begun {
+  if (earlier === null || (position.cursor === undefined && !position.finished)) {
+    verifyNew(plan, others, named);
+    return position;
+  }
+  const changed = comparePlans(earlier, plan, { ...position, ...named });
+  if (earlier.work !== plan.work) named.claims.replaced.set(workOf(earlier), named.batch);
+  return { ...position, changed };
 }
 
-export function inDatabase(client: Client, migration: string, batch: string): Positions {
-  const take = async (): Promise<Position & { plan: Plan | null }> => {
+const COLUMNS = 'cursor, done::float8 AS done, failed::float8 AS failed, finished, plan';
+
+async function read(client: Client, { migration, batch }: Named, how: 'FOR UPDATE' | ''): Promise<Kept> {
+  const { rows } = await client.query<Omit<Kept, 'cursor'> & { cursor: Cursor | null }>(
+    `SELECT ${COLUMNS} FROM holdfast.data_migration_batches WHERE migration = $1 AND batch = $2 ${how}`,
+    [migration, batch],
+  );
+  const [row] = rows;
+  return row === undefined ? { ...START, plan: null } : { ...row, cursor: row.cursor ?? undefined };
+}
+
+async function readOthers(client: Client, { migration }: Named): Promise<Other[]> {
+  const { rows } = await client.query<Other>(
+    `SELECT batch, (done + failed)::float8 AS done, plan FROM holdfast.data_migration_batches
+     WHERE migration = $1 ORDER BY batch`,
+    [migration],
+  );
+  return rows;
+}
+
+export function inDatabase(client: Client, named: Named): Positions {
+  const { migration, batch } = named;
+  const take = async (): Promise<Kept> => {
     await client.query(
       'INSERT INTO holdfast.data_migration_batches (migration, batch) VALUES ($1, $2) ON CONFLICT DO NOTHING',
       [migration, batch],
     );
-    const { rows } = await client.query<
-      Omit<Position, 'cursor'> & { cursor: Cursor | null; plan: Plan | null }
-    >(
-      `SELECT cursor, done::float8 AS done, failed::float8 AS failed, finished, plan
-       FROM holdfast.data_migration_batches WHERE migration = $1 AND batch = $2 FOR UPDATE`,
-      [migration, batch],
-    );
-    const [row] = rows;
-    return row === undefined ? { ...START, plan: null } : { ...row, cursor: row.cursor ?? undefined };
+    return await read(client, named, 'FOR UPDATE');
   };
   return {
     async begin(plan) {
-      const position = beginBy(await take(), plan, migration, batch);
+      const position = beginBy(await take(), plan, named, await readOthers(client, named));
       await client.query(
         'UPDATE holdfast.data_migration_batches SET plan = $3 WHERE migration = $1 AND batch = $2',
         [migration, batch, JSON.stringify(plan)],
@@ -93,12 +135,24 @@ export function inDatabase(client: Client, migration: string, batch: string): Po
   };
 }
 
-export function inMemory(): Positions {
+/**
+ * For a dry run: it begins where the run for real would go on, and writes nothing of its own.
+ *
+ * @param afresh what an earlier attempt left is void
+ */
+export function inMemory(client: Client, named: Named, afresh: boolean): Positions {
   let current = START;
-  const take = async (): Promise<Position> => await Promise.resolve(current);
   return {
-    begin: take,
-    take,
+    async begin(plan) {
+      const { rows } = await client.query<{ there: boolean }>(
+        `SELECT to_regclass('holdfast.data_migration_batches') IS NOT NULL AS there`,
+      );
+      if (afresh || rows[0]?.there !== true) return current;
+      const position = beginBy(await read(client, named, ''), plan, named, await readOthers(client, named));
+      current = position;
+      return position;
+    },
+    take: async () => await Promise.resolve(current),
     async save(position) {
       current = position;
       await Promise.resolve();

@@ -6,6 +6,7 @@ import { watchClient } from '../watched-client.ts';
 import type { BatchParts, BatchSession } from './batch.ts';
 import { inDatabase, inMemory } from './cursor.ts';
 import { Health } from './health.ts';
+import { writeUnmoved } from './moves.ts';
 import { openModel } from './model-source.ts';
 import { settleBatch } from './settings.ts';
 import { openTable } from './source.ts';
@@ -42,8 +43,11 @@ export async function postgresBatches(
       transaction: async (work) => await session.transaction(work),
       hold: async (signal) => await health.hold(signal),
       limit: async () => void (await client.query(LIMITS)),
-      updateRange: async (range) => await updateRange(client, opened(), range),
-      writeChanges: async (changes) => await writeChanges(client, opened(), changes),
+      updateRange: async (range) => await updateRange(session, opened(), range),
+      async writeChanges(changes, last) {
+        const into = opened();
+        await writeUnmoved(session, into, last, async () => await writeChanges(client, into, changes));
+      },
     },
     async open(options) {
       if (currentInteractive() !== undefined)
@@ -57,7 +61,7 @@ export async function postgresBatches(
       target = source.target;
       return source;
     },
-    positions: (batch) => (dry ? inMemory() : inDatabase(client, job.id, batch)),
+    positions: (named) => (dry ? inMemory(client, named, job.afresh === true) : inDatabase(client, named)),
     giveBack: async () => await giveBack(),
     async end() {
       if (!dry) await session.end();

@@ -24,7 +24,13 @@ export interface BatchDatabase {
   limit(): Promise<void>;
   /** Changes the next rows by one statement; `last` is undefined when there was none any more. */
   updateRange(range: Range): Promise<{ count: number; last: Cursor | undefined }>;
-  writeChanges(changes: readonly Change[]): Promise<void>;
+  /** @param last how far the batch reaches */
+  writeChanges(changes: readonly Change[], last: Cursor): Promise<void>;
+}
+
+/** Rows of a batch, and how far that reaches. */
+interface Work extends Chunk {
+  readonly last: Cursor;
 }
 
 /** What one batch works with; it owns none of it. */
@@ -49,12 +55,14 @@ export class BatchRun {
     this.#parts = parts;
   }
 
-  async finish(): Promise<BatchResult> {
+  /** @returns also whether some rows are as an earlier text of the migration left them */
+  async finish(): Promise<BatchResult & { readonly isStale: boolean }> {
     const { signal, log, progress, database } = this.#parts;
     const { positions, plan } = this.#parts;
     const first = await database.transaction(async () => await positions.begin(plan));
-    if (first.changed !== undefined) log(first.changed);
-    if (first.finished) return { done: first.done, failed: first.failed, wasFinished: true };
+    if (first.changed !== undefined) log(first.changed.told);
+    const isStale = first.changed?.isStale === true;
+    if (first.finished) return { done: first.done, failed: first.failed, wasFinished: true, isStale };
     if (first.cursor !== undefined)
       log(`goes on after ${first.cursor.join(', ')}: ${first.done} rows were done`);
     const left = await this.#parts.source.estimate(first.cursor);
@@ -71,7 +79,7 @@ export class BatchRun {
         retries = 0;
         const { done, failed, finished } = position;
         progress(done + failed, finished ? done + failed : total);
-        if (finished) return { done, failed, wasFinished: false };
+        if (finished) return { done, failed, wasFinished: false, isStale };
         size = nextSize(
           size,
           performance.now() - startedAt,
@@ -95,7 +103,7 @@ export class BatchRun {
       return await this.#stepBySql(position, size, this.#parts.options.set);
     const chunk = await this.#parts.source.read(position.cursor, size);
     const failures: Failure[] = [];
-    await this.#work(chunk, failures);
+    if (chunk.last !== undefined) await this.#work({ ...chunk, last: chunk.last }, failures);
     const next: Position = {
       cursor: chunk.last ?? position.cursor,
       done: position.done + chunk.rows.length - failures.length,
@@ -127,7 +135,7 @@ export class BatchRun {
   }
 
   /** Does the rows together; where they fail and some may, half by half, until the ones are found that do. */
-  async #work(chunk: Chunk, failures: Failure[]): Promise<void> {
+  async #work(chunk: Work, failures: Failure[]): Promise<void> {
     if (chunk.rows.length === 0) return;
     if ((this.#parts.options.maxFailures ?? 0) === 0) {
       await inScope(async () => await this.#apply(chunk));
@@ -142,12 +150,15 @@ export class BatchRun {
         return;
       }
       const middle = Math.ceil(chunk.rows.length / 2);
-      await this.#work({ rows: chunk.rows.slice(0, middle), keys: chunk.keys.slice(0, middle) }, failures);
-      await this.#work({ rows: chunk.rows.slice(middle), keys: chunk.keys.slice(middle) }, failures);
+      for (const [from, to] of [[0, middle], [middle]] as const)
+        await this.#work(
+          { ...chunk, rows: chunk.rows.slice(from, to), keys: chunk.keys.slice(from, to) },
+          failures,
+        );
     }
   }
 
-  async #apply(chunk: Chunk): Promise<void> {
+  async #apply(chunk: Work): Promise<void> {
     const changes: Change[] = [];
     const add = (values: unknown, index: number): void => {
       const [key, row] = [chunk.keys[index], chunk.rows[index]];
@@ -163,7 +174,7 @@ export class BatchRun {
     const copies = chunk.rows.map((row) => row.copy());
     if (rows !== undefined) {
       const all: unknown = (await rows(copies, watch.prisma)) ?? [];
-      if (typeof all !== 'number' && !Array.isArray(all))
+      if (typeof all !== 'number' && !Array.isArray(all) && !isCount(all))
         throw new Error(
           `batch: what "rows" returned ${describe(all)}; give a list with the changes of each row`,
         );
@@ -186,7 +197,30 @@ export class BatchRun {
       }
     }
     refuseUnfinished(watch.unfinished());
-    await this.#parts.database.writeChanges(changes);
+    await this.#write(changes, chunk.last);
+  }
+
+  /** @throws what the database says of a value, with the row that it is of */
+  async #write(changes: readonly Change[], last: Cursor): Promise<void> {
+    const { database } = this.#parts;
+    try {
+      await database.writeChanges(changes, last);
+    } catch (error) {
+      if (!isOfAValue(error)) throw error;
+      let [some, said]: [readonly Change[], unknown] = [changes, error];
+      while (some.length > 1) {
+        const half = some.slice(0, Math.ceil(some.length / 2));
+        try {
+          // Whatever is kept of it goes with the batch.
+          await database.writeChanges(half, last);
+          some = some.slice(half.length);
+        } catch (refused) {
+          if (!isOfAValue(refused)) throw refused;
+          [some, said] = [half, refused];
+        }
+      }
+      throw this.#ofRow(said, some[0]?.key ?? []);
+    }
   }
 
   /** @throws what `work` throws, with the row's key before it. */
@@ -212,6 +246,21 @@ export class BatchRun {
       `batch: ${failed} rows failed, and ${most} may; the first of the last ones: ${first?.key.join(', ')}: ${first?.reason}`,
     );
   }
+}
+
+/** What Prisma's updateMany() gives: it has been done by `tx`. */
+function isCount(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && Object.keys(value).join() === 'count';
+}
+
+/** True for what PostgreSQL (data exceptions, constraints) or SQLite (constraints) says of a value. */
+function isOfAValue(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const { code, errcode } = error as { code?: unknown; errcode?: unknown };
+  return (
+    (typeof code === 'string' && /^2[23]\w{3}$/.test(code)) ||
+    (typeof errcode === 'number' && (errcode & 0xff) === 19)
+  );
 }
 
 /** A failure that says already which row it is of. */

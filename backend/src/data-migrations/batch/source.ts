@@ -69,7 +69,7 @@ export async function openTable(session: Session, options: BatchOptions): Promis
     toColumn: (row, name, value) => toPostgres(row, placeOf(target, name), value),
     async read(after, size) {
       // The end first: a row whose key another session changes while we wait for it would carry the cursor away.
-      const last = await findEnd(client, target, { where, after, size });
+      const last = (await findEnd(client, target, { where, after, size }))?.end;
       if (last === undefined) return { rows: [], keys: [], last };
       const { rows, fields } = await client.query<(string | null)[]>({
         text: `SELECT ${[...keys, ...columns].join(', ')} ${from(after)}

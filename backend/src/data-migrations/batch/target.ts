@@ -16,6 +16,8 @@ export interface Column {
 export interface Target {
   /** Quoted: what follows FROM or UPDATE. */
   readonly table: string;
+  /** What the database calls it, for people: the same however the migration writes it. */
+  readonly resolved: string;
   readonly key: readonly string[];
 }
 
@@ -32,6 +34,7 @@ export interface PgTarget extends Target {
 interface Relation {
   readonly oid: number;
   readonly name: string;
+  readonly resolved: string;
   readonly partitioned: boolean;
   readonly hidden: boolean;
   readonly children: readonly string[] | null;
@@ -95,6 +98,7 @@ export async function findTarget(
   return {
     name,
     table: `${wanted.only ? 'ONLY ' : ''}${await qualify(client, relation.oid)} AS ${alias}`,
+    resolved: quote.plain(relation.resolved),
     alias,
     oid: relation.oid,
     key: chooseKey(name, key, indexes, byName),
@@ -105,7 +109,7 @@ export async function findTarget(
 async function findRelation(client: Client, { name, names }: Wanted): Promise<Relation> {
   for (const quoted of names) {
     const { rows } = await client.query<Relation>(
-      `SELECT c.oid::int8::float8 AS oid, c.relname AS name, c.relkind = 'p' AS partitioned, row_security_active(c.oid) AS hidden,
+      `SELECT c.oid::int8::float8 AS oid, c.relname AS name, c.oid::regclass::text AS resolved, c.relkind = 'p' AS partitioned, row_security_active(c.oid) AS hidden,
          (SELECT array_agg(inhrelid::regclass::text ORDER BY 1) FROM pg_inherits WHERE inhparent = c.oid) AS children
        FROM pg_class c WHERE c.oid = to_regclass($1)`,
       [quoted],

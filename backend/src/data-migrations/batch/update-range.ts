@@ -1,12 +1,13 @@
 import type { Client } from 'pg';
 import { describeError } from '../refusal.ts';
 import type { Session } from '../session.ts';
+import { movedOn, writeUnmoved } from './moves.ts';
 import { isPassing } from './pace.ts';
 import type { Cursor } from './source.ts';
 import { columnOf, parameters, tuple, withAlias, type PgTarget } from './target.ts';
 
 /**
- * The key of the last one of the next rows; undefined when there is none any more.
+ * The key of the last one of the next rows, and how many they are; undefined when there is none any more.
  *
  * @throws Error when the key, as text, does not lead beyond where it was: the batch would never come to its end
  */
@@ -14,13 +15,13 @@ export async function findEnd(
   client: Client,
   target: PgTarget,
   { where, after, size }: Pick<Range, 'where' | 'after' | 'size'>,
-): Promise<Cursor | undefined> {
+): Promise<{ readonly end: Cursor; readonly count: number } | undefined> {
   const order = (direction: string) =>
     target.key.map((column) => `${columnOf(target, column)} ${direction}`).join(', ');
   const texts = target.key.map((column, index) => `${columnOf(target, column)}::text AS k${index}`);
   const names = target.key.map((column) => columnOf(target, column));
-  const { rows } = await client.query<Record<string, string>>(
-    `SELECT ${texts.join(', ')} FROM (
+  const { rows } = await client.query<Record<string, string> & { count: number }>(
+    `SELECT ${texts.join(', ')}, count(*) OVER ()::int AS count FROM (
        SELECT ${names.join(', ')} FROM ${target.table} WHERE ${beyond(target, after)}${also(where)}
        ORDER BY ${order('ASC')} LIMIT ${size}
      ) AS ${target.alias} ORDER BY ${order('DESC')} LIMIT 1`,
@@ -33,7 +34,7 @@ export async function findEnd(
     throw new Error(
       `batch: the key (${target.key.join(', ')}) of ${target.name} does not lead on from ${end.join(', ')}; go by another "key"`,
     );
-  return end;
+  return { end, count: row.count };
 }
 
 export const beyond = (target: PgTarget, after: Cursor | undefined): string =>
@@ -54,30 +55,54 @@ export interface Range {
  * Changes the next rows by one UPDATE over a range of keys, whose end is looked up first: no row leaves the server.
  *
  * @returns how many were changed, and the range's end; no end when there was no row any more
- * @throws Error when a row has moved to where the batch has yet to come, by `set` or by a trigger: it would be done again
+ * @throws Error when a row has moved to where the batch has yet to come, or a trigger has left some out
  */
 export async function updateRange(
-  client: Client,
+  session: Session,
   target: PgTarget,
   { set, where, after, size }: Range,
 ): Promise<{ count: number; last: Cursor | undefined }> {
-  const last = await findEnd(client, target, { where, after, size });
-  if (last === undefined) return { count: 0, last };
+  const { client } = session;
+  const next = await findEnd(client, target, { where, after, size });
+  if (next === undefined) return { count: 0, last: undefined };
+  const { end: last } = next;
   const end = parameters(target, 1 + (after?.length ?? 0));
-  const { rows } = await client.query<{ count: number; moved: number }>(
-    `WITH changed AS (
-       UPDATE ${target.table} SET ${set}
-       WHERE ${beyond(target, after)} AND ${tuple(target)} <= ${end}${also(where)}
-       RETURNING ${tuple(target)} > ${end} AS moved
-     ) SELECT count(*)::int AS count, count(*) FILTER (WHERE moved)::int AS moved FROM changed`,
-    [...(after ?? []), ...last],
-  );
-  const { count, moved } = rows[0] ?? { count: 0, moved: 0 };
-  if (moved > 0)
-    throw new Error(
-      `batch: "set" changes ${target.key.join(', ')}, by which the batch goes, or a trigger does: take it out, or go by another "key"`,
+  const range = `${beyond(target, after)} AND ${tuple(target)} <= ${end}${also(where)}`;
+  const values = [...(after ?? []), ...last];
+  const count = await writeUnmoved(session, target, last, async () => {
+    const { rows } = await client.query<{ count: number; moved: number }>(
+      `WITH changed AS (
+         UPDATE ${target.table} SET ${set} WHERE ${range} RETURNING ${tuple(target)} > ${end} AS moved
+       ) SELECT count(*)::int AS count, count(*) FILTER (WHERE moved)::int AS moved FROM changed`,
+      values,
     );
+    const changed = rows[0] ?? { count: 0, moved: 0 };
+    if (changed.moved > 0) throw movedOn(target);
+    return changed.count;
+  });
+  if (count < next.count) await verifyNoneLeft(client, target, range, values);
   return { count, last };
+}
+
+/**
+ * Fewer were changed than there were: others have deleted them meanwhile, or a trigger has left them out.
+ *
+ * @throws Error when some are still there, and this transaction has not written them
+ */
+async function verifyNoneLeft(
+  client: Client,
+  target: PgTarget,
+  range: string,
+  values: readonly string[],
+): Promise<void> {
+  const { rows } = await client.query<{ left: number }>(
+    `SELECT count(*)::int AS left FROM ${target.table}
+     WHERE age(${target.alias}.xmin) > age(pg_current_xact_id()::xid) AND ${range}`,
+    [...values],
+  );
+  const left = rows[0]?.left ?? 0;
+  if (left === 0) return;
+  throw new Error(`batch: ${left} rows of ${target.name} were not changed: a trigger left them out`);
 }
 
 interface Written {

@@ -1,7 +1,7 @@
 import type { StatementSync, SQLInputValue, SQLOutputValue } from 'node:sqlite';
 import type { BatchSession } from '../batch/batch.ts';
-import { beginBy, MOST_KEPT, START, type Position, type Positions } from '../batch/cursor.ts';
-import type { Plan } from '../batch/plan.ts';
+import { beginBy, MOST_KEPT, START, type Kept, type Named, type Positions } from '../batch/cursor.ts';
+import type { Other, Plan } from '../batch/plan.ts';
 import { modelSource } from '../batch/model.ts';
 import type { BatchOptions } from '../batch/options.ts';
 import type { Cursor, Source } from '../batch/source.ts';
@@ -13,7 +13,7 @@ import { storable } from '../store.ts';
 import type { Watch } from '../watched-client.ts';
 import type { SqliteSession } from './session.ts';
 import { decodeKey, encodeKey, findTarget, keyTerms, marksOf, tupleOf, type SqliteTarget } from './target.ts';
-import { alsoWhere, updateRange, verifyLeadsOn } from './update-range.ts';
+import { alsoWhere, updateRange, verifyLeadsOn, watchBeyond } from './update-range.ts';
 import { toSqlite } from './values.ts';
 
 /** More than these are not counted beforehand: nothing else is done in this process meanwhile. */
@@ -24,14 +24,12 @@ export class SqliteBatches implements BatchSession {
   readonly watch: Watch;
   readonly database: BatchSession['database'];
   readonly #session: SqliteSession;
-  readonly #migration: string;
   #target: SqliteTarget | undefined;
   #isModel = false;
 
   /** @param watch a client on the same session */
-  constructor(session: SqliteSession, watch: Watch, migration: string) {
+  constructor(session: SqliteSession, watch: Watch) {
     this.#session = session;
-    this.#migration = migration;
     this.watch = watch;
     this.database = {
       transaction: async (work) => await session.transaction(work),
@@ -39,7 +37,7 @@ export class SqliteBatches implements BatchSession {
       limit: async () => await Promise.resolve(),
       updateRange: async (range) =>
         await session.run(() => updateRange(session.database, this.#current, range)),
-      writeChanges: async (changes) => await Promise.resolve(this.#writeChanges(changes)),
+      writeChanges: async (changes, last) => await Promise.resolve(this.#writeChanges(changes, last)),
     };
   }
 
@@ -71,9 +69,9 @@ export class SqliteBatches implements BatchSession {
     };
   }
 
-  positions(batch: string): Positions {
-    const migration = this.#migration;
-    const take = (): Position & { plan: Plan | null } => {
+  positions(named: Named): Positions {
+    const { migration, batch } = named;
+    const take = (): Kept => {
       this.#prepare(
         'INSERT INTO holdfast_data_migration_batches (migration, batch) VALUES (?, ?) ON CONFLICT DO NOTHING',
       ).run(migration, batch);
@@ -84,7 +82,7 @@ export class SqliteBatches implements BatchSession {
     };
     return {
       begin: async (plan) => {
-        const position = beginBy(take(), plan, migration, batch);
+        const position = beginBy(take(), plan, named, this.#others(migration));
         this.#prepare(
           'UPDATE holdfast_data_migration_batches SET plan = ? WHERE migration = ? AND batch = ?',
         ).run(JSON.stringify(plan), migration, batch);
@@ -112,6 +110,17 @@ export class SqliteBatches implements BatchSession {
         await Promise.resolve();
       },
     };
+  }
+
+  #others(migration: string): Other[] {
+    const rows = this.#prepare(
+      'SELECT batch, done + failed AS done, plan FROM holdfast_data_migration_batches WHERE migration = ? ORDER BY batch',
+    ).all(migration);
+    return rows.map(({ batch, done, plan }) => ({
+      batch: String(batch),
+      done: Number(done),
+      plan: planFrom(plan),
+    }));
   }
 
   async giveBack(): Promise<void> {
@@ -183,8 +192,9 @@ export class SqliteBatches implements BatchSession {
   }
 
   /** @throws Error for a column that the table does not have */
-  #writeChanges(changes: readonly Change[]): void {
+  #writeChanges(changes: readonly Change[], last: Cursor): void {
     const target = this.#current;
+    const verifyUnmoved = watchBeyond(this.#session.database, target, this.#values(last));
     const statements = new Map<string, StatementSync>();
     let missing = 0;
     for (const { key, values } of changes) {
@@ -205,6 +215,7 @@ export class SqliteBatches implements BatchSession {
       throw new Error(
         `batch: ${missing} of ${changes.length} rows of ${quote.plain(target.table)} were not found again by their key (${target.key.join(', ')})`,
       );
+    verifyUnmoved();
   }
 
   /** A field of JSON is always JSON; a column of a table is what the callback was given, a text. */
@@ -221,13 +232,17 @@ function plain(value: SQLOutputValue, isBig: boolean): SQLOutputValue {
   return Number.isSafeInteger(number) ? number : value;
 }
 
-function positionOf(row: Record<string, SQLOutputValue>): Position & { plan: Plan | null } {
-  const { cursor, plan } = row;
+function planFrom(text: SQLOutputValue | undefined): Plan | null {
+  return typeof text === 'string' ? (JSON.parse(text) as Plan) : null;
+}
+
+function positionOf(row: Record<string, SQLOutputValue>): Kept {
+  const { cursor } = row;
   return {
     cursor: typeof cursor === 'string' ? (JSON.parse(cursor) as Cursor) : undefined,
     done: Number(row['done']),
     failed: Number(row['failed']),
     finished: row['finished'] === 1,
-    plan: typeof plan === 'string' ? (JSON.parse(plan) as Plan) : null,
+    plan: planFrom(row['plan']),
   };
 }

@@ -55,7 +55,12 @@ export function makeTables(database: DatabaseSync): void {
 export function readTable(database: DatabaseSync): Row[] | undefined {
   const there = database.prepare(`SELECT 1 FROM sqlite_schema WHERE name = 'holdfast_data_migrations'`).get();
   if (there === undefined) return undefined;
-  const rows = database.prepare('SELECT * FROM holdfast_data_migrations ORDER BY id').all();
+  const rows = database
+    .prepare(
+      `SELECT *, (SELECT total(done + failed) FROM holdfast_data_migration_batches AS b WHERE b.migration = m.id) AS batched
+       FROM holdfast_data_migrations AS m ORDER BY id`,
+    )
+    .all();
   return rows.map((row) => ({
     id: String(row['id']),
     state: row['state'] as State,
@@ -67,6 +72,7 @@ export function readTable(database: DatabaseSync): Row[] | undefined {
     reason: textOf(row['reason']),
     exportedAt: dateOf(row['exported_at']),
     leaseUntil: dateOf(row['lease_until']),
+    batched: Number(row['batched']),
   }));
 }
 

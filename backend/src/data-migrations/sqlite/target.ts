@@ -33,9 +33,9 @@ export function findTarget(
   wanted: string | readonly string[] | undefined,
 ): SqliteTarget {
   const name = named.replace(/^main\./, '');
-  const [table] = read<{ wr: number }>(
+  const [table] = read<{ name: string; wr: number }>(
     database,
-    `SELECT wr FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name = ? COLLATE NOCASE`,
+    `SELECT name, wr FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name = ? COLLATE NOCASE`,
     name,
   );
   if (table === undefined) throw new Error(`batch: there is no table ${name}`);
@@ -68,7 +68,8 @@ export function findTarget(
   const collationOf = (column: string): string | undefined =>
     unique?.columns.find((one) => one.name === column)?.coll ?? undefined;
   return {
-    table: quote.name(name),
+    table: quote.name(table.name),
+    resolved: quote.plain(table.name),
     key,
     types: new Map(columns.map((column) => [column.name, column.type.toUpperCase()])),
     collations: key.map((column) => (column === rowid ? undefined : collationOf(column))),

@@ -22,31 +22,21 @@ export function updateRange(
   const from = (after ?? []).map(decodeKey);
   const beyond = after === undefined ? 'true' : `${tupleOf(terms)} > ${marksOf(target)}`;
   const columns = target.key.map((column) => quote.name(column));
-  const [end] = arraysOf(
+  const [found] = arraysOf(
     database.prepare(
-      `SELECT ${columns.join(', ')} FROM (
+      `SELECT ${columns.join(', ')}, count(*) OVER () FROM (
          SELECT ${columns.map((column) => `t.${column}`).join(', ')} FROM ${target.table} AS t
          WHERE ${beyond}${alsoWhere(where)} ORDER BY ${terms.join(', ')} LIMIT ${size}
        ) AS t ORDER BY ${terms.map((term) => `${term} DESC`).join(', ')} LIMIT 1`,
     ),
     from,
   );
-  if (end === undefined) return { count: 0, last: undefined };
-  const last = end.map(encodeKey);
+  if (found === undefined) return { count: 0, last: undefined };
+  const count = found.at(-1);
+  const last = found.slice(0, -1).map(encodeKey);
   const to = last.map(decodeKey);
   verifyLeadsOn(database, target, last);
-  const isBeyondEnd = `${tupleOf(terms)} > ${marksOf(target)}`;
-  const countBeyond = (): bigint =>
-    BigInt(
-      String(
-        arraysOf(
-          database.prepare(`SELECT count(*) FROM ${target.table} AS t WHERE ${isBeyondEnd}`),
-          to,
-        )[0]?.[0],
-      ),
-    );
-  // What a trigger does is not in RETURNING, which does not know of the alias either.
-  const before = mayMoveBesides(database, target) ? countBeyond() : undefined;
+  const verifyUnmoved = watchBeyond(database, target, to);
   const moved = arraysOf(
     database.prepare(
       `UPDATE ${target.table} AS t SET ${set}
@@ -55,11 +45,40 @@ export function updateRange(
     ),
     [...from, ...to, ...to],
   );
-  if (moved.some(([isMoved]) => isMoved === 1n) || (before !== undefined && countBeyond() > before))
+  if (moved.some(([isMoved]) => isMoved === 1n)) throw movedOn(target);
+  verifyUnmoved();
+  const left = Number(count) - moved.length;
+  if (left > 0)
     throw new Error(
-      `batch: "set" changes ${target.key.join(', ')}, by which the batch goes, or a trigger does: take it out, or go by another "key"`,
+      `batch: ${left} rows of ${quote.plain(target.table)} were not changed: a trigger left them out`,
     );
   return { count: moved.length, last };
+}
+
+function movedOn(target: SqliteTarget): Error {
+  return new Error(
+    `batch: the key (${target.key.join(', ')}) of rows of ${quote.plain(target.table)} moves on to where the batch has yet to come, by "set", by a trigger or by a foreign key ON UPDATE: take it out, or go by another "key"`,
+  );
+}
+
+/**
+ * Before rows are written: what a trigger does is not in RETURNING, which does not know of the alias either.
+ *
+ * @param last how far the batch reaches
+ * @returns looks afterwards; throws when there are more rows beyond than before
+ */
+export function watchBeyond(
+  database: DatabaseSync,
+  target: SqliteTarget,
+  last: readonly SQLInputValue[],
+): () => void {
+  if (!mayMoveBesides(database, target)) return () => {};
+  const sql = `SELECT count(*) FROM ${target.table} AS t WHERE ${tupleOf(keyTerms(target))} > ${marksOf(target)}`;
+  const count = (): bigint => BigInt(String(arraysOf(database.prepare(sql), last)[0]?.[0]));
+  const before = count();
+  return () => {
+    if (count() > before) throw movedOn(target);
+  };
 }
 
 /**

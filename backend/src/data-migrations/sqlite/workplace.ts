@@ -31,7 +31,7 @@ export const sqliteWorkplace: Workplace = {
     }
   },
 
-  async runCode({ url, id }, directory, _fail, run) {
+  async runCode({ url }, directory, _fail, run) {
     const file = fileOf(url);
     const sessions: SqliteSession[] = [];
     const open = async (beside?: () => SqliteSession | undefined): Promise<SqliteSession> => {
@@ -51,7 +51,7 @@ export const sqliteWorkplace: Workplace = {
           const session = await open(() => own);
           const adapter = adapterFor(async () => await Promise.resolve(session), false);
           const watch = watchClient(trackInteractive(await makeClient(directory, adapter)));
-          return new SqliteBatches(session, watch, id);
+          return new SqliteBatches(session, watch);
         },
         columnSteps: (tools) => sqliteColumns(async () => await open(() => own), tools),
       });
