@@ -98,3 +98,32 @@ test('while it checks the rows, others read and write; a dry run leaves nothing'
     { mode: 'AccessExclusiveLock' },
   ]);
 });
+
+test('a value that is null for a row: told with the row, and the application goes on writing', async () => {
+  await appliance.fill(3);
+  await appliance.sql(`UPDATE users SET name = NULL WHERE id = 2`);
+  appliance.migration('001_slug', adds().replace("'user-' || id", 'upper(name)'));
+  const { exitCode, stderr } = await appliance.run();
+  expect(stderr).toMatch(
+    /1 rows of users get null for the slug by upper\(name\); .*one of them: \{"n": 0, "id": 2/,
+  );
+  expect(exitCode).toBe(1);
+  await appliance.sql('UPDATE users SET n = 5');
+  expect(await checks()).toEqual([]);
+  appliance.migration('001_slug', adds().replace("'user-' || id", "coalesce(upper(name), 'none')"));
+  expect(await appliance.run()).toMatchObject({ exitCode: 0 });
+  expect(await column()).toEqual(whole);
+});
+
+test('a check that does not hold in the end is taken off again', async () => {
+  await appliance.fill(3);
+  // It has a value whenever it is only looked at, and none when it is written.
+  await appliance.sql(`CREATE SEQUENCE looks; CREATE FUNCTION slug() RETURNS text LANGUAGE sql AS
+    $$ SELECT CASE WHEN nextval('looks') % 6 = ANY ('{1,2,3}') THEN 'looked' END $$`);
+  appliance.migration('001_slug', adds().replace("'user-' || id", 'slug()'));
+  const { exitCode, stdout } = await appliance.run();
+  expect(stdout).toContain('the slug of users may be null, as before: the check was taken off again');
+  expect(exitCode).toBe(1);
+  await appliance.sql('UPDATE users SET n = 5');
+  expect(await checks()).toEqual([]);
+});

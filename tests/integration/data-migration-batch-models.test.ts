@@ -12,7 +12,7 @@ let appliance: DataMigrations;
 const models = `
 enum Role {
   ADMIN @map("user")
-  USER  @map("admin") // crossed
+  USER  @map("admin") // crossed }
   GUEST
 
   @@schema("public")

@@ -96,7 +96,8 @@ test("JSON's null stays with its row; what was changed in place is written; a ca
 
 /** Each as a batch of its own within one migration, over one row: what became of it. */
 async function tryEach(cases: readonly string[], head = ''): Promise<string[]> {
-  await appliance.sql(`CREATE TABLE docs (id int PRIMARY KEY, name text, n int, meta jsonb, tags text[], f float8, b bytea);
+  await appliance.sql(`CREATE TABLE docs (id int PRIMARY KEY, name text, n int CHECK (n >= 0), meta jsonb, tags text[], f float8, b bytea,
+      price jsonb NOT NULL DEFAULT '{"of": 123456789.123456789}', whole jsonb DEFAULT '123456789.123456789', other jsonb, at time);
     INSERT INTO docs VALUES (1, 'a', 1, '{"id": 12345678901234567890}')`);
   appliance.write(
     '001_x.ts',
@@ -144,6 +145,11 @@ const refused: Readonly<Record<string, RegExp>> = {
   'up: ({ meta }: any) => ({ meta: { ...meta, done: true } })':
     /"meta" would hold the number 12345678901234567890 rounded/,
   'up: ({ meta }: any) => { meta.done = true; return { meta }; }': /"meta" would hold the number 1234/,
+  "key: 'id', up: ({ price }: any) => ({ price: { ...price, done: true } })":
+    /"price" would hold the number 123456789.123456789 rounded/,
+  'up: () => ({ n: 1.5 })': /^row id=1: invalid input syntax for type integer: "1.5"/,
+  'up: () => ({ n: 3e9 })': /^row id=1: value "3000000000" is out of range for type integer/,
+  'rows: () => [{ n: -1 }]': /^row id=1: .* violates check constraint/,
   'up: ({ meta }: any) => ({ name: meta.id })': /"name" would hold the number 12345678901234567890 rounded/,
 };
 
@@ -162,12 +168,22 @@ test("what is a value is written: Prisma's nulls, lists, infinities, numbers of 
       "up: () => ({ name: Prisma.DbNull, f: -Infinity, tags: ['a', null, 'b\"'] })",
       'up: (_: any, tx: any) => tx.$executeRaw`UPDATE docs SET n = 7`',
       'up: () => ({ b: Buffer.from([0, 255]) })',
+      'up: ({ whole }: any) => ({ other: whole })',
+      'rows: () => ({ count: 1 })',
+      "up: () => ({ at: new Date('1970-01-01T11:00:00.500Z') })",
     ],
     `import { Prisma } from '../../src/generated/client.ts';`,
   );
-  expect(said).toEqual(['written', 'written', 'written', 'written']);
-  expect(await appliance.sql('SELECT name, n, meta::text, tags::text, f::text, b::text FROM docs')).toEqual([
-    { name: null, n: 7, meta: 'null', tags: '{a,NULL,"b\\""}', f: '-Infinity', b: '\\x00ff' },
+  expect(said).toEqual(said.map(() => 'written'));
+  expect(
+    await appliance.sql(
+      'SELECT name, n, meta::text, tags::text, f::text, b::text, other::text, at::text FROM docs',
+    ),
+  ).toEqual([
+    {
+      ...{ name: null, n: 7, meta: 'null', tags: '{a,NULL,"b\\""}', f: '-Infinity', b: '\\x00ff' },
+      ...{ other: '123456789.123456789', at: '11:00:00.5' },
+    },
   ]);
 });
 

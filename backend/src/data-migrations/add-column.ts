@@ -90,6 +90,7 @@ export function postgresColumns({ prisma, log, signal }: ColumnTools): ColumnSte
       const setDefault = `ALTER COLUMN ${name} SET DEFAULT ${options.default}`;
       // Both at once: no row can come in between.
       await alter(table, (await find(options)) ? setDefault : `ADD COLUMN ${name} ${type}, ${setDefault}`);
+      await verifyValues(prisma, options);
       return false;
     },
     async forbidNull(options) {
@@ -97,21 +98,44 @@ export function postgresColumns({ prisma, log, signal }: ColumnTools): ColumnSte
       const name = quote.name(column);
       const check = quote.name(`${column}_not_null_yet`);
       if ((await find(options))?.notNull !== true) {
-        // From here on none comes in; rows that are there are not looked at.
+        // Of an attempt that was killed; while it is there nobody can write a row without a value.
         await alter(table, `DROP CONSTRAINT IF EXISTS ${check}`);
+        await verifyValues(prisma, options);
+        // From here on none comes in; rows that are there are not looked at.
         await alter(table, `ADD CONSTRAINT ${check} CHECK (${name} IS NOT NULL) NOT VALID`);
-        // What was written as null since its batch.
-        await prisma.$executeRawUnsafe(
-          `UPDATE ${quote.table(table)} SET ${name} = (${value}) WHERE ${name} IS NULL`,
-        );
-        // Reads every row, under a lock that keeps neither readers nor writers away.
-        await alter(table, `VALIDATE CONSTRAINT ${check}`);
-        // Goes by the check (PostgreSQL 12 and later), and reads no row.
-        await alter(table, `ALTER COLUMN ${name} SET NOT NULL`);
+        try {
+          // What was written as null since its batch.
+          await prisma.$executeRawUnsafe(
+            `UPDATE ${quote.table(table)} SET ${name} = (${value}) WHERE ${name} IS NULL`,
+          );
+          // Reads every row, under a lock that keeps neither readers nor writers away.
+          await alter(table, `VALIDATE CONSTRAINT ${check}`);
+          // Goes by the check (PostgreSQL 12 and later), and reads no row.
+          await alter(table, `ALTER COLUMN ${name} SET NOT NULL`);
+        } catch (error) {
+          // The application must be able to write its rows, whatever comes of this.
+          await alter(table, `DROP CONSTRAINT IF EXISTS ${check}`);
+          log(`${options.column} of ${table} may be null, as before: the check was taken off again`);
+          throw error;
+        }
       }
       await alter(table, `DROP CONSTRAINT IF EXISTS ${check}`);
     },
   };
+}
+
+/** @throws Error that names rows which would still be without a value. */
+async function verifyValues(prisma: PrismaClient, options: ColumnOptions): Promise<void> {
+  const { table, column, value = options.default } = options;
+  const found = await prisma.$queryRawUnsafe<{ row: string; all: number }[]>(
+    `SELECT left(to_jsonb(holdfast_row)::text, 100) AS row, count(*) OVER ()::int AS all
+     FROM (SELECT * FROM ${quote.table(table)} WHERE ${quote.name(column)} IS NULL AND (${value}) IS NULL) AS holdfast_row LIMIT 1`,
+  );
+  const [first] = found;
+  if (first === undefined) return;
+  throw new Error(
+    `addColumnWithDefault: ${first.all} rows of ${table} get null for ${column} by ${value}; give them a value, as by coalesce(); one of them: ${first.row}`,
+  );
 }
 
 /** Whoever waits for a lock makes others wait behind him: a few seconds at most, then once more. */

@@ -8,7 +8,10 @@ export function readEnum(prisma: PrismaClient, name: string): ReadonlyMap<string
   const config: unknown = Reflect.get(prisma, '_engineConfig');
   const text = (config as { inlineSchema?: unknown } | undefined)?.inlineSchema;
   if (typeof text !== 'string') return undefined;
-  const [, body] = new RegExp(`^\\s*enum\\s+${name}\\s*\\{([^}]*)\\}`, 'm').exec(text) ?? [];
+  // What stands in a comment is none of it.
+  const bare = text.replaceAll(/"(?:[^"\\]|\\.)*"|\/\/[^\n]*/g, (part) => (part.startsWith('"') ? part : ''));
+  const within = String.raw`((?:"(?:[^"\\]|\\.)*"|[^}"])*)`;
+  const [, body] = new RegExp(String.raw`^\s*enum\s+${name}\s*\{${within}\}`, 'm').exec(bare) ?? [];
   if (body === undefined) return undefined;
   const values = body.matchAll(/^[ \t]*(\w+)[ \t]*(?:@map\((?:name:\s*)?("(?:[^"\\]|\\.)*")\))?/gm);
   return new Map(

@@ -123,16 +123,21 @@ export class TableRow implements ReadRow {
   }
 
   textOf(value: unknown, type: string): string | undefined {
-    if (!isObject(value)) return undefined;
-    const index = this.#columns.names.findIndex((name) => this.#given[name] === value);
-    if (index < 0 || this.#columns.types[index] !== type || !this.#isRead(index, value)) return undefined;
-    return this.#texts[index] ?? undefined;
+    const isIt = isObject(value)
+      ? (index: number) => this.#given[this.#nameOf(index)] === value && this.#isRead(index, value)
+      : // A number or a text of JSON: any column that was read as the same.
+        (index: number) => type.startsWith('json') && value !== null && this.#isRead(index, value);
+    const texts = this.#columns.types.flatMap((own, index) =>
+      own === type && isIt(index) ? (this.#texts[index] ?? []) : [],
+    );
+    // Two that JavaScript holds as one are not told apart.
+    return new Set(texts).size === 1 ? texts[0] : undefined;
   }
 
   findRounded(text: string): string | undefined {
     for (const json of this.#columns.jsonOf(this.#texts)) {
-      // Most have no number so long.
-      if (!/\d{16}|\d[eE]|\.\d{14}/.test(json)) continue;
+      // Most have no number of more than 15 digits.
+      if (!/[\d.]{16}|\d[eE]/.test(json)) continue;
       const rounded = roundedNumbers(json).find(([, held]) => text.includes(held));
       if (rounded) return rounded[0];
     }

@@ -206,7 +206,8 @@ export class BatchRun {
     try {
       await database.writeChanges(changes, last);
     } catch (error) {
-      if (!isOfAValue(error)) throw error;
+      // Where some may fail they are found, and told with their key, by themselves.
+      if (!isOfAValue(error) || (this.#parts.options.maxFailures ?? 0) > 0) throw error;
       let [some, said]: [readonly Change[], unknown] = [changes, error];
       while (some.length > 1) {
         const half = some.slice(0, Math.ceil(some.length / 2));
@@ -215,7 +216,7 @@ export class BatchRun {
           await database.writeChanges(half, last);
           some = some.slice(half.length);
         } catch (refused) {
-          if (!isOfAValue(refused)) throw refused;
+          if (!isOfAValue(refused)) throw error;
           [some, said] = [half, refused];
         }
       }

@@ -45,7 +45,7 @@ function scalarText(value: unknown, place: Place): string {
       return value;
     case 'number':
       if (!Number.isFinite(value) && !ENDLESS.test(place.type)) throw refusal(place, `is ${value}`);
-      return String(value);
+      return Object.is(value, -0) ? '-0' : String(value);
     case 'bigint':
     case 'boolean':
       return String(value);
@@ -70,6 +70,8 @@ function objectText(value: unknown, place: Place): string {
 /** ISO 8601, and years before 1 and after 9999 as PostgreSQL has them. */
 function dateText(date: Date, place: Place): string {
   if (Number.isNaN(date.getTime())) throw refusal(place, 'is no date (Invalid Date)');
+  // As Prisma has it: of the first day of 1970.
+  if (/^time with/.test(place.type)) return date.toISOString().replace(/^[^T]*T/, '');
   const year = date.getUTCFullYear();
   const text = date.toISOString();
   if (year > 0 && year < 10_000) return text;
