@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { DataMigrations } from '../support/data-migrations.ts';
+import { batch, DataMigrations } from '../support/data-migrations.ts';
 
 /* A dry run runs for real, in a transaction that the database takes back. */
 
@@ -86,6 +86,41 @@ describe('a dry run', () => {
     );
     expect(await appliance.sql('SELECT DISTINCT n FROM users')).toEqual([{ n: 0 }]);
     expect(await appliance.sql("SELECT to_regclass('holdfast.data_migrations') AS t")).toEqual([{ t: null }]);
+  });
+
+  test('of one that is half done goes on where the run for real would', async () => {
+    await appliance.sql('DELETE FROM users; ALTER SEQUENCE users_id_seq RESTART');
+    await appliance.fill(20);
+    const body = (odd: string) =>
+      batch(`table: 'users', size: 4, up: ({ id, n }) => { ${odd} return { n: n + 1 }; }`);
+    appliance.migration('001_x', body(`if (id === 15) throw new Error('row 15 is odd');`));
+    await appliance.run();
+    const kept = await appliance.sql('SELECT * FROM holdfast.data_migration_batches');
+    appliance.migration('001_x', body(''));
+    const { exitCode, events } = await appliance.run('--dry-run', '--json');
+    expect(exitCode).toBe(0);
+    expect(events).toContainEqual(
+      expect.objectContaining({
+        type: 'migration-planned',
+        changes: [expect.objectContaining({ updated: 8 })],
+      }),
+    );
+    expect(await appliance.sql('SELECT * FROM holdfast.data_migration_batches')).toEqual(kept);
+    expect(await appliance.tallied()).toEqual({ 0: 8, 1: 12 });
+  });
+
+  test.each([
+    ['prisma', true],
+    ['tx', false],
+  ])('that uses "%s" inside of a batch: told %s', async (client, isTold) => {
+    appliance.migration(
+      '001_x',
+      `  async up(prisma, { batch }) { await batch({ table: 'users', up: async ({ id }, tx) => {
+        await ${client}.$executeRaw\`UPDATE users SET n = 7 WHERE id = \${id}\`; } }); },`,
+    );
+    const { exitCode, stdout } = await appliance.run('--dry-run');
+    expect(exitCode).toBe(0);
+    expect(stdout.includes('a query went through "prisma" inside of a batch')).toBe(isTold);
   });
 
   test('one that would fail is told, with exit 1', async () => {

@@ -13,6 +13,18 @@ export function currentInteractive(): Interactive | undefined {
   return within.getStore();
 }
 
+const batches = new AsyncLocalStorage<true>();
+
+/** Runs the callback of a batch. */
+export async function inBatch<T>(work: () => Promise<T>): Promise<T> {
+  return await batches.run(true, work);
+}
+
+/** True for what is called by the callback of a batch. */
+export function isInBatch(): boolean {
+  return batches.getStore() === true;
+}
+
 /** True when the caller is in that `$transaction`, or in one inside of it. */
 export function isWithin(interactive: Interactive | undefined): boolean {
   if (interactive === undefined) return false;

@@ -1,5 +1,5 @@
 import { Pool, type Client, type PoolClient, type QueryResult } from 'pg';
-import { currentInteractive, isWithin, type Interactive } from './interactive.ts';
+import { currentInteractive, isInBatch, isWithin, type Interactive } from './interactive.ts';
 import type { Session } from './session.ts';
 import { describeWayOut, findWayOut } from './way-out.ts';
 import { findTransactionWord } from './transaction-words.ts';
@@ -13,6 +13,9 @@ const OUTSIDE =
   'a query went through "prisma" while $transaction was at work: for real it is no part of that transaction, and may wait for its rows; use "tx" inside of $transaction';
 const LOST =
   'a $transaction failed, and took back with it what went through "prisma" meanwhile; for real that stays';
+
+const BESIDE =
+  'a query went through "prisma" inside of a batch: for real it is no part of that, and may wait for its rows; use the "tx" that the callback is given';
 
 /** One transaction of Prisma's that has the session. */
 interface Holder {
@@ -35,11 +38,13 @@ export class SessionPool extends Pool {
   readonly #session: Session;
   /** Each is inside of the one before. The session's, not the pool's: a dry run has one session for all. */
   readonly #holders: Holder[];
+  readonly #isTx: boolean;
 
-  constructor(session: Session) {
+  constructor(session: Session, isTx: boolean) {
     // Never used: every way to a session is overridden.
     super({ max: 1 });
     this.#session = session;
+    this.#isTx = isTx;
     this.#holders = SessionPool.#all.get(session) ?? [];
     SessionPool.#all.set(session, this.#holders);
     Object.assign(this, {
@@ -51,6 +56,7 @@ export class SessionPool extends Pool {
   /** A statement by itself: in a savepoint, since its failure would otherwise end the transaction around it. */
   async #single(args: unknown[]): Promise<QueryResult> {
     const session = this.#session;
+    this.#warnBeside();
     refuseTransactionWord(session, textOf(args));
     // PostgreSQL refuses it where it has no transaction; here there is always one.
     if (session.isTried && /^\s*LOCK\b/i.test(textOf(args)) && currentInteractive() === undefined)
@@ -63,6 +69,7 @@ export class SessionPool extends Pool {
 
   async #lend(): Promise<PoolClient> {
     const session = this.#session;
+    this.#warnBeside();
     const { promise: over, resolve } = Promise.withResolvers<void>();
     const holder: Holder = {
       interactive: currentInteractive(),
@@ -95,6 +102,10 @@ export class SessionPool extends Pool {
     };
     const lent = { query, release, on: () => {}, once: () => {}, removeListener: () => {} };
     return lent as unknown as PoolClient;
+  }
+
+  #warnBeside(): void {
+    if (isInBatch() && !this.#isTx) this.#session.warn(BESIDE);
   }
 
   /** For those who are not in the transaction that has the session; `take` is called before anybody else can. */

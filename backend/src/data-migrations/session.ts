@@ -150,9 +150,13 @@ export class Session {
     }
   }
 
-  /** What Prisma's adapter takes for a pool. */
-  asPool(): Pool {
-    return new SessionPool(this);
+  /**
+   * What Prisma's adapter takes for a pool.
+   *
+   * @param isTx of the client that a batch gives to its callback
+   */
+  asPool(isTx = false): Pool {
+    return new SessionPool(this, isTx);
   }
 
   async end(): Promise<void> {

@@ -88,24 +88,20 @@ CREATE TABLE IF NOT EXISTS holdfast.data_migration_failures (
 const ADVICE = 'As the owner of the database: GRANT CREATE ON DATABASE <name> TO <user>';
 
 const COLUMNS = `id, state, checksum, finished_at AS "finishedAt", duration_ms::float8 AS "durationMs",
-  rows::float8 AS rows, attempts, reason, exported_at AS "exportedAt", lease_until AS "leaseUntil"`;
-
-const BATCHED = `(SELECT coalesce(sum(done + failed), 0)::float8
-  FROM holdfast.data_migration_batches AS b WHERE b.migration = m.id) AS batched`;
+  rows::float8 AS rows, attempts, reason, exported_at AS "exportedAt", lease_until AS "leaseUntil",
+  (SELECT coalesce(sum(done + failed), 0)::float8 FROM holdfast.data_migration_batches AS b WHERE b.migration = m.id) AS batched`;
 
 /** How long a runner counts as alive without another sign, in seconds; it gives one three times in that. */
 export const LEASE_SECONDS = 15;
 
 /** What this database remembers of its data migrations; undefined where it never ran any with this engine. */
 export async function readRows(client: Client): Promise<Row[] | undefined> {
-  const { rows: found } = await client.query<{ there: boolean; batches: boolean }>(
-    `SELECT to_regclass('holdfast.data_migrations') IS NOT NULL AS there,
-       to_regclass('holdfast.data_migration_batches') IS NOT NULL AS batches`,
+  const { rows: found } = await client.query<{ there: boolean }>(
+    `SELECT to_regclass('holdfast.data_migrations') IS NOT NULL AS there`,
   );
   if (found[0]?.there !== true) return undefined;
-  const batched = found[0].batches ? BATCHED : '0::float8 AS batched';
   const { rows } = await client.query<Row>(
-    `SELECT ${COLUMNS}, ${batched} FROM holdfast.data_migrations AS m ORDER BY id`,
+    `SELECT ${COLUMNS} FROM holdfast.data_migrations AS m ORDER BY id`,
   );
   return rows;
 }

@@ -29,7 +29,7 @@ export async function postgresBatches(
 ): Promise<BatchSession> {
   const session = dry ?? (await Session.open(job.url));
   const { client } = session;
-  const watch = watchClient(await openPrisma(directory, session.asPool(), schemaOf(job.url)));
+  const watch = watchClient(await openPrisma(directory, session.asPool(true), schemaOf(job.url)));
   const health = new Health(client, log);
   let target: PgTarget | undefined;
   const opened = (): PgTarget => {

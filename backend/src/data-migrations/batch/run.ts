@@ -1,3 +1,4 @@
+import { inBatch } from '../interactive.ts';
 import { describeError } from '../refusal.ts';
 import { TransactionLost } from '../transaction-lost.ts';
 import { inScope, refuseUnfinished, type Watch } from '../watched-client.ts';
@@ -6,6 +7,7 @@ import type { Failure, Position, Positions } from './cursor.ts';
 import type { BatchOptions, BatchResult } from './options.ts';
 import { isPassing, LARGEST_IN_MEMORY, LARGEST_ON_SERVER, nextSize, RETRIES } from './pace.ts';
 import type { Plan } from './plan.ts';
+import { findRefused, isCount, isOfAValue } from './refused.ts';
 import type { Chunk, Cursor, Source } from './source.ts';
 import type { Range } from './update-range.ts';
 import { describe, isThenable } from './values.ts';
@@ -138,11 +140,13 @@ export class BatchRun {
   async #work(chunk: Work, failures: Failure[]): Promise<void> {
     if (chunk.rows.length === 0) return;
     if ((this.#parts.options.maxFailures ?? 0) === 0) {
-      await inScope(async () => await this.#apply(chunk));
+      await inScope(async () => await inBatch(async () => await this.#apply(chunk)));
       return;
     }
     try {
-      await this.#parts.database.transaction(async () => await inScope(async () => await this.#apply(chunk)));
+      await this.#parts.database.transaction(
+        async () => await inScope(async () => await inBatch(async () => await this.#apply(chunk))),
+      );
     } catch (error) {
       if (isPassing(error) || error instanceof TransactionLost) throw error;
       if (chunk.rows.length === 1) {
@@ -208,19 +212,12 @@ export class BatchRun {
     } catch (error) {
       // Where some may fail they are found, and told with their key, by themselves.
       if (!isOfAValue(error) || (this.#parts.options.maxFailures ?? 0) > 0) throw error;
-      let [some, said]: [readonly Change[], unknown] = [changes, error];
-      while (some.length > 1) {
-        const half = some.slice(0, Math.ceil(some.length / 2));
-        try {
-          // Whatever is kept of it goes with the batch.
-          await database.writeChanges(half, last);
-          some = some.slice(half.length);
-        } catch (refused) {
-          if (!isOfAValue(refused)) throw error;
-          [some, said] = [half, refused];
-        }
-      }
-      throw this.#ofRow(said, some[0]?.key ?? []);
+      const { key, said } = await findRefused(
+        changes,
+        error,
+        async (some) => await database.writeChanges(some, last),
+      );
+      throw this.#ofRow(said, key);
     }
   }
 
@@ -247,21 +244,6 @@ export class BatchRun {
       `batch: ${failed} rows failed, and ${most} may; the first of the last ones: ${first?.key.join(', ')}: ${first?.reason}`,
     );
   }
-}
-
-/** What Prisma's updateMany() gives: it has been done by `tx`. */
-function isCount(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && Object.keys(value).join() === 'count';
-}
-
-/** True for what PostgreSQL (data exceptions, constraints) or SQLite (constraints) says of a value. */
-function isOfAValue(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  const { code, errcode } = error as { code?: unknown; errcode?: unknown };
-  return (
-    (typeof code === 'string' && /^2[23]\w{3}$/.test(code)) ||
-    (typeof errcode === 'number' && (errcode & 0xff) === 19)
-  );
 }
 
 /** A failure that says already which row it is of. */
