@@ -226,9 +226,8 @@ async function beginTakingBack(client: Client, id: string): Promise<void> {
       `INSERT INTO holdfast.data_migration_batches (migration, batch) VALUES ($1, 'down ') ON CONFLICT DO NOTHING`,
       [id],
     );
-    await saveState(client, id, {
-      ...{ state: 'FAILED', finishedAt: new Date(), reason: 'its down() was interrupted' },
-    });
+    const reason = 'its down() was interrupted';
+    await saveState(client, id, { state: 'FAILED', finishedAt: new Date(), reason });
   });
 }
 

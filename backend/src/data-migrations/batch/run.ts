@@ -154,11 +154,9 @@ export class BatchRun {
         return;
       }
       const middle = Math.ceil(chunk.rows.length / 2);
-      for (const [from, to] of [[0, middle], [middle]] as const)
-        await this.#work(
-          { ...chunk, rows: chunk.rows.slice(from, to), keys: chunk.keys.slice(from, to) },
-          failures,
-        );
+      const { rows, keys, last } = chunk;
+      await this.#work({ rows: rows.slice(0, middle), keys: keys.slice(0, middle), last }, failures);
+      await this.#work({ rows: rows.slice(middle), keys: keys.slice(middle), last }, failures);
     }
   }
 
