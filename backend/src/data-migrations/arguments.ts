@@ -34,7 +34,7 @@ Without a command: runs every data migration that is not applied yet, in order.
   --status              applied, pending and failed migrations
   --list                every migration with its state and description
   --new NAME            writes the next migration from the template
-  --retry ID            goes on with a failed one
+  --retry ID            goes on with a failed or a skipped one
   --rerun ID            runs one that is done once more, from its start
   --skip ID --reason R  leaves one out, for a reason
   --down ID             takes one back by its down()

@@ -72,7 +72,9 @@ export async function updateRange(
   const count = await writeUnmoved(session, target, last, async () => {
     const { rows } = await client.query<{ count: number; moved: number }>(
       `WITH changed AS (
-         UPDATE ${target.table} SET ${set} WHERE ${range} RETURNING ${tuple(target)} > ${end} AS moved
+         UPDATE ${target.table} SET ${set}
+         WHERE ${range}
+         RETURNING ${tuple(target)} > ${end} AS moved
        ) SELECT count(*)::int AS count, count(*) FILTER (WHERE moved)::int AS moved FROM changed`,
       values,
     );

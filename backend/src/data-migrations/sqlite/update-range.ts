@@ -57,7 +57,7 @@ export function updateRange(
   if (moved.some(([isMoved]) => isMoved === 1n)) throw movedOn(target);
   verifyUnmoved();
   // Those that a trigger has deleted are not left out.
-  const left = before === undefined ? 0 : Number(count) - moved.length - (before - countRange());
+  const left = before === undefined ? 0 : Number(count) - moved.length - Math.max(0, before - countRange());
   if (left > 0)
     throw new Error(
       `batch: ${left} rows of ${quote.plain(target.table)} were not changed: a trigger left them out`,
