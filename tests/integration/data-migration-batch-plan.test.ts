@@ -235,8 +235,8 @@ describe('what a migration imports', () => {
   });
 
   test('was mended before that: told, unless it changed which rows are meant', async () => {
-    const odd = `if (id === 14) throw new Error('row 14 is odd');`;
-    helper('', 'id % 2 = 0', odd);
+    const fourteenth = `if (id === 14) throw new Error('row 14 is odd');`;
+    helper('', 'id % 2 = 0', fourteenth);
     appliance.migration(
       '001_x',
       `async up(_, { batch }) { const { later, WHERE } = await import('./helper.ts');

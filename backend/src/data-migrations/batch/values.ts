@@ -71,7 +71,7 @@ function objectText(value: unknown, place: Place): string {
 function dateText(date: Date, place: Place): string {
   if (Number.isNaN(date.getTime())) throw refusal(place, 'is no date (Invalid Date)');
   // As Prisma has it: of the first day of 1970.
-  if (/^time with/.test(place.type)) return date.toISOString().replace(/^[^T]*T/, '');
+  if (place.type.startsWith('time with')) return date.toISOString().replace(/^[^T]*T/, '');
   const year = date.getUTCFullYear();
   const text = date.toISOString();
   if (year > 0 && year < 10_000) return text;
