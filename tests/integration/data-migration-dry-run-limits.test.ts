@@ -130,6 +130,7 @@ test('what a COMMIT would find, the dry run finds: deferred constraints', async 
   appliance.migration(
     '001_x',
     run(`
+    // holdfast:expected 23503
     await prisma.$executeRaw\`UPDATE users SET boss = 77\`.catch(() => {});
     await prisma.$transaction(async (tx) => { ${both('tx')} });
     await prisma.$transaction(async (tx) => { ${both('tx')} });`),
@@ -153,6 +154,27 @@ test('what reaches out of its session is not sent, and told', async () => {
   appliance.migration('001_x', run('await prisma.$queryRaw`SELECT 1`;'));
   const { stdout } = await appliance.run('--dry-run', '--only', '1');
   expect(stdout).toContain('dblink is installed: what a function or a trigger writes through it');
+});
+
+const ownOptions: Readonly<Record<string, string>> = {
+  'a script': `import pg from 'pg';
+    const { hostname, port, username, pathname } = new URL(process.env.DATABASE_URL);
+    const c = new pg.Client({ host: hostname, port: Number(port), user: username, database: pathname.slice(1), options: '-c search_path=public' });
+    async function main() { await c.connect(); await c.query('UPDATE users SET n = 77'); await c.end(); }
+    main();`,
+  'a module, by an address of its own': `import pg from 'pg';
+    export const migration = { id: '001_x', async up() { const pool = new pg.Pool({ connectionString: process.env.DIRECT_URL }); await pool.query('UPDATE users SET n = 77'); await pool.end(); } };`,
+  'the top level of a file that is only looked at': `import pg from 'pg';
+    const pool = new pg.Pool({ connectionString: process.env.DIRECT_URL }); await pool.query('UPDATE users SET n = 77'); await pool.end();
+    export const migration = { id: '001_x', async up() {} };`,
+};
+
+test.for(Object.entries(ownOptions))('read-only, whatever options a client has: %s', async ([, text]) => {
+  appliance.write('001_x.ts', text);
+  const DIRECT_URL = `${appliance.url}?options=-c%20default_transaction_read_only%3Doff`;
+  const { stdout, stderr } = await appliance.runWith({ DIRECT_URL }, '--dry-run');
+  expect(stdout + stderr).toMatch(/it got as far as its first write|cannot execute UPDATE in a read-only transaction/);
+  expect(await appliance.numbers()).toEqual([0, 0]);
 });
 
 test('one that builds on another pending one: told that it was tried without it', async () => {

@@ -93,7 +93,7 @@ export async function checkFiles(
   return inspected.map(({ file, inspection }) => ({
     file,
     inspection,
-    hasDown: hasDown.get(file) ?? inspection.takesDown,
+    hasDown: hasDown.get(file) ?? inspection.direction?.down !== undefined,
   }));
 }
 

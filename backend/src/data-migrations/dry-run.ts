@@ -1,6 +1,7 @@
 import { Client } from 'pg';
 import { addEmptied, readStorage } from './emptied.ts';
 import { quote } from './identifiers.ts';
+import { asEngine } from './session-name.ts';
 import { settleSession } from './session-settings.ts';
 import { CHECK_DEFERRED, Session, unref } from './session.ts';
 import { EXTENSIONS_OUT } from './way-out.ts';
@@ -33,7 +34,7 @@ export async function tryOut(
   work: (session: Session) => Promise<void>,
 ): Promise<{ changes: TableChange[]; warnings: string[] }> {
   const session = await Session.open(url);
-  const onlooker = new Client({ connectionString: url });
+  const onlooker = new Client({ connectionString: asEngine(url) });
   try {
     await onlooker.connect();
     unref(onlooker);

@@ -1,6 +1,6 @@
 import { Client } from 'pg';
 import { Session, unref } from './session.ts';
-import { sessionName } from './session-name.ts';
+import { asEngine, dryRunName, sessionName } from './session-name.ts';
 
 const EVERY_MS = 1_000;
 /** A batch waits for its callback only; a transaction may have other reasons to stand still for a while. */
@@ -47,7 +47,7 @@ export function watchOwnLocks(url: string, id: string, onStuck: (error: Error) =
 
   const look = async (): Promise<void> => {
     if (client === undefined) {
-      client = new Client({ connectionString: url });
+      client = new Client({ connectionString: asEngine(url) });
       client.on('error', () => {});
       await client.connect();
       unref(client);

@@ -5,6 +5,7 @@ import { tryOut } from './dry-run.ts';
 import { watchOwnLocks } from './own-locks.ts';
 import { openPrisma } from './prisma-client.ts';
 import type { Done } from './protocol.ts';
+import { asEngine } from './session-name.ts';
 import { schemaOf, settleSession } from './session-settings.ts';
 import { Session } from './session.ts';
 import { runSql } from './sql-file.ts';
@@ -38,7 +39,7 @@ export const postgresWorkplace: Workplace = {
     if (!job.dryRun) {
       const settle: (client: ClientBase) => unknown = async (client) => await settleSession(client, job.url);
       const pool = new Pool({
-        connectionString: job.url,
+        connectionString: asEngine(job.url),
         max: 10,
         // One that does nothing is no work left over.
         allowExitOnIdle: true,

@@ -98,7 +98,9 @@ async function runScript(
 ): Promise<Done> {
   // By its real path it is what import.meta.url says, in a comparison of the two.
   const file = await realpath(job.file);
-  const args = ['--import', GUARD, file, ...(inspection.takesDirection ? [job.task] : [])];
+  const { direction } = inspection;
+  const word = job.task === 'down' ? direction?.down : direction?.up;
+  const args = ['--import', GUARD, file, ...(word === undefined ? [] : [word])];
   const child = start(args, limits, scriptEnvironment(job, inspection.isGuarded));
   let problem: string | undefined;
   const end = await watch(
@@ -114,7 +116,7 @@ async function runScript(
   );
   signal.throwIfAborted();
   if (end.wroteGarbage || end.timedOut) throw new Error(describeEnd(end, limits));
-  const writes = /read-only transaction/i.test(end.said);
+  const writes = /read-only transaction/i.test(`${end.said} ${problem}`);
   if (job.dryRun && writes)
     return {
       status: 'success',

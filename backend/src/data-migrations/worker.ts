@@ -9,6 +9,7 @@ import type { BatchOptions } from './batch/options.ts';
 import { CHANNEL_FD } from './channel.ts';
 import { isSqlite } from './database-url.ts';
 import { describeExport, findMigration } from './exported.ts';
+import { ownSessions } from './failed-queries.ts';
 import { untilIdle } from './idle.ts';
 import { trackInteractive } from './interactive.ts';
 import type { MigrationContext } from './migration.ts';
@@ -75,7 +76,11 @@ async function runCode(job: Job): Promise<Done> {
 }
 
 async function runMigration(job: Job, exported: unknown, tools: Tools): Promise<Done> {
-  const watch = watchClient(trackInteractive(tools.client));
+  const sessions = ownSessions();
+  const columns = new Set<string>();
+  // What addColumnWithDefault tries again is its own affair.
+  const failures = () => (columns.size > 0 ? undefined : sessions?.failures);
+  const watch = watchClient(trackInteractive(tools.client), failures);
   const { prisma } = watch;
   // Whatever it is in a migration that nobody checked the types of: what is no text would count as forged.
   const log = (message: unknown): void =>
@@ -88,7 +93,6 @@ async function runMigration(job: Job, exported: unknown, tools: Tools): Promise<
   });
   const parts = { job, signal: abort.signal, log, progress };
   const batch = createBatch(parts, async () => await tools.openBatches(parts));
-  const columns = new Set<string>();
   const context: MigrationContext = {
     prisma,
     dryRun: job.dryRun,
@@ -110,6 +114,8 @@ async function runMigration(job: Job, exported: unknown, tools: Tools): Promise<
   try {
     const migration = await findMigration(exported, job.id, prisma, context);
     if (job.task === 'up' && !(await migration.shouldRun())) return { status: 'not-needed' };
+    // By a query that fails shouldRun() may look whether something is there.
+    sessions?.expect(await readFile(job.file, 'utf8'));
     const outcome = await inScope(
       async () => await (job.task === 'down' ? migration.down() : migration.up()),
     );
@@ -119,6 +125,8 @@ async function runMigration(job: Job, exported: unknown, tools: Tools): Promise<
     await untilIdle(channel);
     refuseUnfinished([...watch.unfinished(), ...batch.unfinished(), ...columns]);
     const rows = readOutcome(outcome) ?? batch.rowsDone();
+    const failed = sessions?.failures.describe();
+    if (failed !== undefined) throw new Error(failed);
     const report = job.task === 'up' ? await inScope(async () => await migration.verify()) : undefined;
     if (report !== undefined) tell({ type: 'log', message: `verified: ${report}` });
     refuseUnfinished(watch.unfinished());
