@@ -88,7 +88,7 @@ test('what is awaited is a success: a relation of one row, catch(), finally(), a
     `  async up(prisma, { batch }) {
     const department = await prisma.machine.findUnique({ where: { id: 1 } }).department();
     if (department?.name !== 'Foundry') throw new Error('not ' + JSON.stringify(department));
-    await prisma.$executeRawUnsafe('UPDATE nope SET x = 1').catch(() => {});
+    await prisma.$executeRawUnsafe('UPDATE nope SET x = 1').catch(() => {}); // holdfast:expected 42P01
     await prisma.$executeRaw\`UPDATE users SET n = n + 1\`.finally(() => {});
     await batch({ table: 'users', up: async ({ id }, tx) => { await tx.$executeRaw\`UPDATE users SET n = n + 1 WHERE id = \${id}\`; } });
     await prisma.$transaction(async (tx) => { await tx.$executeRaw\`UPDATE users SET n = n + 1\`; });

@@ -5,7 +5,7 @@ import { tryOut } from './dry-run.ts';
 import { watchOwnLocks } from './own-locks.ts';
 import { openPrisma } from './prisma-client.ts';
 import type { Done } from './protocol.ts';
-import { asEngine } from './session-name.ts';
+import { asEngine, dryRunName, sessionName } from './session-name.ts';
 import { schemaOf, settleSession } from './session-settings.ts';
 import { Session } from './session.ts';
 import { runSql } from './sql-file.ts';
@@ -49,7 +49,7 @@ export const postgresWorkplace: Workplace = {
       });
       // A session that was ended from outside is told by the query that used it.
       pool.on('error', () => {});
-      const locks = watchOwnLocks(job.url, job.id, fail);
+      const locks = watchOwnLocks(job.url, sessionName(job.id), fail);
       try {
         const ended = await run({
           client: await openPrisma(directory, pool, schemaOf(job.url)),
@@ -66,13 +66,14 @@ export const postgresWorkplace: Workplace = {
       }
     }
     let done: Done = { status: 'success' };
+    const locks = watchOwnLocks(job.url, dryRunName(job.id), fail, 'dryRun');
     const tried = await tryOut(job.url, async (session) => {
       done = await run({
         client: await openPrisma(directory, session.asPool(), schemaOf(job.url)),
         openBatches: async (parts) => await postgresBatches(parts, directory, session),
         columnSteps: postgresColumns,
       });
-    });
+    }).finally(async () => await locks.end());
     return { ...done, ...tried };
   },
 };
