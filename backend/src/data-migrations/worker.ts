@@ -131,7 +131,11 @@ async function runMigration(job: Job, exported: unknown, tools: Tools): Promise<
     abort.signal.throwIfAborted();
     // What it did not await is told at once; what has yet to come to its query, once it comes to it.
     refuseUnfinished([...watch.unfinished(), ...batch.unfinished(), ...columns]);
-    await untilIdle(channel);
+    const left = await untilIdle(channel);
+    if (left !== undefined)
+      log(
+        `it ended, and something of it was open or at work (${left}): what that does later counts for nothing. Close what it opened, and await what it began`,
+      );
     refuseUnfinished([...watch.unfinished(), ...batch.unfinished(), ...columns]);
     const rows = readOutcome(outcome) ?? batch.rowsDone();
     const failed = sessions?.failures.describe();
