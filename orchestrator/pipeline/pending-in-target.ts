@@ -27,5 +27,7 @@ export async function schemaMigrationsAt(
   { commit, config }: Pick<Target, 'commit' | 'config'>,
 ): Promise<string[]> {
   const folder = migrationsFolder(config);
-  return folder === undefined ? [] : migrationNames(await filesAt(runtime, directory, commit, folder), folder);
+  return folder === undefined
+    ? []
+    : migrationNames(await filesAt(runtime, directory, commit, folder), folder);
 }

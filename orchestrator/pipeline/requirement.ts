@@ -31,7 +31,11 @@ function tokensOf(code: string): Token[] {
   const tokens: Token[] = [];
   let line = 1;
   let at = 0;
-  const take = (kind: Token['kind'] | undefined, length: number, value = code.slice(at, at + length)): void => {
+  const take = (
+    kind: Token['kind'] | undefined,
+    length: number,
+    value = code.slice(at, at + length),
+  ): void => {
     if (kind !== undefined) tokens.push({ kind, value, line });
     line += code.slice(at, at + length).split('\n').length - 1;
     at += length;
@@ -104,7 +108,9 @@ function readValue(tokens: readonly Token[], from: number, depth = 0): Value {
       const place = tokens.findIndex(
         (token, i) => token.value === 'const' && token.kind === 'word' && tokens[i + 1]?.value === one.value,
       );
-      const equals = tokens.findIndex((token, i) => i > place && token.kind === 'mark' && /[=;{]/.test(token.value));
+      const equals = tokens.findIndex(
+        (token, i) => i > place && token.kind === 'mark' && /[=;{]/.test(token.value),
+      );
       if (place < 0 || tokens[equals]?.value !== '=') return 'unreadable';
       const value = readValue(tokens, equals + 1, depth + 1);
       if (value === 'unreadable' || value.text === undefined) return value;
@@ -170,7 +176,9 @@ export function parseRequirement(path: string, text: string): Requirement {
   if (path.endsWith('.sql')) return parseSql(text);
   const tokens = tokensOf(text);
   const required = readField(tokens, 'requiredBefore');
-  const said = new Set(required.values.flatMap((value) => (value === 'unreadable' ? [] : (value.text ?? []))));
+  const said = new Set(
+    required.values.flatMap((value) => (value === 'unreadable' ? [] : (value.text ?? []))),
+  );
   // Two that differ: nobody can tell which one counts.
   const line = required.line || (said.size > 1 ? 1 : 0);
   const [introduced] = readField(tokens, 'introducedIn').values.filter((value) => value !== 'unreadable');
@@ -190,7 +198,9 @@ function parseSql(text: string): Requirement {
     for (const [i, line] of (groups?.['comment'] ?? '').split('\n').entries()) {
       const [, key = ''] = /\b(requiredBefore|introducedIn)\b/i.exec(line) ?? [];
       if (key === '') continue;
-      const said = new RegExp(`^[-/*\\s]*${key}\\s*[:=]\\s*(['"]?)([^\\s'"]+?)\\1[.;]?\\s*(?:\\*/)?\\s*$`).exec(line)?.[2];
+      const said = new RegExp(
+        `^[-/*\\s]*${key}\\s*[:=]\\s*(['"]?)([^\\s'"]+?)\\1[.;]?\\s*(?:\\*/)?\\s*$`,
+      ).exec(line)?.[2];
       const name = /^r/i.test(key) ? 'requiredBefore' : 'introducedIn';
       found[name] ??= said;
       if (said === undefined && name === 'requiredBefore')

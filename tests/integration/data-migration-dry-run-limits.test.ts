@@ -180,7 +180,9 @@ test.for(Object.entries(ownOptions))('read-only, whatever options a client has: 
   appliance.write('001_x.ts', text);
   const DIRECT_URL = `${appliance.url}?options=-c%20default_transaction_read_only%3Doff`;
   const { stdout, stderr } = await appliance.runWith({ DIRECT_URL }, '--dry-run');
-  expect(stdout + stderr).toMatch(/it got as far as its first write|cannot execute UPDATE in a read-only transaction/);
+  expect(stdout + stderr).toMatch(
+    /it got as far as its first write|cannot execute UPDATE in a read-only transaction/,
+  );
   expect(await appliance.numbers()).toEqual([0, 0]);
 });
 

@@ -218,8 +218,12 @@ test('two appliances in one database, by ?schema=: the second is refused, and no
   }
   // Tables of an earlier version: whoever runs first has them; the sentence says how they are given over.
   await appliance.sql('DROP TABLE holdfast.data_migration_home');
-  expect(await appliance.runWith({ DATABASE_URL: `${appliance.url}?schema=public` })).toMatchObject({ exitCode: 0 });
-  await appliance.sql("UPDATE holdfast.data_migration_home SET schema = 'two'; TRUNCATE holdfast.data_migrations");
+  expect(await appliance.runWith({ DATABASE_URL: `${appliance.url}?schema=public` })).toMatchObject({
+    exitCode: 0,
+  });
+  await appliance.sql(
+    "UPDATE holdfast.data_migration_home SET schema = 'two'; TRUNCATE holdfast.data_migrations",
+  );
   rmSync(appliance.registryFile);
   expect(await appliance.runWith(second)).toMatchObject({ exitCode: 0 });
   expect(await appliance.sql('SELECT n FROM two.users')).toEqual([{ n: 1 }]);

@@ -66,7 +66,7 @@ describe('an end with exit 0 that is no success', () => {
     ],
     'a duplicate that takes the whole UPDATE back': [
       script(
-        "try { await prisma.$executeRaw`UPDATE users SET id = 1, n = 1`; } catch (e) { console.log(e.message); }",
+        'try { await prisma.$executeRaw`UPDATE users SET id = 1, n = 1`; } catch (e) { console.log(e.message); }',
         'main();',
       ),
       /duplicate key.*23505.*holdfast:expected 23505/,
@@ -199,7 +199,7 @@ describe('up and down by a word on the command line', () => {
       async function main() { if (positionals[0] === 'up') await up(); if (positionals[0] === 'down') await down(); await prisma.$disconnect(); }`,
     'parseArgs, by flags': `const { values } = parseArgs({ options: { up: { type: 'boolean' }, down: { type: 'boolean' } } });
       async function main() { if (values.up) await up(); if (values.down) await down(); await prisma.$disconnect(); }`,
-    'flags': `async function main() { if (process.argv.includes('--up')) await up(); if (process.argv.includes('--down')) await down(); await prisma.$disconnect(); }`,
+    flags: `async function main() { if (process.argv.includes('--up')) await up(); if (process.argv.includes('--down')) await down(); await prisma.$disconnect(); }`,
     'whatever case': `const is = (word) => process.argv[2]?.toLowerCase() === word.toLowerCase();
       async function main() { if (is('UP')) await up(); if (is('DOWN')) await down(); await prisma.$disconnect(); }`,
   };

@@ -52,7 +52,11 @@ export function tellSucceeded(failures: Failures | undefined, query: PrismaQuery
 }
 
 /** Work of ours that a migration calls: a failure of it that is caught is none the less one. */
-export async function told<T>(sessions: Sessions | undefined, key: string, work: () => Promise<T>): Promise<T> {
+export async function told<T>(
+  sessions: Sessions | undefined,
+  key: string,
+  work: () => Promise<T>,
+): Promise<T> {
   try {
     const result = await work();
     sessions?.failures.succeeded({ key, text: '' });
@@ -67,7 +71,11 @@ function describeQuery({ name, args }: PrismaQuery): { text: string; key: string
   const [first] = args;
   const isRaw = /^\$(?:query|execute)Raw/.test(name);
   const parts = (first as { strings?: readonly string[] } | undefined)?.strings ?? first;
-  const text = isRaw ? (Array.isArray(parts) ? parts.join('?') : String(parts)) : (name.split('.').at(-1) ?? '');
+  const text = isRaw
+    ? Array.isArray(parts)
+      ? parts.join('?')
+      : String(parts)
+    : (name.split('.').at(-1) ?? '');
   let values = '';
   try {
     values = JSON.stringify(args, (_, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value));

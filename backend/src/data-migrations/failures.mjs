@@ -13,7 +13,9 @@ const NOT_FOUND = 'P2025';
 
 /** What the comments of a file say that it expects: SQLSTATEs, Prisma's codes, `no-database`. */
 export function readExpected(text) {
-  const found = text.matchAll(/(?:\/\/|--|\*)[^\n]*?holdfast:expected((?:[ ,]+(?:[0-9A-Z]{5}|no-database)\b)+)/g);
+  const found = text.matchAll(
+    /(?:\/\/|--|\*)[^\n]*?holdfast:expected((?:[ ,]+(?:[0-9A-Z]{5}|no-database)\b)+)/g,
+  );
   return new Set([...found].flatMap(([, codes]) => codes.split(/[ ,]+/).filter(Boolean)));
 }
 
@@ -32,7 +34,8 @@ export class Failures {
    */
   failed(one) {
     const { codes, text } = one;
-    if (codes.some((code) => ALREADY_THERE.test(code) || code === NOT_FOUND || this.#expected.has(code))) return;
+    if (codes.some((code) => ALREADY_THERE.test(code) || code === NOT_FOUND || this.#expected.has(code)))
+      return;
     if (codes.some((code) => NOT_THERE.test(code)) && READ.test(text)) return;
     this.#open.set(one.key, one);
   }

@@ -25,7 +25,8 @@ const reach = () => {
 /** An error among what is printed: itself, or as a property; or a text that one was put into, with its name. */
 function findError(value) {
   if (value instanceof Error) return value;
-  if (typeof value === 'string') return /(?:^|[\s:([])[A-Z]\w*Error: \S/.test(value) ? new Error(value) : undefined;
+  if (typeof value === 'string')
+    return /(?:^|[\s:([])[A-Z]\w*Error: \S/.test(value) ? new Error(value) : undefined;
   if (typeof value !== 'object' || value === null) return undefined;
   return Object.values(value).find((one) => one instanceof Error);
 }

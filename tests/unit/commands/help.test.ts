@@ -47,5 +47,7 @@ test.each([
 ])('a command of data migrations takes no more words than it knows: %s', async (...words) => {
   const program = new Command('run.sh').exitOverride().configureOutput({ writeErr: () => {} });
   registerData(program, act);
-  await expect(program.parseAsync(['data', ...words], { from: 'user' })).rejects.toThrow(/too many arguments/);
+  await expect(program.parseAsync(['data', ...words], { from: 'user' })).rejects.toThrow(
+    /too many arguments/,
+  );
 });

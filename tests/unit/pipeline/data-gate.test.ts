@@ -51,10 +51,21 @@ test.each([
 });
 
 test('in a file of SQL: each spelling of a comment, and no text', () => {
-  for (const text of [`-- requiredBefore = ${name}`, `/*\n * requiredBefore: '${name}'\n */`, `--requiredbefore: ${name};`])
-    expect(parseRequirement('001_x.sql', `UPDATE x;\n${text}`)).toMatchObject({ requiredBefore: name, unreadable: undefined });
-  expect(parseRequirement('001_x.sql', `SELECT 1;\n-- this is requiredBefore ${name}`).unreadable).toBe('line 2');
-  expect(parseRequirement('001_x.sql', `SELECT $a$\n-- requiredBefore: x\n$a$`).requiredBefore).toBeUndefined();
+  for (const text of [
+    `-- requiredBefore = ${name}`,
+    `/*\n * requiredBefore: '${name}'\n */`,
+    `--requiredbefore: ${name};`,
+  ])
+    expect(parseRequirement('001_x.sql', `UPDATE x;\n${text}`)).toMatchObject({
+      requiredBefore: name,
+      unreadable: undefined,
+    });
+  expect(parseRequirement('001_x.sql', `SELECT 1;\n-- this is requiredBefore ${name}`).unreadable).toBe(
+    'line 2',
+  );
+  expect(
+    parseRequirement('001_x.sql', `SELECT $a$\n-- requiredBefore: x\n$a$`).requiredBefore,
+  ).toBeUndefined();
 });
 
 test('what is commented out does not count', () => {
@@ -68,7 +79,10 @@ test('what is commented out does not count', () => {
 
 test('a file of SQL says it in its comments', () => {
   const text = "-- requiredBefore: 2026_drop\n  --introducedIn: '1.4.0'\nupdate t set a = 1;";
-  expect(parseRequirement('001_x.sql', text)).toMatchObject({ requiredBefore: '2026_drop', introducedIn: '1.4.0' });
+  expect(parseRequirement('001_x.sql', text)).toMatchObject({
+    requiredBefore: '2026_drop',
+    introducedIn: '1.4.0',
+  });
   expect(parseRequirement('001_x.sql', "select 'requiredBefore: x';").requiredBefore).toBeUndefined();
 });
 
