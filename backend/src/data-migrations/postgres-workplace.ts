@@ -67,13 +67,18 @@ export const postgresWorkplace: Workplace = {
     }
     let done: Done = { status: 'success' };
     const locks = watchOwnLocks(job.url, dryRunName(job.id), fail, 'dryRun');
-    const tried = await tryOut(job.url, async (session) => {
+    const trial = tryOut(job.url, async (session) => {
       done = await run({
         client: await openPrisma(directory, session.asPool(), schemaOf(job.url)),
         openBatches: async (parts) => await postgresBatches(parts, directory, session),
         columnSteps: postgresColumns,
       });
-    }).finally(async () => await locks.end());
-    return { ...done, ...tried };
+    });
+    try {
+      const tried = await trial;
+      return { ...done, ...tried };
+    } finally {
+      await locks.end();
+    }
   },
 };

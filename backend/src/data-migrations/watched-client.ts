@@ -82,10 +82,10 @@ export function watchClient(client: PrismaClient, failures?: () => Failures | un
         if (key === 'requestTransaction') waiting.delete(query);
         if (typeof key === 'symbol' || key === 'requestTransaction') return call;
         // `findUnique(...).department()` is another query, in place of the first.
-        return (...args: unknown[]) => {
+        return (...others: unknown[]) => {
           waiting.delete(query);
-          const result = call(...args);
-          return isThenable(result) ? watchPromise(result, `${name}.${key}`, args) : result;
+          const result = call(...others);
+          return isThenable(result) ? watchPromise(result, `${name}.${key}`, others) : result;
         };
       },
     });

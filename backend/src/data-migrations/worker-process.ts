@@ -110,7 +110,7 @@ async function runScript(
   const locks = isSqlite(job.url)
     ? undefined
     : watchOwnLocks(job.url, name, () => child.kill('SIGKILL'), 'script');
-  const end = await watch(
+  const watched = watch(
     child,
     (message) => {
       const error = readProblem(message);
@@ -120,7 +120,13 @@ async function runScript(
     limits,
     signal,
     listener,
-  ).finally(async () => await locks?.end());
+  );
+  let end: End;
+  try {
+    end = await watched;
+  } finally {
+    await locks?.end();
+  }
   signal.throwIfAborted();
   const stuck = locks?.stuck();
   if (stuck) throw stuck;

@@ -21,30 +21,30 @@ test.each([
   });
 });
 
-const name = '20260601120000_drop_contact';
+const drop = '20260601120000_drop_contact';
 
 test.each([
-  `const DROP = '${name}';\nexport const migration = { requiredBefore: DROP };`,
+  `const DROP = '${drop}';\nexport const migration = { requiredBefore: DROP };`,
   `const [day, what]: string[] = x; const DAY: string = '20260601120000';\nexport const migration = { requiredBefore: DAY + ('_drop' + "_contact") };`,
-  `const requiredBefore = '${name}';\nexport const migration = { id, requiredBefore };`,
-  `export class M { public readonly requiredBefore?: string = '${name}'; }`,
-  `export class M { get requiredBefore(): string { return '${name}'; } }`,
-  `export class M { readonly requiredBefore = '${name}' as const\n  up() {} }`,
-  `export const migration = { ["requiredBefore"]: \`${name}\` };`,
-  `export const migration = { requiredBefore: '${name}/migration.sql' };`,
-  `export const migration = { description: "requiredBefore: 'x'", sql: \`requiredBefore: 'y' \${a ? \`'}\` : '}'}\`, requiredBefore: '${name}' };`,
-  `const re = /["'\`]\//g; const n = 4 / 2; // it's\nexport default defineMigration({ requiredBefore: '${name}' satisfies string });`,
-  `interface Own { requiredBefore?: string; id: string }\nexport const migration: Own = { requiredBefore: '${name}' };\nif (migration.requiredBefore) console.log(migration.requiredBefore);`,
+  `const requiredBefore = '${drop}';\nexport const migration = { id, requiredBefore };`,
+  `export class M { public readonly requiredBefore?: string = '${drop}'; }`,
+  `export class M { get requiredBefore(): string { return '${drop}'; } }`,
+  `export class M { readonly requiredBefore = '${drop}' as const\n  up() {} }`,
+  `export const migration = { ["requiredBefore"]: \`${drop}\` };`,
+  `export const migration = { requiredBefore: '${drop}/migration.sql' };`,
+  `export const migration = { description: "requiredBefore: 'x'", sql: \`requiredBefore: 'y' \${a ? \`'}\` : '}'}\`, requiredBefore: '${drop}' };`,
+  `const re = /["'\`]/g; const n = 4 / 2; // it's\nexport default defineMigration({ requiredBefore: '${drop}' satisfies string });`,
+  `interface Own { requiredBefore?: string; id: string }\nexport const migration: Own = { requiredBefore: '${drop}' };\nif (migration.requiredBefore) console.log(migration.requiredBefore);`,
 ])('what code says of it in other ways is understood: %s', (text) => {
-  expect(parseRequirement('001_x.ts', text)).toMatchObject({ requiredBefore: name, unreadable: undefined });
+  expect(parseRequirement('001_x.ts', text)).toMatchObject({ requiredBefore: drop, unreadable: undefined });
 });
 
 test.each([
-  [`export const migration = {\n  requiredBefore: ['${name}'] };`, 2],
+  [`export const migration = {\n  requiredBefore: ['${drop}'] };`, 2],
   [`import { DROP } from './names.ts';\n\nexport const migration = { requiredBefore: DROP };`, 3],
-  [`export const migration = { requiredBefore: process.env.X ?? '${name}' };`, 1],
+  [`export const migration = { requiredBefore: process.env.X ?? '${drop}' };`, 1],
   [`const what = 'contact';\nexport const migration = { requiredBefore: \`2026_\${what}\` };`, 2],
-  [`let DROP = '${name}';\nexport const migration = { requiredBefore: DROP };`, 2],
+  [`let DROP = '${drop}';\nexport const migration = { requiredBefore: DROP };`, 2],
   [`export class M { get requiredBefore() { return this.name; } }`, 1],
 ])('what nobody can read is told, with its line, and never taken for nothing: %s', (text, line) => {
   expect(parseRequirement('001_x.ts', text).unreadable).toBe(`line ${line}`);
@@ -52,15 +52,15 @@ test.each([
 
 test('in a file of SQL: each spelling of a comment, and no text', () => {
   for (const text of [
-    `-- requiredBefore = ${name}`,
-    `/*\n * requiredBefore: '${name}'\n */`,
-    `--requiredbefore: ${name};`,
+    `-- requiredBefore = ${drop}`,
+    `/*\n * requiredBefore: '${drop}'\n */`,
+    `--requiredbefore: ${drop};`,
   ])
     expect(parseRequirement('001_x.sql', `UPDATE x;\n${text}`)).toMatchObject({
-      requiredBefore: name,
+      requiredBefore: drop,
       unreadable: undefined,
     });
-  expect(parseRequirement('001_x.sql', `SELECT 1;\n-- this is requiredBefore ${name}`).unreadable).toBe(
+  expect(parseRequirement('001_x.sql', `SELECT 1;\n-- this is requiredBefore ${drop}`).unreadable).toBe(
     'line 2',
   );
   expect(
@@ -101,7 +101,7 @@ test('every name that the engine takes is a data migration, in the order of the 
   ];
   expect(
     dataMigrationFiles(
-      names.map((name) => `api/data/${name}`),
+      names.map((one) => `api/data/${one}`),
       './api/data/',
     ).map(({ id }) => id),
   ).toEqual([...['001_one', '002-two', '003_three', '004_four', '010_ten', '1000_last']]);
