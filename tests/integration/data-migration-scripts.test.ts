@@ -189,6 +189,19 @@ describe('a script that looks whether it is run', () => {
   });
 });
 
+test('rows that row-level security would hide from a client of its own: refused, not left out', async () => {
+  await appliance.sql(`CREATE ROLE few LOGIN; GRANT CREATE ON DATABASE inventory TO few; GRANT ALL ON users TO few;
+    ALTER TABLE users ENABLE ROW LEVEL SECURITY; CREATE POLICY first ON users USING (id = 1)`);
+  appliance.write('001_x.ts', script(`${plusOne} await prisma.$disconnect();`, `main()${loudly};`));
+  const url = new URL(appliance.url);
+  url.username = 'few';
+  const { exitCode, stderr } = await appliance.runWith({ DATABASE_URL: url.href });
+  expect(stderr).toContain('affected by row-level security policy');
+  expect(exitCode).toBe(1);
+  expect(await appliance.numbers()).toEqual([0, 0]);
+  await appliance.sql('DROP OWNED BY few CASCADE; DROP ROLE few');
+});
+
 describe('up and down by a word on the command line', () => {
   const makes: Readonly<Record<string, string>> = {
     'a switch': `async function main() { switch (process.argv.slice(2)[0]) { case 'up': await up(); break; case 'down': await down(); } await prisma.$disconnect(); }`,
