@@ -29,14 +29,17 @@ export const registerData: Register = (program, act) => {
     );
   data
     .command('status')
+    .allowExcessArguments(false)
     .description('what is applied, pending, failed; looks only')
     .action(act(async (session) => await look(session, 'status', ['--status'])));
   data
     .command('list')
+    .allowExcessArguments(false)
     .description('every data migration with its state and description; looks only')
     .action(act(async (session) => await look(session, 'list', ['--list'])));
   data
     .command('new')
+    .allowExcessArguments(false)
     .argument('<name>', 'what it does, such as "fill departments"')
     .description('for developers: write the next data migration from the template')
     .action(
@@ -47,6 +50,7 @@ export const registerData: Register = (program, act) => {
     );
   data
     .command('run')
+    .allowExcessArguments(false)
     .argument('[id]', 'only this one')
     .option('--dry-run', 'run it in transactions that the database takes back, and say what would change')
     .description('run what is pending now, while the appliance serves')
@@ -62,16 +66,19 @@ export const registerData: Register = (program, act) => {
     );
   data
     .command('retry')
+    .allowExcessArguments(false)
     .argument('<id>')
     .description('go on with one that failed')
     .action(act(async (session, id: string) => await change(session, 'retry', ['--retry', id])));
   data
     .command('rerun')
+    .allowExcessArguments(false)
     .argument('<id>')
     .description('run one that is done once more, from its start')
     .action(act(async (session, id: string) => await change(session, 'rerun', ['--rerun', id])));
   data
     .command('skip')
+    .allowExcessArguments(false)
     .argument('<id>')
     .requiredOption('--reason <reason>', 'why: somebody will ask')
     .description('leave one out, for a reason')
@@ -83,6 +90,7 @@ export const registerData: Register = (program, act) => {
     );
   data
     .command('down')
+    .allowExcessArguments(false)
     .argument('<id>')
     .description(
       'take one back by its down(); a snapshot is made first, and the services stop for that moment',

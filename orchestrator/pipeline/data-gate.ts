@@ -8,34 +8,18 @@ import {
   readDataMigrationStates,
   type DataMigrationStates,
 } from './data-pending.ts';
-import { pendingInTarget } from './pending-in-target.ts';
+import { pendingInTarget, schemaMigrationsAt } from './pending-in-target.ts';
+import { parseRequirement, type Requirement } from './requirement.ts';
 import type { Origin, Target } from './step.ts';
 
-/** What a data migration's file says of itself, as far as the order of releases goes. */
-export interface Requirement {
-  /** The schema migration that must not run before it. */
-  readonly requiredBefore: string | undefined;
-  /** The first release that has it. */
-  readonly introducedIn: string | undefined;
-}
-
 /** A schema migration of the target that waits for a data migration which is not done here. */
-export interface Blocked extends Requirement {
+export interface Blocked {
   readonly id: string;
   readonly requiredBefore: string;
+  readonly introducedIn: string | undefined;
   readonly state: string;
-}
-
-const stringOrComment = /("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`)|\/\/.*|\/\*[^]*?\*\//g;
-
-/** Reads it from the text: the code of a version that is not installed is never executed. */
-export function parseRequirement(path: string, text: string): Requirement {
-  const read = path.endsWith('.sql')
-    ? (key: string) => new RegExp(`^\\s*--\\s*${key}:\\s*['"]?([^\\s'"]+)`, 'm').exec(text)?.[1]
-    : (key: string) =>
-        new RegExp(`\\b${key}['"]?\\s*(?::\\s*string\\s*=|[:=])\\s*(['"\`])(.+?)\\1`).exec(code)?.[2];
-  const code = text.replaceAll(stringOrComment, (_, string: string | undefined) => string ?? '');
-  return { requiredBefore: read('requiredBefore'), introducedIn: read('introducedIn') };
+  /** Set where what its file says cannot be gone by: why, as a clause. */
+  readonly problem?: string;
 }
 
 /** What stands in the way of the target's schema migrations on this appliance. Looks only. */
@@ -51,15 +35,17 @@ export async function findBlocked(
   const files = dataMigrationFiles(paths, dir);
   if (files.length === 0) return [];
   const pending = await pendingInTarget(appliance, origin, target);
+  const names = await schemaMigrationsAt(appliance, target);
   const states: DataMigrationStates = await readDataMigrationStates({ ...appliance, config: target.config });
   const blocked: Blocked[] = [];
   for (const { id, path } of files) {
     const state = states.get(id) ?? 'PENDING';
     if (isDone(state)) continue;
     const said = parseRequirement(path, (await fileAt(runtime, directory, target.commit, path)) ?? '');
-    const { requiredBefore } = said;
-    if (requiredBefore !== undefined && pending.has(requiredBefore))
-      blocked.push({ ...said, id, requiredBefore, state });
+    const { requiredBefore = '', introducedIn } = said;
+    const problem = findProblem(path, id, said, names);
+    if (problem !== undefined) blocked.push({ id, requiredBefore, introducedIn, state, problem });
+    else if (pending.has(requiredBefore)) blocked.push({ id, requiredBefore, introducedIn, state });
   }
   return blocked;
 }
@@ -80,8 +66,34 @@ export async function verifyNothingBlocked(
   );
 }
 
+/** Why what a file says cannot be gone by, as a clause; undefined where it can. */
+function findProblem(
+  path: string,
+  id: string,
+  { requiredBefore, unreadable }: Requirement,
+  names: readonly string[],
+): string | undefined {
+  if (unreadable !== undefined)
+    return `the data migration ${id} (${path}, ${unreadable}) says "requiredBefore" in a way that cannot be read without running it`;
+  if (requiredBefore === undefined || names.includes(requiredBefore)) return undefined;
+  // One that is no name here may belong to a later release; one that is nearly a name is a slip.
+  const meant = names.find((name) => isNearly(name, requiredBefore));
+  return meant === undefined
+    ? undefined
+    : `the data migration ${id} (${path}) is requiredBefore "${requiredBefore}", which no schema migration is called; ${meant} is`;
+}
+
+/** The same number before another text, or the same text behind another number, whatever the case. */
+function isNearly(one: string, other: string): boolean {
+  const parts = (name: string) => /^(\d*)[_-]?(.*)$/.exec(name.toLowerCase()) ?? [];
+  const [, number, text] = parts(one);
+  const [, otherNumber, otherText] = parts(other);
+  return (number !== '' && number === otherNumber) || (text !== '' && text === otherText);
+}
+
 /** What stands in the way, as a clause. */
-export function describeBlocked({ id, requiredBefore, state }: Blocked): string {
+export function describeBlocked({ id, requiredBefore, state, problem }: Blocked): string {
+  if (problem !== undefined) return problem;
   return `its schema migration ${requiredBefore} must not run before the data migration ${id}, which is ${state} here`;
 }
 
@@ -89,8 +101,10 @@ async function howToUnblock(
   appliance: Appliance,
   origin: Origin,
   target: Target,
-  { id, introducedIn, requiredBefore, state }: Blocked,
+  { id, introducedIn, requiredBefore, state, problem }: Blocked,
 ): Promise<string> {
+  if (problem !== undefined)
+    return 'ask the vendor for a release whose file says it as one text in quotes, or by a constant of the same file: the name of a folder of a schema migration';
   const installed = dataMigrationFilesInCheckout(appliance.directory, appliance.config);
   if (installed.some((file) => file.id === id))
     return `./run.sh data ${state === 'FAILED' ? 'retry' : 'run'} ${id}, then ./run.sh update again`;

@@ -20,3 +20,14 @@ export async function pendingInTarget(
   const installed = isRecorded ? [] : await namesAt(origin.commit);
   return new Set(pending.filter((name) => !installed.includes(name)));
 }
+
+/** The names of all that the target has; none where it keeps them elsewhere. */
+export async function schemaMigrationsAt(
+  { runtime, directory }: Pick<Appliance, 'runtime' | 'directory'>,
+  { commit, config }: Pick<Target, 'commit' | 'config'>,
+): Promise<string[]> {
+  const folder = migrationsFolder(config);
+  return folder === undefined
+    ? []
+    : migrationNames(await filesAt(runtime, directory, commit, folder), folder);
+}

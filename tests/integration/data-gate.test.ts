@@ -100,6 +100,22 @@ describe('an update whose schema migration needs a data migration first is refus
     expect(await refused()).toMatch(/^\.\/run\.sh data retry 003_copy_notes/);
   });
 
+  test.for([
+    [`'${drop}'`, `['${drop}']`, `the data migration ${id} (${path}, line `],
+    [`'${drop}'`, "'0009_drop_note'", `which no schema migration is called; ${drop} is`],
+  ] as const)('also where it says so in words that are none: %s', async ([right, wrong, told]) => {
+    await ledger.sandbox.publish(
+      (folder) => {
+        contracts()(folder);
+        replaceIn(folder, path, right, wrong);
+      },
+      { onto: installed },
+    );
+    const { exitCode, error } = await ledger.run('update');
+    expect(error).toContain(told);
+    expect(exitCode).toBe(3);
+  });
+
   test('also where the operator took its line out of the registry', async () => {
     await ledger.sandbox.publish(contracts(), { onto: installed });
     await table('COMPLETED', 'now()');

@@ -88,7 +88,7 @@ test('what is awaited is a success: a relation of one row, catch(), finally(), a
     `  async up(prisma, { batch }) {
     const department = await prisma.machine.findUnique({ where: { id: 1 } }).department();
     if (department?.name !== 'Foundry') throw new Error('not ' + JSON.stringify(department));
-    await prisma.$executeRawUnsafe('UPDATE nope SET x = 1').catch(() => {});
+    await prisma.$executeRawUnsafe('UPDATE nope SET x = 1').catch(() => {}); // holdfast:expected 42P01
     await prisma.$executeRaw\`UPDATE users SET n = n + 1\`.finally(() => {});
     await batch({ table: 'users', up: async ({ id }, tx) => { await tx.$executeRaw\`UPDATE users SET n = n + 1 WHERE id = \${id}\`; } });
     await prisma.$transaction(async (tx) => { await tx.$executeRaw\`UPDATE users SET n = n + 1\`; });
@@ -100,3 +100,29 @@ test('what is awaited is a success: a relation of one row, catch(), finally(), a
   expect(exitCode).toBe(0);
   expect(await appliance.tallied()).toEqual({ 4: 3 });
 });
+
+test(
+  'what computes for longer comes to its query all the same; what is left open is told',
+  { timeout: 60_000 },
+  async () => {
+    // Half a second each on an idle machine, one after another.
+    const compute = `await new Promise((r) => scrypt('x', 'y', 64, { N: 2 ** 17, maxmem: 2 ** 30 }, r));`;
+    appliance.migration(
+      '001_x',
+      `  async up(prisma) {
+    const { scrypt } = await import('node:crypto');
+    void (async () => { for (let i = 0; i < 9; i += 1) { ${compute} } await prisma.$executeRaw\`UPDATE users SET n = n + 1\`; })();
+  },`,
+    );
+    const { exitCode, stderr } = await appliance.run();
+    expect(stderr).toContain('it ended without waiting for $executeRaw');
+    expect(exitCode).toBe(1);
+    appliance.migration(
+      '001_x',
+      `  async up() { const pg = (await import('pg')).default; await new pg.Client(process.env.DATABASE_URL).connect(); },`,
+    );
+    const open = await appliance.run();
+    expect(open.stdout).toMatch(/it ended, and something of it was open or at work \(TCPSocketWrap\)/);
+    expect(open.exitCode).toBe(0);
+  },
+);

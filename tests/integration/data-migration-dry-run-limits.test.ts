@@ -130,6 +130,7 @@ test('what a COMMIT would find, the dry run finds: deferred constraints', async 
   appliance.migration(
     '001_x',
     run(`
+    // holdfast:expected 23503
     await prisma.$executeRaw\`UPDATE users SET boss = 77\`.catch(() => {});
     await prisma.$transaction(async (tx) => { ${both('tx')} });
     await prisma.$transaction(async (tx) => { ${both('tx')} });`),
@@ -152,7 +153,56 @@ test('what reaches out of its session is not sent, and told', async () => {
   expect(await appliance.numbers()).toEqual([0, 0]);
   appliance.migration('001_x', run('await prisma.$queryRaw`SELECT 1`;'));
   const { stdout } = await appliance.run('--dry-run', '--only', '1');
-  expect(stdout).toContain('dblink is installed: what a function or a trigger writes through it');
+  expect(stdout).not.toContain('dblink is installed');
+  // Who may not replace its functions is told that it is there.
+  await appliance.sql('CREATE ROLE plain LOGIN; GRANT CREATE ON DATABASE inventory TO plain');
+  const url = new URL(appliance.url);
+  url.username = 'plain';
+  const told = await appliance.runWith({ DATABASE_URL: url.href }, '--dry-run', '--only', '1');
+  expect(told.stdout).toContain('dblink is installed: what a function or a trigger writes through it');
+  await appliance.sql('REVOKE ALL ON DATABASE inventory FROM plain; DROP ROLE plain');
+});
+
+const ownOptions: Readonly<Record<string, string>> = {
+  'a script': `import pg from 'pg';
+    const { hostname, port, username, pathname } = new URL(process.env.DATABASE_URL);
+    const c = new pg.Client({ host: hostname, port: Number(port), user: username, database: pathname.slice(1), options: '-c search_path=public' });
+    async function main() { await c.connect(); await c.query('UPDATE users SET n = 77'); await c.end(); }
+    main();`,
+  'a module, by an address of its own': `import pg from 'pg';
+    export const migration = { id: '001_x', async up() { const pool = new pg.Pool({ connectionString: process.env.DIRECT_URL }); await pool.query('UPDATE users SET n = 77'); await pool.end(); } };`,
+  'the top level of a file that is only looked at': `import pg from 'pg';
+    const pool = new pg.Pool({ connectionString: process.env.DIRECT_URL }); await pool.query('UPDATE users SET n = 77'); await pool.end();
+    export const migration = { id: '001_x', async up() {} };`,
+};
+
+test.for(Object.entries(ownOptions))('read-only, whatever options a client has: %s', async ([, text]) => {
+  appliance.write('001_x.ts', text);
+  const DIRECT_URL = `${appliance.url}?options=-c%20default_transaction_read_only%3Doff`;
+  const { stdout, stderr } = await appliance.runWith({ DIRECT_URL }, '--dry-run');
+  expect(stdout + stderr).toMatch(
+    /it got as far as its first write|cannot execute UPDATE in a read-only transaction/,
+  );
+  expect(await appliance.numbers()).toEqual([0, 0]);
+});
+
+test.for([
+  `SELECT "dblink_exec"($c, 'UPDATE users SET n = 77')`,
+  `SELECT dblink_exec /* it */ ($c, 'UPDATE users SET n = 77')`,
+  `DO $$ BEGIN EXECUTE 'SELECT dbl' || 'ink_exec(' || quote_literal($c) || ', ''UPDATE users SET n = 77'')'; END $$`,
+  `SELECT pg_create_physical_replication_slot('p1')`,
+  `COPY users TO $$/nowhere/users$$`,
+  `COPY users TO /* there */ '/nowhere/users'`,
+])('what reaches out is not reached, however it is spelled: %s', async (sql) => {
+  await appliance.sql('CREATE EXTENSION dblink');
+  const to = `host=127.0.0.1 port=${new URL(appliance.url).port} dbname=inventory user=postgres`;
+  appliance.write('001_x.sql', sql.replace('$c', `'${to}'`));
+  const { exitCode, stderr } = await appliance.run('--dry-run');
+  const slots = await appliance.sql('SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots');
+  expect(slots).toEqual([]);
+  expect(stderr).toMatch(/it cannot be tried: .*reaches out of the session/);
+  expect(exitCode).toBe(1);
+  expect(await appliance.numbers()).toEqual([0, 0]);
 });
 
 test('one that builds on another pending one: told that it was tried without it', async () => {

@@ -53,6 +53,18 @@ describe('a migration that fails', () => {
       `  async up(prisma) { prisma.user?.deleteMany(); prisma.machine.deleteMany(); },`,
       /it ended without waiting for machine\.deleteMany: put "await" before each query/,
     ],
+    'catches a failed query, and carries on': [
+      `  async up(prisma) { try { await prisma.$executeRaw\`UPDATE users SET nope = 1\`; } catch (error) { console.error(error.message); } await prisma.$queryRaw\`SELECT 1\`; },`,
+      /a query of it failed \(.*nope.*holdfast:expected 42703/,
+    ],
+    'looks at no outcome of allSettled': [
+      `  async up(prisma) { await Promise.allSettled([prisma.machine.count(), prisma.machine.count({ where: { nope: 1 } })]); },`,
+      /a query of it failed .*carried on as if it had not/,
+    ],
+    'catches what a pool of its own was refused': [
+      `  async up() { const pg = (await import('pg')).default; const pool = new pg.Pool({ connectionString: process.env.DATABASE_URL }); await pool.query('UPDATE users SET nope = 1').catch(() => {}); await pool.end(); },`,
+      /a query of it failed \(column "nope".*42703/,
+    ],
     'fails in a promise that nobody awaited': [
       `  async up() { void (async () => { await 1; throw new Error('behind its back'); })(); await new Promise((r) => setTimeout(r, 200)); },`,
       /behind its back/,

@@ -203,3 +203,26 @@ test('a user who may only read: told so, and not to GRANT', async () => {
   expect(stderr).toMatch(/read-only transaction.*This server is a standby, or this user may only read/);
   expect(exitCode).toBe(2);
 });
+
+test('a new installation of a release that has contracted: what comes before that is not needed; elsewhere it is run', async () => {
+  const books = `CREATE TABLE _prisma_migrations (migration_name text, finished_at timestamptz, rolled_back_at timestamptz);
+    INSERT INTO _prisma_migrations VALUES ('0008_drop', now(), NULL)`;
+  const reads = `requiredBefore: '0008_drop', async up(prisma) { await prisma.$executeRaw\`UPDATE users SET name = dropped\`; },`;
+  await appliance.sql(books);
+  appliance.migration('001_first', `async up() { throw new Error('not yet'); },`);
+  appliance.migration('002_reads', reads);
+  expect(await appliance.run()).toMatchObject({ exitCode: 1 });
+  appliance.migration('001_first', addOne);
+  const { exitCode, stdout } = await appliance.run();
+  expect(exitCode).toBe(0);
+  expect(stdout).toContain('not needed: 0008_drop, which it is to come before, was applied before');
+  expect(await appliance.states()).toEqual(['001_first COMPLETED', '002_reads NOT_NEEDED']);
+
+  // Dropped by hand, after data migrations had been run here: nobody says that it was not needed.
+  await appliance.reset();
+  appliance.migration('001_first', addOne);
+  await appliance.run();
+  await appliance.sql(books);
+  appliance.migration('002_reads', reads);
+  expect(await appliance.run()).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('dropped') });
+});

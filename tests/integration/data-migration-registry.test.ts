@@ -140,3 +140,28 @@ describe('registry and table', () => {
     expect(await appliance.numbers()).toEqual([0, 0]);
   });
 });
+
+test('two appliances in one database, by ?schema=: the second is refused, and nothing is taken for done', async () => {
+  await appliance.sql(`CREATE SCHEMA two; CREATE TABLE two.users (LIKE public.users INCLUDING ALL);
+    INSERT INTO two.users (name) VALUES ('Ada')`);
+  appliance.migration('001_x', addOne);
+  expect(await appliance.run()).toMatchObject({ exitCode: 0 });
+  rmSync(appliance.registryFile);
+  const second = { DATABASE_URL: `${appliance.url}?schema=two` };
+  for (const flags of [[], ['--dry-run'], ['--status']]) {
+    const { exitCode, stderr } = await appliance.runWith(second, ...flags);
+    expect(stderr).toContain('are those of the appliance in its schema "public", and this one is in "two"');
+    expect(exitCode).toBe(2);
+  }
+  // Tables of an earlier version: whoever runs first has them; the sentence says how they are given over.
+  await appliance.sql('DROP TABLE holdfast.data_migration_home');
+  expect(await appliance.runWith({ DATABASE_URL: `${appliance.url}?schema=public` })).toMatchObject({
+    exitCode: 0,
+  });
+  await appliance.sql(
+    "UPDATE holdfast.data_migration_home SET schema = 'two'; TRUNCATE holdfast.data_migrations",
+  );
+  rmSync(appliance.registryFile);
+  expect(await appliance.runWith(second)).toMatchObject({ exitCode: 0 });
+  expect(await appliance.sql('SELECT n FROM two.users')).toEqual([{ n: 1 }]);
+});

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { identify } from '../../orchestrator/lib/processes.ts';
@@ -35,6 +35,10 @@ const killed: Readonly<Record<string, readonly [name: string, text: string]>> = 
     `export const migration = { id: '001_x', async up(prisma) { await prisma.$executeRaw\`${slowly}\`; } };`,
   ],
   'a module': ['001_x.ts', `${pool}export const migration = { id: '001_x', async up() { ${work} } };`],
+  'a second copy of pg': [
+    '001_x.ts',
+    `${pool.replace("'pg'", "'./lib/node_modules/pg/lib/index.js'").replace('{ Pool }', 'pg').replace('new Pool', 'new pg.Pool')}export const migration = { id: '001_x', async up() { ${work} } };`,
+  ],
   'a script': [
     '001_x.cts',
     `${pool.replace(/import (.*) from 'pg'/, "const $1 = require('pg')")}async function main() { ${work} }\nvoid main();`,
@@ -46,6 +50,8 @@ test.for(Object.entries(killed))(
   { timeout: 60_000 },
   async ([, [name, text]]) => {
     appliance.write(name, text);
+    const copy = join(appliance.folder, 'lib/node_modules/pg');
+    cpSync(join(import.meta.dirname, '../../backend/node_modules/pg'), copy, { recursive: true });
     const env = name === '001_x.ts' && !text.includes('Pool') ? { DATABASE_URL: named('inventory') } : {};
     const child = appliance.start([], env);
     const end = ended(child);
@@ -58,6 +64,30 @@ test.for(Object.entries(killed))(
     expect(await appliance.numbers()).toEqual([1, 1]);
   },
 );
+
+test('in another database of the same server: ended too, and those of another appliance there are not', async () => {
+  await appliance.server.recreate('legacy');
+  await appliance.server.query('legacy', 'CREATE TABLE old (n int); INSERT INTO old VALUES (0)');
+  const statement = 'UPDATE old SET n = n + 1 WHERE pg_sleep(3) IS NOT NULL';
+  appliance.write(
+    '001_x.ts',
+    `${pool.replace('process.env.DATABASE_URL', "process.env.DATABASE_URL.replace('/inventory', '/legacy')")}
+    async function main() { await pool.query('${statement}'); await pool.end(); }\nmain();`,
+  );
+  const others = appliance.server.query(
+    'legacy',
+    "SET application_name = 'holdfast data migration 001_x'; SELECT pg_sleep(6); SELECT 1 AS n",
+  );
+  const child = appliance.start([]);
+  const end = ended(child);
+  const atWork = "SELECT FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'UPDATE old%'";
+  while ((await appliance.sql(atWork)).length === 0) await new Promise((r) => setTimeout(r, 50));
+  process.kill(-(child.pid ?? 0), 'SIGKILL');
+  await end;
+  expect(await appliance.run()).toMatchObject({ exitCode: 0 });
+  expect(await appliance.server.query('legacy', 'SELECT n FROM old')).toEqual([{ n: 1 }]);
+  await others;
+});
 
 test.for(['001_x.ts', '001_x.cts'])(
   'a migration in the middle of a loop ends with its killed runner, and writes nothing later (%s)',

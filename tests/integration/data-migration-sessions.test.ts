@@ -66,6 +66,43 @@ describe('a dry run does not hang', () => {
   });
 });
 
+const waiting: Readonly<Record<string, readonly [text: string, flags: readonly string[], message: RegExp]>> =
+  {
+    'a pool of its own, in a dry run that holds the table': [
+      `import pg from 'pg';
+    export const migration = { id: '001_x', async up(prisma) {
+      const pool = new pg.Pool({ connectionString: process.env.DATABASE_URL });
+      await prisma.$executeRaw\`ALTER TABLE users ADD slug text\`;
+      await pool.query('SELECT FROM users'); await pool.end();
+    } };`,
+      ['--dry-run'],
+      /cannot be tried: a client of its own waits for what the transaction of the dry run holds.*Nothing was changed/,
+    ],
+    'a script of two clients': [
+      `import pg from 'pg';
+    const [one, two] = [1, 2].map(() => new pg.Client(process.env.DATABASE_URL));
+    async function main() {
+      await one.connect(); await two.connect(); await one.query('BEGIN');
+      await one.query('UPDATE users SET n = 1'); await two.query('UPDATE users SET n = 2');
+    }
+    main();`,
+      [],
+      /one of its clients waits for what a transaction of another one of them holds/,
+    ],
+  };
+
+test.for(Object.entries(waiting))(
+  'what waits for itself for ever fails, with why: %s',
+  { timeout: 90_000 },
+  async ([, [text, flags, message]]) => {
+    appliance.write('001_x.ts', text);
+    const { exitCode, stderr } = await appliance.run(...flags);
+    expect(stderr).toMatch(message);
+    expect(exitCode).toBe(1);
+    expect(await appliance.numbers()).toEqual([0, 0]);
+  },
+);
+
 test('a batch inside of $transaction is refused in a dry run as in a real one', async () => {
   appliance.migration(
     '001_x',

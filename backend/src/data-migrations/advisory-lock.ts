@@ -1,7 +1,7 @@
 import { Client } from 'pg';
 import { describeError, EXIT, Refusal } from './refusal.ts';
 import { NO_LIMITS } from './session.ts';
-import { SESSION_NAME } from './session-name.ts';
+import { nameElsewhere, SESSION_NAME } from './session-name.ts';
 
 /**
  * The two keys of our advisory lock, "hold" and "data" in ASCII. The two-key space is apart from the single-key one in
@@ -64,11 +64,14 @@ export async function connect(url: string, timeoutMs = 10_000): Promise<Client> 
 }
 
 async function endMigrations(client: Client): Promise<void> {
+  const { rows: own } = await client.query<{ name: string }>('SELECT current_database() AS name');
+  const elsewhere = nameElsewhere(own[0]?.name ?? '');
   for (let round = 0; round < 500; round += 1) {
     const { rows } = await client.query<{ pid: number; role: string; since: string }>(
       `SELECT pid, usename AS role, to_char(backend_start, 'YYYY-MM-DD HH24:MI:SS TZ') AS since FROM pg_stat_activity
-       WHERE datname = current_database() AND pid <> pg_backend_pid() AND starts_with(application_name, $1)`,
-      [SESSION_NAME],
+       WHERE pid <> pg_backend_pid() AND (starts_with(application_name, $2)
+         OR (datname = current_database() AND starts_with(application_name, $1)))`,
+      [SESSION_NAME, elsewhere],
     );
     if (rows.length === 0) return;
     for (const { pid, role, since } of rows)

@@ -49,6 +49,8 @@ export interface Inspected {
   readonly inspection: Inspection;
   /** True when it says how it is taken back. */
   readonly hasDown: boolean;
+  /** The schema migration that must not run before it, where it says one. */
+  readonly requiredBefore: string | undefined;
 }
 
 /**
@@ -90,10 +92,12 @@ export async function checkFiles(
     );
   }
   const hasDown = new Map(modules.map(({ file }, index) => [file, described[index]?.hasDown === true]));
+  const required = new Map(modules.map(({ file }, index) => [file, described[index]?.requiredBefore]));
   return inspected.map(({ file, inspection }) => ({
     file,
     inspection,
-    hasDown: hasDown.get(file) ?? inspection.takesDown,
+    requiredBefore: required.get(file),
+    hasDown: hasDown.get(file) ?? inspection.direction?.down !== undefined,
   }));
 }
 

@@ -1,7 +1,7 @@
 import { CHANNEL_FD } from './channel.ts';
 import type { Job } from './protocol.ts';
-import { isSqlite } from './database-url.ts';
-import { dryRunName, sessionName } from './session-name.ts';
+import { databaseOf, isSqlite } from './database-url.ts';
+import { dryRunName, nameElsewhere, sessionName } from './session-name.ts';
 import { nowhere } from './sqlite/nowhere.ts';
 import { redirected } from './sqlite/redirect.ts';
 import { MARK, realFile } from './sqlite/users.ts';
@@ -18,11 +18,14 @@ export function environmentFor(
   const isTried = job.dryRun || job.task === 'describe';
   const name = isTried ? dryRunName(job.id) : sessionName(job.id);
   const url = new URL(job.url);
+  const database = databaseOf(url);
   if (url.searchParams.has('application_name')) url.searchParams.set('application_name', name);
   return {
-    ...(isTried ? readOnly(url) : { DATABASE_URL: url.href }),
+    ...(isTried ? { ...readOnly(url), HOLDFAST_READ_ONLY: '1' } : { DATABASE_URL: url.href }),
     PGAPPNAME: name,
     HOLDFAST_SESSION_NAME: name,
+    HOLDFAST_DATABASE: database,
+    HOLDFAST_SESSION_NAME_ELSEWHERE: isTried ? name : `${nameElsewhere(database)} ${job.id}`.slice(0, 63),
   };
 }
 
@@ -46,8 +49,8 @@ export function scriptEnvironment(job: Job, isGuarded: boolean): Record<string, 
 }
 
 /**
- * The server refuses to write through a client of its own, unless it asks for it outright: a BEGIN READ WRITE, or another
- * default_transaction_read_only, is as good as none of this.
+ * The server refuses to write through a client of its own, unless it asks for it outright, by a BEGIN READ WRITE for
+ * instance. The guard sees to whatever is JavaScript (session-guard.mjs); this is for drivers that are not.
  */
 function readOnly(url: URL): Record<string, string> {
   const option = '-c default_transaction_read_only=on';

@@ -61,7 +61,8 @@ async function askRowsIfThere(): Promise<{ rows: Row[] | undefined; problem?: st
   }
   try {
     return { rows: await (await databaseAt(url)).readRows(2_000) };
-  } catch {
+  } catch (error) {
+    if (error instanceof Refusal && error.exitCode === EXIT.refused) throw error;
     return { rows: undefined, problem: ['the database does not answer: this is what registry.json says'] };
   }
 }

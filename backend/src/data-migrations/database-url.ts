@@ -10,6 +10,11 @@ export function isSqlite(url: string): boolean {
   return url.startsWith('file:');
 }
 
+/** The name of the database that an address of PostgreSQL's leads to. */
+export function databaseOf(url: URL): string {
+  return decodeURIComponent(url.pathname.slice(1) || url.username);
+}
+
 /**
  * The address of the database, from the environment. Its value never appears in a message: it holds a password.
  *

@@ -36,7 +36,7 @@ export async function databaseAt(url: string): Promise<Database> {
     async readRows(timeoutMs) {
       const client = await connect(url, timeoutMs);
       try {
-        const rows = await readRows(client);
+        const rows = await readRows(client, url);
         // Whoever runs one holds the lock: without it nobody does, whatever a lease says.
         const isHeld = rows?.some(({ state }) => state === 'RUNNING') === true && (await isLockHeld(client));
         return isHeld ? rows : rows?.map((row) => ({ ...row, leaseUntil: null }));
@@ -48,7 +48,7 @@ export async function databaseAt(url: string): Promise<Database> {
       await withAdvisoryLock(
         url,
         onLost,
-        async ({ client, endMigrations }) => await work({ store: postgresStore(client), endMigrations }),
+        async ({ client, endMigrations }) => await work({ store: postgresStore(client, url), endMigrations }),
       ),
     // Its transaction is taken back by the server.
     tryOut: async (job, run) => await run(job),

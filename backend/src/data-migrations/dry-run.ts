@@ -1,9 +1,10 @@
 import { Client } from 'pg';
+import { closeWays } from './closed-ways.ts';
 import { addEmptied, readStorage } from './emptied.ts';
 import { quote } from './identifiers.ts';
+import { asEngine } from './session-name.ts';
 import { settleSession } from './session-settings.ts';
 import { CHECK_DEFERRED, Session, unref } from './session.ts';
-import { EXTENSIONS_OUT } from './way-out.ts';
 
 /** What a dry run would have changed in one table. */
 export interface TableChange {
@@ -33,7 +34,7 @@ export async function tryOut(
   work: (session: Session) => Promise<void>,
 ): Promise<{ changes: TableChange[]; warnings: string[] }> {
   const session = await Session.open(url);
-  const onlooker = new Client({ connectionString: url });
+  const onlooker = new Client({ connectionString: asEngine(url) });
   try {
     await onlooker.connect();
     unref(onlooker);
@@ -48,6 +49,7 @@ export async function tryOut(
       CREATE TEMPORARY TABLE holdfast_dry_run_kept (id integer REFERENCES holdfast_dry_run) ON COMMIT PRESERVE ROWS;
       SAVEPOINT holdfast_before`);
     await session.join();
+    const open = await closeWays(session.client);
     const sequences = await readSequences(session.client);
     const storage = await readStorage(session.client);
     try {
@@ -63,7 +65,10 @@ export async function tryOut(
     const warnings = [
       ...session.warnings,
       ...describeSequences(sequences, await readSequences(session.client)),
-      ...(await findExtensionsOut(session.client)),
+      ...open.map(
+        (name) =>
+          `${name} is installed: what a function or a trigger writes through it, no rollback takes back`,
+      ),
     ];
     return { changes: await addEmptied(session.client, storage, changes), warnings };
   } finally {
@@ -84,17 +89,6 @@ async function verifyStillOpen(client: Client): Promise<void> {
       },
     );
   }
-}
-
-async function findExtensionsOut(client: Client): Promise<string[]> {
-  const { rows } = await client.query<{ name: string }>(
-    'SELECT extname::text AS name FROM pg_extension WHERE extname = ANY ($1)',
-    [EXTENSIONS_OUT],
-  );
-  return rows.map(
-    ({ name }) =>
-      `${name} is installed: what a function or a trigger writes through it, no rollback takes back`,
-  );
 }
 
 /** By the sequence itself, not by its name: what is dropped and made anew is taken back. */

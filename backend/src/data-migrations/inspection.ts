@@ -4,6 +4,7 @@ import { pathToFileURL } from 'node:url';
 import { parse, type AnyNode, type CallExpression, type Program } from 'acorn';
 import { transform, type Loader } from 'esbuild';
 import { checksumOf } from './checksum.ts';
+import { findDirection, type Direction } from './direction.ts';
 import { describeError } from './refusal.ts';
 import { isSqlite } from './database-url.ts';
 import { findSqlProblem } from './sql-file.ts';
@@ -23,16 +24,14 @@ export interface Inspection {
   readonly format: Format;
   /** SHA-256 of the text, line endings aside. */
   readonly checksum: string;
-  /** For a script: it asks for `up` or `down` as its argument. */
-  readonly takesDirection: boolean;
-  /** The same, and `down` is among them. */
-  readonly takesDown: boolean;
+  /** For a script: the words by which it is asked for `up` or `down`. */
+  readonly direction: Direction | undefined;
   /** For a script: it looks at something before it calls what it is for, as `require.main === module`. */
   readonly isGuarded: boolean;
   readonly problems: readonly string[];
 }
 
-const NO_ARGUMENTS = { takesDirection: false, takesDown: false, isGuarded: false };
+const NO_ARGUMENTS = { direction: undefined, isGuarded: false };
 
 /** Reads a migration's file and says how it is to be run, and what is wrong with it. Nothing of it is executed. */
 export async function inspectFile(file: string, url: string): Promise<Inspection> {
@@ -77,12 +76,10 @@ export async function inspectFile(file: string, url: string): Promise<Inspection
   if (!isScript) return { format: 'module', checksum, ...NO_ARGUMENTS, problems: [] };
   if (!isModule && calls.length + guarded.length === 0 && !hasLooseWork(program))
     return broken(checksum, `${name}: it does not export "migration"; see template.ts`);
-  const takesDirection = /process\s*\.\s*argv/.test(text) && /(['"`])(?:up|down)\1/.test(text);
   return {
     format: 'script',
     checksum,
-    takesDirection,
-    takesDown: takesDirection && /(['"`])down\1/.test(text),
+    direction: findDirection(program),
     isGuarded: guarded.length > 0 && calls.length === 0,
     problems: [
       ...findScriptProblems(name, text, [...calls, ...guarded], program),

@@ -1,10 +1,10 @@
 import { Client } from 'pg';
 import { Session, unref } from './session.ts';
-import { sessionName } from './session-name.ts';
+import { asEngine } from './session-name.ts';
 
 const EVERY_MS = 1_000;
 /** A batch waits for its callback only; a transaction may have other reasons to stand still for a while. */
-const ROUNDS = { batch: 5, transaction: 60 } as const;
+const ROUNDS = { batch: 5, dryRun: 5, transaction: 60, script: 30 } as const;
 
 const OWN_WAITS = `
   WITH RECURSIVE own AS (
@@ -36,9 +36,16 @@ export interface OwnLocks {
  * waits for the first in turn, here and not on the server, so no deadlock detector sees it. Waits for others' locks are
  * left alone.
  *
+ * @param name of the migration's sessions
+ * @param whose what the sessions are of that this process did not open itself
  * @param onStuck is told once; by then the one that waited is ended, and nothing of it is kept
  */
-export function watchOwnLocks(url: string, id: string, onStuck: (error: Error) => void): OwnLocks {
+export function watchOwnLocks(
+  url: string,
+  name: string,
+  onStuck: (error: Error) => void,
+  whose: keyof typeof ROUNDS = 'transaction',
+): OwnLocks {
   let stuck: Error | undefined;
   let client: Client | undefined;
   let rounds = new Map<string, number>();
@@ -47,20 +54,20 @@ export function watchOwnLocks(url: string, id: string, onStuck: (error: Error) =
 
   const look = async (): Promise<void> => {
     if (client === undefined) {
-      client = new Client({ connectionString: url });
+      client = new Client({ connectionString: asEngine(url) });
       client.on('error', () => {});
       await client.connect();
       unref(client);
     }
-    const { rows } = await client.query<OwnWait>(OWN_WAITS, [sessionName(id)]);
+    const { rows } = await client.query<OwnWait>(OWN_WAITS, [name]);
     const seen = new Map<string, number>();
     for (const { waiter, blocker, since } of rows) {
       const key = `${waiter} ${blocker} ${since}`;
       const count = (rounds.get(key) ?? 0) + 1;
       seen.set(key, count);
-      const isBatch = Session.isOpen(blocker);
-      if (count < ROUNDS[isBatch ? 'batch' : 'transaction']) continue;
-      stuck = describeStuck(isBatch);
+      const kind = Session.isOpen(blocker) ? (whose === 'dryRun' ? 'dryRun' : 'batch') : whose;
+      if (count < ROUNDS[kind]) continue;
+      stuck = new Error(STUCK[kind]);
       // Once the lock is let go it would change its row before it notices that nobody is there any more.
       await client.query('SELECT pg_terminate_backend($1)', [waiter]);
       onStuck(stuck);
@@ -91,10 +98,13 @@ export function watchOwnLocks(url: string, id: string, onStuck: (error: Error) =
   };
 }
 
-function describeStuck(isBatch: boolean): Error {
-  return new Error(
-    isBatch
-      ? 'a query through "prisma" waits for a row that its own batch holds, and the batch waits for the query: use the "tx" that the callback is given, or return the changes'
-      : 'a query through "prisma" waits for what its own $transaction holds, and the transaction waits for the query: use "tx" inside of $transaction',
-  );
-}
+const STUCK = {
+  batch:
+    'a query through "prisma" waits for a row that its own batch holds, and the batch waits for the query: use the "tx" that the callback is given, or return the changes',
+  transaction:
+    'a query through "prisma" waits for what its own $transaction holds, and the transaction waits for the query: use "tx" inside of $transaction',
+  dryRun:
+    'it cannot be tried: a client of its own waits for what the transaction of the dry run holds, and that waits for the client. That says nothing of a run for real, where nothing is held; what goes through "prisma" alone can be tried',
+  script:
+    'one of its clients waits for what a transaction of another one of them holds, and that does nothing: end the transaction first, or use one client',
+} as const;

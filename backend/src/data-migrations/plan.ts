@@ -7,6 +7,7 @@ import { describeError, EXIT, Refusal } from './refusal.ts';
 import { readRegistry } from './registry-file.ts';
 import { readSources } from './runner.ts';
 import type { Report } from './reporter.ts';
+import { watchSilence } from './silence.ts';
 import { isDone, type State } from './states.ts';
 import { runMigrationFile } from './worker-process.ts';
 
@@ -41,9 +42,14 @@ export async function planRun(request: Request, report: Report, signal: AbortSig
     const afresh = toForget.includes(id);
     const of = { id, file: file.path, kind: file.kind, task: 'up', url, dryRun: true } as const;
     const job = { ...of, ...code, afresh };
+    const say = (message: string): void => report({ type: 'migration-log', id, message });
+    const silence = watchSilence(say);
     const listener = {
-      log: (message: string) => report({ type: 'migration-log', id, message }),
-      progress: () => {},
+      log: (message: string) => {
+        silence.heard();
+        say(message);
+      },
+      progress: () => silence.heard(),
     };
     try {
       const done = await database.tryOut(
@@ -60,6 +66,8 @@ export async function planRun(request: Request, report: Report, signal: AbortSig
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       throw describePlanFailure(id, error, before);
+    } finally {
+      silence.end();
     }
     before.push(id);
   }

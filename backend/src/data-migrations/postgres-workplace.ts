@@ -5,6 +5,7 @@ import { tryOut } from './dry-run.ts';
 import { watchOwnLocks } from './own-locks.ts';
 import { openPrisma } from './prisma-client.ts';
 import type { Done } from './protocol.ts';
+import { asEngine, dryRunName, sessionName } from './session-name.ts';
 import { schemaOf, settleSession } from './session-settings.ts';
 import { Session } from './session.ts';
 import { runSql } from './sql-file.ts';
@@ -38,7 +39,7 @@ export const postgresWorkplace: Workplace = {
     if (!job.dryRun) {
       const settle: (client: ClientBase) => unknown = async (client) => await settleSession(client, job.url);
       const pool = new Pool({
-        connectionString: job.url,
+        connectionString: asEngine(job.url),
         max: 10,
         // One that does nothing is no work left over.
         allowExitOnIdle: true,
@@ -48,7 +49,7 @@ export const postgresWorkplace: Workplace = {
       });
       // A session that was ended from outside is told by the query that used it.
       pool.on('error', () => {});
-      const locks = watchOwnLocks(job.url, job.id, fail);
+      const locks = watchOwnLocks(job.url, sessionName(job.id), fail);
       try {
         const ended = await run({
           client: await openPrisma(directory, pool, schemaOf(job.url)),
@@ -65,13 +66,19 @@ export const postgresWorkplace: Workplace = {
       }
     }
     let done: Done = { status: 'success' };
-    const tried = await tryOut(job.url, async (session) => {
+    const locks = watchOwnLocks(job.url, dryRunName(job.id), fail, 'dryRun');
+    const trial = tryOut(job.url, async (session) => {
       done = await run({
         client: await openPrisma(directory, session.asPool(), schemaOf(job.url)),
         openBatches: async (parts) => await postgresBatches(parts, directory, session),
         columnSteps: postgresColumns,
       });
     });
-    return { ...done, ...tried };
+    try {
+      const tried = await trial;
+      return { ...done, ...tried };
+    } finally {
+      await locks.end();
+    }
   },
 };

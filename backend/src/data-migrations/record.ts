@@ -27,7 +27,7 @@ export async function createRecord(store: Store, { registryFile }: Catalog): Pro
   const { states, toStore, toForget, warnings } = reconcile(registry, before);
   // Whole or not at all: half of a registry taken over would be the whole of it to the next run.
   await store.inTransaction(async () => {
-    await store.createTables();
+    await store.createTables(before === undefined && (registry?.migrations.length ?? 0) === 0);
     for (const { id, state, entry } of toStore)
       await store.saveState(id, {
         state,

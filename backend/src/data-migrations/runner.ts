@@ -15,6 +15,8 @@ export interface Checked {
   readonly file: MigrationFile;
   readonly inspection: Inspection;
   readonly hasDown: boolean;
+  /** The schema migration that must not run before it. */
+  readonly requiredBefore: string | undefined;
   readonly state: State;
 }
 
@@ -40,7 +42,7 @@ export async function runMigrations(migrations: readonly Checked[], parts: RunPa
   for (const migration of migrations) await runOne(migration, parts);
 }
 
-async function runOne({ file, inspection, state }: Checked, parts: RunParts): Promise<void> {
+async function runOne({ file, inspection, requiredBefore, state }: Checked, parts: RunParts): Promise<void> {
   const { id } = file;
   const { lock, report, signal } = parts;
   const { store } = lock;
@@ -49,7 +51,16 @@ async function runOne({ file, inspection, state }: Checked, parts: RunParts): Pr
   report({ type: 'migration-started', id, resumes: state === 'RUNNING' });
   await store.saveState(id, { state: running, checksum: inspection.checksum });
   const startedAt = performance.now();
-  const outcome = await attempt('up', { file, inspection }, parts);
+  // In a new installation there is nothing that it could move: the schema never had it when there could be rows.
+  const isTooLate = requiredBefore !== undefined && (await store.wasAppliedBefore(requiredBefore));
+  if (isTooLate)
+    report({
+      ...{ type: 'migration-log', id },
+      message: `not needed: ${requiredBefore}, which it is to come before, was applied before this database had any data migration`,
+    });
+  const outcome: Outcome = isTooLate
+    ? { done: { status: 'not-needed' } }
+    : await attempt('up', { file, inspection }, parts);
   const executionTimeMs = Math.round(performance.now() - startedAt);
   if (signal.aborted) throw describeInterruption(id, signal.reason);
   const action =

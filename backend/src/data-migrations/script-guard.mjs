@@ -1,7 +1,11 @@
 import { ChildProcess } from 'node:child_process';
-import { writeSync } from 'node:fs';
+import { readFileSync, writeSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { Socket } from 'node:net';
-import { clients } from './session-guard.mjs';
+import { fileURLToPath } from 'node:url';
+import threads from 'node:worker_threads';
+import { sessions } from './session-guard.mjs';
+import { watchSqlite } from './sqlite-watch.mjs';
 
 /*
  * Loaded into a migration that is a script of its own, before it: when the engine is gone, or tells it to stop, the
@@ -13,67 +17,54 @@ const isGuarded = process.env['HOLDFAST_CHANNEL']?.endsWith(' guarded') ?? false
 // Processes and threads that the script starts load this too; the channel is not theirs.
 delete process.env['HOLDFAST_CHANNEL'];
 
-/** What a script does that wants a thing which is there already, and lives with it. */
-const ALREADY_THERE = /^(?:23505|42P0[4-7]|42701|42710|42723)$/;
-/** These say nothing of how the work went. */
-const NO_WORK =
-  /^\s*(?:BEGIN|START|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE|SET|SHOW|DEALLOCATE|DISCARD)\b/i;
+const seen = { printed: undefined, hasReached: false };
+const reach = () => {
+  seen.hasReached = true;
+};
 
-const seen = { underWay: 0, failed: undefined, printed: undefined, hasReached: false };
-
-function watchQueries(Client) {
-  const { query } = Client.prototype;
-  Client.prototype.query = function (...args) {
-    const text = typeof args[0] === 'string' ? args[0] : String(args[0]?.text ?? '');
-    let isOver = false;
-    const settle = (error) => {
-      if (isOver) return;
-      isOver = true;
-      seen.underWay -= 1;
-      if (error) seen.failed = ALREADY_THERE.test(error.code) ? undefined : error;
-      else if (!NO_WORK.test(text)) seen.failed = undefined;
-    };
-    // What has a way of its own to tell its rows (a cursor, a stream) is left alone.
-    if (typeof args[0]?.submit === 'function') return query.apply(this, args);
-    seen.underWay += 1;
-    const place = args.findLastIndex((one) => typeof one === 'function');
-    const told = (callback) => (error, result) => {
-      settle(error);
-      return callback(error, result);
-    };
-    if (place >= 0) args[place] = told(args[place]);
-    else if (typeof args[0]?.callback === 'function')
-      args[0] = Object.assign(Object.create(args[0]), { callback: told(args[0].callback) });
-    const result = query.apply(this, args);
-    if (typeof result?.then !== 'function') return result;
-    // The one that is returned is the only one: another branch would hide a failure that nobody handles.
-    return result.then(
-      (value) => {
-        settle();
-        return value;
-      },
-      (error) => {
-        settle(error);
-        throw error;
-      },
-    );
-  };
+/** An error among what is printed: itself, or as a property; or a text that one was put into, with its name. */
+function findError(value) {
+  if (value instanceof Error) return value;
+  if (typeof value === 'string')
+    return /(?:^|[\s:([])[A-Z]\w*Error: \S/.test(value) ? new Error(value) : undefined;
+  if (typeof value !== 'object' || value === null) return undefined;
+  return Object.values(value).find((one) => one instanceof Error);
 }
 
 function watchConsole(method) {
   const print = console[method];
   console[method] = (...args) => {
-    seen.printed ??= args.find((one) => one instanceof Error);
+    for (const one of args) seen.printed ??= findError(one);
     return print.apply(console, args);
   };
 }
 
-function watchReach(prototype, method) {
-  const original = prototype[method];
-  prototype[method] = function (...args) {
-    seen.hasReached = true;
-    return original.apply(this, args);
+/** Whether it got anywhere at all: to a server, into another process or thread, or into a library that is not JavaScript. */
+function watchReach() {
+  const { connect } = Socket.prototype;
+  Socket.prototype.connect = function (...args) {
+    this.once('connect', reach);
+    return connect.apply(this, args);
   };
+  const { spawn } = ChildProcess.prototype;
+  ChildProcess.prototype.spawn = function (...args) {
+    reach();
+    return spawn.apply(this, args);
+  };
+  const { dlopen } = process;
+  process.dlopen = (...args) => {
+    reach();
+    return dlopen.apply(process, args);
+  };
+  const { Worker } = threads;
+  threads.Worker = class extends Worker {
+    constructor(file, options) {
+      // The loader has one of its own.
+      if (!String(file).includes('/esbuild/')) reach();
+      super(file, options);
+    }
+  };
+  syncBuiltinESMExports();
 }
 
 const describe = (error) =>
@@ -82,25 +73,38 @@ const describe = (error) =>
     .trim();
 
 /** Why an end with exit 0 is none with success; undefined where nothing speaks against it. */
-function findProblem() {
-  if (seen.failed !== undefined)
-    return `its last query failed (${describe(seen.failed)}), and it ended with exit 0: throw the error on, or end with process.exitCode = 1`;
+function findProblem(expected) {
+  const failed = sessions.failures.describe();
+  if (failed !== undefined) return `it ended with exit 0, but ${failed}`;
   if (seen.printed !== undefined)
     return `it printed an error (${describe(seen.printed)}), and ended with exit 0: throw it on, or end with process.exitCode = 1; of what is no failure print the message alone`;
-  if (seen.underWay > 0)
-    return `it ended the process while ${seen.underWay} of its queries were under way: put "await" before each, and take process.exit() out`;
-  if (isGuarded && !seen.hasReached)
+  const underWay = [...sessions.wires].reduce((sum, wire) => sum + wire.underWay, 0);
+  if (underWay > 0)
+    return `it ended the process while ${underWay} of its queries were under way: put "await" before each, and take process.exit() out`;
+  if (sessions.hasConnected || seen.hasReached || expected.has('no-database')) return undefined;
+  if (isGuarded)
     return 'it did nothing: what it checks before it calls its function was not true here. Call it without a condition, or compare import.meta.url with pathToFileURL(process.argv[1]).href';
-  return undefined;
+  return 'it did nothing: it ended with exit 0 and never got to a database. Does it wait for an argument, or for somebody who confirms? It is run without (or with "up"); what is meant so it says in a comment: holdfast:expected no-database';
+}
+
+/** What the script says in its comments that it expects. */
+function readOwn() {
+  try {
+    const [, own] = process.argv;
+    return sessions.expect(readFileSync(own?.startsWith('file:') ? fileURLToPath(own) : own, 'utf8'));
+  } catch {
+    return sessions.expect('');
+  }
 }
 
 if (fd > 0) {
-  clients.forEach(watchQueries);
-  ['error', 'log'].forEach(watchConsole);
-  watchReach(Socket.prototype, 'connect');
-  watchReach(ChildProcess.prototype, 'spawn');
+  const expected = readOwn();
+  ['error', 'log', 'warn', 'info', 'debug'].forEach(watchConsole);
+  const channel = new Socket({ fd });
+  watchReach();
+  watchSqlite(sessions.failures, reach);
   process.on('exit', (code) => {
-    const problem = code === 0 ? findProblem() : undefined;
+    const problem = code === 0 ? findProblem(expected) : undefined;
     if (problem === undefined) return;
     process.exitCode = 1;
     try {
@@ -110,7 +114,6 @@ if (fd > 0) {
     }
   });
 
-  const channel = new Socket({ fd });
   let heard = '';
   channel.setEncoding('utf8').on('data', (text) => {
     const lines = (heard + text).split('\n');

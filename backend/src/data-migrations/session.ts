@@ -1,5 +1,6 @@
 import { Client, type Pool } from 'pg';
 import { SessionPool } from './lent-session.ts';
+import { asEngine } from './session-name.ts';
 import { settleSession } from './session-settings.ts';
 
 /** For sessions that stand still while a migration computes; older servers do not know all of the settings. */
@@ -42,7 +43,11 @@ export class Session {
 
   /** In a process of a migration, all of whose sessions get its name. */
   static async open(url: string): Promise<Session> {
-    const client = new Client({ connectionString: url, connectionTimeoutMillis: 10_000, keepAlive: true });
+    const client = new Client({
+      connectionString: asEngine(url),
+      connectionTimeoutMillis: 10_000,
+      keepAlive: true,
+    });
     // Told by the query that is under way, or by the next one.
     client.on('error', () => {});
     await client.connect();

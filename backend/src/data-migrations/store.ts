@@ -1,5 +1,6 @@
 import type { Client } from 'pg';
-import { describeError, EXIT, Refusal } from './refusal.ts';
+import { claimHome, verifyHome, wasAppliedBefore } from './home.ts';
+import { createTables } from './record-tables.ts';
 import type { State } from './states.ts';
 
 /** One migration, as the database of this appliance knows it. */
@@ -25,7 +26,10 @@ export interface Row {
 /** What remembers the migrations of one database; the functions below say what each does. */
 export interface Store {
   readRows(): Promise<Row[] | undefined>;
-  createTables(): Promise<void>;
+  /** @param isFirst no data migration was ever recorded here */
+  createTables(isFirst: boolean): Promise<void>;
+  /** True for a schema migration that was applied before any data migration could run. */
+  wasAppliedBefore(name: string): Promise<boolean>;
   saveState(id: string, change: Change): Promise<void>;
   inTransaction<T>(work: () => Promise<T>): Promise<T>;
   extendLease(id: string): Promise<void>;
@@ -36,10 +40,14 @@ export interface Store {
 }
 
 /** The one of a PostgreSQL database. */
-export function postgresStore(client: Client): Store {
+export function postgresStore(client: Client, url: string): Store {
   return {
-    readRows: async () => await readRows(client),
-    createTables: async () => await createTables(client),
+    readRows: async () => await readRows(client, url),
+    async createTables(isFirst) {
+      await createTables(client);
+      await claimHome(client, url, isFirst);
+    },
+    wasAppliedBefore: async (name) => await wasAppliedBefore(client, name),
     saveState: async (id, change) => await saveState(client, id, change),
     inTransaction: async (work) => await inTransaction(client, work),
     extendLease: async (id) => await extendLease(client, id),
@@ -50,43 +58,6 @@ export function postgresStore(client: Client): Store {
   };
 }
 
-/** A schema of its own: `prisma migrate` looks at the application's, and never proposes to drop this one. */
-const DEFINITIONS = `
-CREATE SCHEMA IF NOT EXISTS holdfast;
-CREATE TABLE IF NOT EXISTS holdfast.data_migrations (
-  id text PRIMARY KEY,
-  state text NOT NULL CHECK (state IN ('PENDING', 'RUNNING', 'COMPLETED', 'NOT_NEEDED', 'FAILED', 'SKIPPED')),
-  checksum text,
-  started_at timestamptz,
-  finished_at timestamptz,
-  duration_ms bigint,
-  rows bigint,
-  attempts integer NOT NULL DEFAULT 0,
-  reason text,
-  result jsonb,
-  lease_until timestamptz,
-  exported_at timestamptz
-);
-CREATE TABLE IF NOT EXISTS holdfast.data_migration_batches (
-  migration text NOT NULL,
-  batch text NOT NULL,
-  cursor jsonb,
-  done bigint NOT NULL DEFAULT 0,
-  failed bigint NOT NULL DEFAULT 0,
-  finished boolean NOT NULL DEFAULT false,
-  PRIMARY KEY (migration, batch)
-);
-ALTER TABLE holdfast.data_migration_batches ADD COLUMN IF NOT EXISTS plan jsonb;
-CREATE TABLE IF NOT EXISTS holdfast.data_migration_failures (
-  migration text NOT NULL,
-  batch text NOT NULL,
-  key jsonb NOT NULL,
-  reason text NOT NULL,
-  PRIMARY KEY (migration, batch, key)
-);`;
-
-const ADVICE = 'As the owner of the database: GRANT CREATE ON DATABASE <name> TO <user>';
-
 const COLUMNS = `id, state, checksum, finished_at AS "finishedAt", duration_ms::float8 AS "durationMs",
   rows::float8 AS rows, attempts, reason, exported_at AS "exportedAt", lease_until AS "leaseUntil",
   (SELECT coalesce(sum(done + failed), 0)::float8 FROM holdfast.data_migration_batches AS b WHERE b.migration = m.id) AS batched`;
@@ -94,8 +65,13 @@ const COLUMNS = `id, state, checksum, finished_at AS "finishedAt", duration_ms::
 /** How long a runner counts as alive without another sign, in seconds; it gives one three times in that. */
 export const LEASE_SECONDS = 15;
 
-/** What this database remembers of its data migrations; undefined where it never ran any with this engine. */
-export async function readRows(client: Client): Promise<Row[] | undefined> {
+/**
+ * What this database remembers of its data migrations; undefined where it never ran any with this engine.
+ *
+ * @throws Refusal where they are another appliance's
+ */
+export async function readRows(client: Client, url: string): Promise<Row[] | undefined> {
+  await verifyHome(client, url);
   const { rows: found } = await client.query<{ there: boolean }>(
     `SELECT to_regclass('holdfast.data_migrations') IS NOT NULL AS there`,
   );
@@ -104,29 +80,6 @@ export async function readRows(client: Client): Promise<Row[] | undefined> {
     `SELECT ${COLUMNS} FROM holdfast.data_migrations AS m ORDER BY id`,
   );
   return rows;
-}
-
-/**
- * Makes the tables where they are missing. May be run twice. Only under the advisory lock.
- *
- * @throws Refusal (exit 2) where this user may not.
- */
-async function createTables(client: Client): Promise<void> {
-  const { rows } = await client.query<{ there: boolean }>(
-    `SELECT to_regclass('holdfast.data_migration_failures') IS NOT NULL AND EXISTS (SELECT FROM pg_attribute
-       WHERE attrelid = to_regclass('holdfast.data_migration_batches') AND attname = 'plan') AS there`,
-  );
-  if (rows[0]?.there === true) return;
-  try {
-    await client.query(DEFINITIONS);
-  } catch (error) {
-    const isReadOnly = error instanceof Error && 'code' in error && error.code === '25006';
-    throw new Refusal(
-      EXIT.refused,
-      `cannot make the tables of the data migrations: ${describeError(error)}. Nothing was run. ${isReadOnly ? 'This server is a standby, or this user may only read (default_transaction_read_only): use the address of the primary, and of a user who writes' : ADVICE}`,
-      { cause: error },
-    );
-  }
 }
 
 /** What changes in a row; what is not named stays. */

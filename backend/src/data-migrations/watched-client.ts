@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { PrismaClient } from '../generated/client.ts';
+import { tellFailed, tellSucceeded, type Failures } from './failed-queries.ts';
 
 /** Queries that were written down but never waited for: Prisma does not even send those. */
 export interface Watch {
@@ -50,12 +51,14 @@ export function refuseUnfinished(names: readonly string[]): void {
 /**
  * A client that remembers which of its queries were awaited. Prisma's promises are lazy: a query without `await` does
  * nothing at all, and a migration that forgot it would be recorded as a success.
+ *
+ * @param failures is told which of them failed
  */
-export function watchClient(client: PrismaClient): Watch {
+export function watchClient(client: PrismaClient, failures?: () => Failures | undefined): Watch {
   const waiting = new Set<{ name: string }>();
 
-  function watchPromise(promise: object, name: string): object {
-    const query = { name };
+  function watchPromise(promise: object, name: string, args: readonly unknown[]): object {
+    const query = { name, args };
     waiting.add(query);
     return new Proxy(promise, {
       get(target, key) {
@@ -66,6 +69,8 @@ export function watchClient(client: PrismaClient): Watch {
           (then: unknown, otherwise: Call): Call =>
           (outcome) => {
             waiting.delete(query);
+            if (otherwise === rethrow) tellFailed(failures?.(), query, outcome);
+            if (otherwise === pass) tellSucceeded(failures?.(), query);
             return (typeof then === 'function' ? (then as Call) : otherwise)(outcome);
           };
         // The handlers themselves are wrapped: one more promise here would hide a failure that nobody else handles.
@@ -77,10 +82,10 @@ export function watchClient(client: PrismaClient): Watch {
         if (key === 'requestTransaction') waiting.delete(query);
         if (typeof key === 'symbol' || key === 'requestTransaction') return call;
         // `findUnique(...).department()` is another query, in place of the first.
-        return (...args: unknown[]) => {
+        return (...others: unknown[]) => {
           waiting.delete(query);
-          const result = call(...args);
-          return isThenable(result) ? watchPromise(result, `${name}.${key}`) : result;
+          const result = call(...others);
+          return isThenable(result) ? watchPromise(result, `${name}.${key}`, others) : result;
         };
       },
     });
@@ -103,7 +108,7 @@ export function watchClient(client: PrismaClient): Watch {
                 : args;
             const result: unknown = (value as Call).apply(target, all);
             return isThenable(result) && key !== '$disconnect' && key !== '$connect'
-              ? watchPromise(result, name)
+              ? watchPromise(result, name, args)
               : result;
           };
         }

@@ -6,7 +6,10 @@ import { environmentFor, scriptEnvironment } from './child-environment.ts';
 import { describeEnd, start, watch, type End, type Listener } from './child-process.ts';
 import type { Inspection } from './inspection.ts';
 import type { Limits } from './limits.ts';
+import { isSqlite } from './database-url.ts';
+import { watchOwnLocks } from './own-locks.ts';
 import type { Description, Done, FromWorker, Job } from './protocol.ts';
+import { dryRunName, sessionName } from './session-name.ts';
 
 const WORKER = path.join(import.meta.dirname, 'worker.ts');
 const GUARD = path.join(import.meta.dirname, 'script-guard.mjs');
@@ -98,10 +101,16 @@ async function runScript(
 ): Promise<Done> {
   // By its real path it is what import.meta.url says, in a comparison of the two.
   const file = await realpath(job.file);
-  const args = ['--import', GUARD, file, ...(inspection.takesDirection ? [job.task] : [])];
+  const { direction } = inspection;
+  const word = job.task === 'down' ? direction?.down : direction?.up;
+  const args = ['--import', GUARD, file, ...(word === undefined ? [] : [word])];
   const child = start(args, limits, scriptEnvironment(job, inspection.isGuarded));
   let problem: string | undefined;
-  const end = await watch(
+  const name = job.dryRun ? dryRunName(job.id) : sessionName(job.id);
+  const locks = isSqlite(job.url)
+    ? undefined
+    : watchOwnLocks(job.url, name, () => child.kill('SIGKILL'), 'script');
+  const watched = watch(
     child,
     (message) => {
       const error = readProblem(message);
@@ -112,9 +121,17 @@ async function runScript(
     signal,
     listener,
   );
+  let end: End;
+  try {
+    end = await watched;
+  } finally {
+    await locks?.end();
+  }
   signal.throwIfAborted();
+  const stuck = locks?.stuck();
+  if (stuck) throw stuck;
   if (end.wroteGarbage || end.timedOut) throw new Error(describeEnd(end, limits));
-  const writes = /read-only transaction/i.test(end.said);
+  const writes = /read-only transaction/i.test(`${end.said} ${problem}`);
   if (job.dryRun && writes)
     return {
       status: 'success',

@@ -9,6 +9,7 @@ import type { BatchOptions } from './batch/options.ts';
 import { CHANNEL_FD } from './channel.ts';
 import { isSqlite } from './database-url.ts';
 import { describeExport, findMigration } from './exported.ts';
+import { ownSessions, told } from './failed-queries.ts';
 import { untilIdle } from './idle.ts';
 import { trackInteractive } from './interactive.ts';
 import type { MigrationContext } from './migration.ts';
@@ -75,7 +76,11 @@ async function runCode(job: Job): Promise<Done> {
 }
 
 async function runMigration(job: Job, exported: unknown, tools: Tools): Promise<Done> {
-  const watch = watchClient(trackInteractive(tools.client));
+  const sessions = ownSessions();
+  const columns = new Set<string>();
+  // What addColumnWithDefault tries again is its own affair.
+  const failures = () => (columns.size > 0 ? undefined : sessions?.failures);
+  const watch = watchClient(trackInteractive(tools.client), failures);
   const { prisma } = watch;
   // Whatever it is in a migration that nobody checked the types of: what is no text would count as forged.
   const log = (message: unknown): void =>
@@ -88,7 +93,6 @@ async function runMigration(job: Job, exported: unknown, tools: Tools): Promise<
   });
   const parts = { job, signal: abort.signal, log, progress };
   const batch = createBatch(parts, async () => await tools.openBatches(parts));
-  const columns = new Set<string>();
   const context: MigrationContext = {
     prisma,
     dryRun: job.dryRun,
@@ -96,12 +100,21 @@ async function runMigration(job: Job, exported: unknown, tools: Tools): Promise<
     log,
     progress,
     // What its rows are only the migration itself knows.
-    batch: async (options) => await batch.run(options as unknown as BatchOptions),
+    batch: async (options) =>
+      await told(
+        sessions,
+        `batch ${options.name ?? ('table' in options ? options.table : options.model)}`,
+        async () => await batch.run(options as unknown as BatchOptions),
+      ),
     addColumnWithDefault: async (options) => {
       const name = `addColumnWithDefault ${options.table}.${options.column}`;
       columns.add(name);
       try {
-        return await addColumnWithDefault(context, tools.columnSteps(context), options);
+        return await told(
+          sessions,
+          name,
+          async () => await addColumnWithDefault(context, tools.columnSteps(context), options),
+        );
       } finally {
         columns.delete(name);
       }
@@ -110,15 +123,23 @@ async function runMigration(job: Job, exported: unknown, tools: Tools): Promise<
   try {
     const migration = await findMigration(exported, job.id, prisma, context);
     if (job.task === 'up' && !(await migration.shouldRun())) return { status: 'not-needed' };
+    // By a query that fails shouldRun() may look whether something is there.
+    sessions?.expect(await readFile(job.file, 'utf8'));
     const outcome = await inScope(
       async () => await (job.task === 'down' ? migration.down() : migration.up()),
     );
     abort.signal.throwIfAborted();
     // What it did not await is told at once; what has yet to come to its query, once it comes to it.
     refuseUnfinished([...watch.unfinished(), ...batch.unfinished(), ...columns]);
-    await untilIdle(channel);
+    const left = await untilIdle(channel);
+    if (left !== undefined)
+      log(
+        `it ended, and something of it was open or at work (${left}): what that does later counts for nothing. Close what it opened, and await what it began`,
+      );
     refuseUnfinished([...watch.unfinished(), ...batch.unfinished(), ...columns]);
     const rows = readOutcome(outcome) ?? batch.rowsDone();
+    const failed = sessions?.failures.describe();
+    if (failed !== undefined) throw new Error(failed);
     const verify = async (): Promise<string | undefined> =>
       await inScope(async () => await migration.verify());
     const report = job.task === 'up' ? await verify().catch(sayStale(batch.stale())) : undefined;

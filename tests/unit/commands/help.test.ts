@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { expect, test } from 'vitest';
 import { registerBackup } from '../../../orchestrator/commands/backup.ts';
+import { registerData } from '../../../orchestrator/commands/data.ts';
 import { registerHelp } from '../../../orchestrator/commands/help.ts';
 import { UsageError } from '../../../orchestrator/lib/errors.ts';
 import type { Act } from '../../../orchestrator/main.ts';
@@ -34,4 +35,19 @@ test('help with a command that is none names those that there are, and is bad us
     'there is no command "backup bogus"; there are create, list, verify, prune',
   );
   await expect(help('bogus')).rejects.toMatchObject({ exitCode: 2 });
+});
+
+test.each([
+  ['run', '001_a', '002_b'],
+  ['retry', '001_a', '002_b'],
+  ['rerun', '001_a', '002_b'],
+  ['skip', '001_a', '002_b', '--reason', 'why'],
+  ['down', '001_a', '002_b'],
+  ['list', '001_a'],
+])('a command of data migrations takes no more words than it knows: %s', async (...words) => {
+  const program = new Command('run.sh').exitOverride().configureOutput({ writeErr: () => {} });
+  registerData(program, act);
+  await expect(program.parseAsync(['data', ...words], { from: 'user' })).rejects.toThrow(
+    /too many arguments/,
+  );
 });

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { parseRequirement } from '../../../orchestrator/pipeline/data-gate.ts';
 import { dataMigrationFiles, pendingDataMigrations } from '../../../orchestrator/pipeline/data-pending.ts';
+import { parseRequirement } from '../../../orchestrator/pipeline/requirement.ts';
 
 test.each([
   ['an object', "requiredBefore: '2026_drop', introducedIn: '1.4.0',"],
@@ -17,20 +17,72 @@ test.each([
   expect(parseRequirement('d/001_x.ts', text)).toEqual({
     requiredBefore: '2026_drop',
     introducedIn: '1.4.0',
+    unreadable: undefined,
   });
 });
 
+const drop = '20260601120000_drop_contact';
+
+test.each([
+  `const DROP = '${drop}';\nexport const migration = { requiredBefore: DROP };`,
+  `const [day, what]: string[] = x; const DAY: string = '20260601120000';\nexport const migration = { requiredBefore: DAY + ('_drop' + "_contact") };`,
+  `const requiredBefore = '${drop}';\nexport const migration = { id, requiredBefore };`,
+  `export class M { public readonly requiredBefore?: string = '${drop}'; }`,
+  `export class M { get requiredBefore(): string { return '${drop}'; } }`,
+  `export class M { readonly requiredBefore = '${drop}' as const\n  up() {} }`,
+  `export const migration = { ["requiredBefore"]: \`${drop}\` };`,
+  `export const migration = { requiredBefore: '${drop}/migration.sql' };`,
+  `export const migration = { description: "requiredBefore: 'x'", sql: \`requiredBefore: 'y' \${a ? \`'}\` : '}'}\`, requiredBefore: '${drop}' };`,
+  `const re = /["'\`]/g; const n = 4 / 2; // it's\nexport default defineMigration({ requiredBefore: '${drop}' satisfies string });`,
+  `interface Own { requiredBefore?: string; id: string }\nexport const migration: Own = { requiredBefore: '${drop}' };\nif (migration.requiredBefore) console.log(migration.requiredBefore);`,
+])('what code says of it in other ways is understood: %s', (text) => {
+  expect(parseRequirement('001_x.ts', text)).toMatchObject({ requiredBefore: drop, unreadable: undefined });
+});
+
+test.each([
+  [`export const migration = {\n  requiredBefore: ['${drop}'] };`, 2],
+  [`import { DROP } from './names.ts';\n\nexport const migration = { requiredBefore: DROP };`, 3],
+  [`export const migration = { requiredBefore: process.env.X ?? '${drop}' };`, 1],
+  [`const what = 'contact';\nexport const migration = { requiredBefore: \`2026_\${what}\` };`, 2],
+  [`let DROP = '${drop}';\nexport const migration = { requiredBefore: DROP };`, 2],
+  [`export class M { get requiredBefore() { return this.name; } }`, 1],
+])('what nobody can read is told, with its line, and never taken for nothing: %s', (text, line) => {
+  expect(parseRequirement('001_x.ts', text).unreadable).toBe(`line ${line}`);
+});
+
+test('in a file of SQL: each spelling of a comment, and no text', () => {
+  for (const text of [
+    `-- requiredBefore = ${drop}`,
+    `/*\n * requiredBefore: '${drop}'\n */`,
+    `--requiredbefore: ${drop};`,
+  ])
+    expect(parseRequirement('001_x.sql', `UPDATE x;\n${text}`)).toMatchObject({
+      requiredBefore: drop,
+      unreadable: undefined,
+    });
+  expect(parseRequirement('001_x.sql', `SELECT 1;\n-- this is requiredBefore ${drop}`).unreadable).toBe(
+    'line 2',
+  );
+  expect(
+    parseRequirement('001_x.sql', `SELECT $a$\n-- requiredBefore: x\n$a$`).requiredBefore,
+  ).toBeUndefined();
+});
+
 test('what is commented out does not count', () => {
-  for (const text of ["// requiredBefore: 'x'", "/*\n * requiredBefore: 'x'\n */", 'requiredBefore: named,'])
+  for (const text of ["// requiredBefore: 'x'", "/*\n * requiredBefore: 'x'\n */", '"requiredBefore: \'x\'"'])
     expect(parseRequirement('001_x.ts', text)).toEqual({
       requiredBefore: undefined,
       introducedIn: undefined,
+      unreadable: undefined,
     });
 });
 
 test('a file of SQL says it in its comments', () => {
   const text = "-- requiredBefore: 2026_drop\n  --introducedIn: '1.4.0'\nupdate t set a = 1;";
-  expect(parseRequirement('001_x.sql', text)).toEqual({ requiredBefore: '2026_drop', introducedIn: '1.4.0' });
+  expect(parseRequirement('001_x.sql', text)).toMatchObject({
+    requiredBefore: '2026_drop',
+    introducedIn: '1.4.0',
+  });
   expect(parseRequirement('001_x.sql', "select 'requiredBefore: x';").requiredBefore).toBeUndefined();
 });
 
@@ -49,7 +101,7 @@ test('every name that the engine takes is a data migration, in the order of the 
   ];
   expect(
     dataMigrationFiles(
-      names.map((name) => `api/data/${name}`),
+      names.map((one) => `api/data/${one}`),
       './api/data/',
     ).map(({ id }) => id),
   ).toEqual([...['001_one', '002-two', '003_three', '004_four', '010_ten', '1000_last']]);

@@ -162,6 +162,8 @@ export function sqliteStore(database: DatabaseSync, file: string): Store {
           ...{ state: 'FAILED', finishedAt: new Date(), reason: 'its down() was interrupted' },
         });
       }),
+    // A new installation is not told from others here.
+    wasAppliedBefore: async () => await Promise.resolve(false),
     isHalfTakenBack: async (id) =>
       await whenFree(
         file,
