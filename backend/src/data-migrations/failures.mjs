@@ -14,7 +14,7 @@ const NOT_FOUND = 'P2025';
 /** What the comments of a file say that it expects: SQLSTATEs, Prisma's codes, `no-database`. */
 export function readExpected(text) {
   const found = text.matchAll(
-    /(?:\/\/|--|\*)[^\n]*?holdfast:expected((?:[ ,]+(?:[0-9A-Z]{5}|no-database)\b)+)/g,
+    /(?:\/\/|--|\*)[^\n]*?holdfast:expected((?:[ ,]+(?:[0-9A-Z]{5}|\d{1,4}|no-database)\b)+)/g,
   );
   return new Set([...found].flatMap(([, codes]) => codes.split(/[ ,]+/).filter(Boolean)));
 }

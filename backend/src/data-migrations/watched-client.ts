@@ -64,7 +64,7 @@ export function watchClient(client: PrismaClient, failures?: () => Failures | un
       get(target, key) {
         const value: unknown = Reflect.get(target, key, target);
         if (typeof value !== 'function') return value;
-        const call = (...args: unknown[]): unknown => (value as Call).apply(target, args);
+        const call = (...others: unknown[]): unknown => (value as Call).apply(target, others);
         const settle =
           (then: unknown, otherwise: Call): Call =>
           (outcome) => {
