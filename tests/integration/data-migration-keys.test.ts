@@ -280,7 +280,7 @@ test('a named handler that only prints is refused like one in place; a folder is
   });
   appliance.write(
     '001_script.ts',
-    `const onError = (error) => { console.error(error); process.exit(1); };\nasync function main() {}\nmain().catch(onError);\n`,
+    `// holdfast:expected no-database\nconst onError = (error) => { console.error(error); process.exit(1); };\nasync function main() {}\nmain().catch(onError);\n`,
   );
   mkdirSync(join(appliance.folder, '002_folder'));
   expect(await appliance.run()).toMatchObject({

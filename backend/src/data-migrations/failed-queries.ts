@@ -1,5 +1,3 @@
-import { describeError } from './refusal.ts';
-
 /** The queries that failed, and what became of them (failures.mjs, which is loaded before any loader). */
 export interface Failures {
   failed(one: {
@@ -49,22 +47,6 @@ export function tellFailed(failures: Failures | undefined, query: PrismaQuery, e
 
 export function tellSucceeded(failures: Failures | undefined, query: PrismaQuery): void {
   failures?.succeeded(describeQuery(query));
-}
-
-/** Work of ours that a migration calls: a failure of it that is caught is none the less one. */
-export async function told<T>(
-  sessions: Sessions | undefined,
-  key: string,
-  work: () => Promise<T>,
-): Promise<T> {
-  try {
-    const result = await work();
-    sessions?.failures.succeeded({ key, text: '' });
-    return result;
-  } catch (error) {
-    sessions?.failures.failed({ key, text: key, codes: [], message: `${key}: ${describeError(error)}` });
-    throw error;
-  }
 }
 
 function describeQuery({ name, args }: PrismaQuery): { text: string; key: string } {

@@ -9,7 +9,7 @@ import type { BatchOptions } from './batch/options.ts';
 import { CHANNEL_FD } from './channel.ts';
 import { isSqlite } from './database-url.ts';
 import { describeExport, findMigration } from './exported.ts';
-import { ownSessions, told } from './failed-queries.ts';
+import { ownSessions } from './failed-queries.ts';
 import { untilIdle } from './idle.ts';
 import { trackInteractive } from './interactive.ts';
 import type { MigrationContext } from './migration.ts';
@@ -100,21 +100,12 @@ async function runMigration(job: Job, exported: unknown, tools: Tools): Promise<
     log,
     progress,
     // What its rows are only the migration itself knows.
-    batch: async (options) =>
-      await told(
-        sessions,
-        `batch ${options.name ?? ('table' in options ? options.table : options.model)}`,
-        async () => await batch.run(options as unknown as BatchOptions),
-      ),
+    batch: async (options) => await batch.run(options as unknown as BatchOptions),
     addColumnWithDefault: async (options) => {
       const name = `addColumnWithDefault ${options.table}.${options.column}`;
       columns.add(name);
       try {
-        return await told(
-          sessions,
-          name,
-          async () => await addColumnWithDefault(context, tools.columnSteps(context), options),
-        );
+        return await addColumnWithDefault(context, tools.columnSteps(context), options);
       } finally {
         columns.delete(name);
       }
