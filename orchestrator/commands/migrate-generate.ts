@@ -11,7 +11,7 @@ import { downNames, type MigrationFile } from '../schema-migrations/migration-fi
 import { migrationsFolder } from '../schema-migrations/pending.ts';
 import { deployToScratch, diffToSchema, pullSchema } from '../schema-migrations/scratch-deploy.ts';
 import { readProvider } from '../schema-migrations/inspect.ts';
-import { splitByTable, type NewMigration } from '../schema-migrations/split-by-table.ts';
+import { splitByTable, type NewMigration } from '../schema-migrations/split/split-by-table.ts';
 import { locked } from './locked.ts';
 import type { Session } from './session.ts';
 
@@ -43,12 +43,14 @@ export async function generateMigration(
         'cannot write one migration a table for SQLite: a table that is rebuilt is rebuilt with those that refer to it',
         `./run.sh migrate generate "${name}"`,
       );
-    const sql = await appliance.database?.withScratch(async (scratch) => {
-      const last = migrations.at(-1);
-      if (last) await deployToScratch(appliance, scratch, last.name);
-      return await diffToSchema(appliance, scratch, 'prisma/schema.prisma');
-    });
-    if (sql === undefined || sql.trim() === '') {
+    const { sql = '', before = '' } =
+      (await appliance.database?.withScratch(async (scratch) => {
+        const last = migrations.at(-1);
+        if (last) await deployToScratch(appliance, scratch, last.name);
+        const script = await diffToSchema(appliance, scratch, 'prisma/schema.prisma');
+        return { sql: script, before: perTable ? await scratch.schemaText() : '' };
+      })) ?? {};
+    if (sql.trim() === '') {
       session.ui.result(
         { type: 'result', ok: true, exitCode: 0, migrations: [] },
         'No changes: the migrations are what schema.prisma says. Nothing was written.',
@@ -56,7 +58,7 @@ export async function generateMigration(
       return 0;
     }
     await loadGrammar();
-    const parts: NewMigration[] = perTable ? splitByTable(sql) : [{ name: snake, sql }];
+    const parts: NewMigration[] = perTable ? splitByTable(sql, before) : [{ name: snake, sql }];
     const written = nameThem(parts, migrations.at(-1)?.name).map((part) => ({
       ...part,
       file: join(migrationsFolder(config) ?? '', part.name, 'migration.sql'),

@@ -103,6 +103,71 @@ enum Kind {
   expect(new Set(names.map((name) => name.slice(0, 14))).size).toBe(3);
 });
 
+/** Models as they were and as they are to be: what is between them is applied one after another, and is all of it. */
+const changes = {
+  'indexes made anew under their names, tables that wait for each other, values of enums': {
+    schemas: '',
+    before: `
+      model Hen { id Int @id; name String; eggId Int? @unique; @@index([name]) }
+      model Old { id Int @id; henName String; @@index([henName], map: "moved_idx") }
+      model Ref { id Int @id; thingKey Int; thing Thing @relation(fields: [thingKey], references: [key]) }
+      model Thing { id Int @id; key Int @unique; refs Ref[] }
+      model Lamp { id Int @id @default(autoincrement()); state State @default(off) }
+      model Person { id Int @id; mood Mood }
+      enum State { on; off; gone }
+      enum Mood { good }`,
+    after: `
+      model Hen { id Int @id; name String; eggId Int? @unique; egg Egg? @relation("lays", fields: [eggId], references: [id])
+        eggs Egg[] @relation("hatches"); @@index([name(sort: Desc)]) }
+      model Egg { id Int @id; henId Int; layer Hen? @relation("lays"); hen Hen @relation("hatches", fields: [henId], references: [id])
+        @@index([henId], map: "moved_idx") }
+      model Ref { id Int @id; thingKey Int }
+      model Thing { id Int @id @default(autoincrement()) }
+      model Lamp { id Int @id; state State @default(off); second Boolean @default(true) }
+      model Person { id Int @id; mood Mood @default(bad) }
+      enum State { on; off }
+      enum Mood { good; bad }`,
+    names: [
+      ...['update_mood', 'update_lamp', 'update_ref', 'update_thing', 'update_person', 'drop_old'],
+      ...['create_egg', 'update_hen', 'update_egg'],
+    ],
+  },
+  'a new schema, its types and an extension': {
+    schemas: 'schemas = ["public", "audit"]\n  extensions = [citext]',
+    before: '',
+    after: `
+      model AuditLog { id Int @id; level Level; by String @db.Citext; @@schema("audit") }
+      enum Level { low; high; @@schema("audit") }`,
+    names: ['update_database', 'create_audit_audit_log'],
+  },
+};
+const models = (compact: string) =>
+  compact.replaceAll(/ *; */g, '\n').replaceAll('{ ', '{\n').replaceAll(' }', '\n}');
+
+test.each(Object.entries(changes))(
+  'one migration a table: %s',
+  async (_what, { schemas, before, after, names }) => {
+    const own = readFileSync(schemaFile(), 'utf8');
+    writeFileSync(schemaFile(), `${own}\n${models(before)}`);
+    await ledger.succeed('migrate', 'generate', 'before');
+    const there = lying();
+    const inSchemas = own
+      .replace('provider = "postgresql"', `provider = "postgresql"\n  ${schemas}`)
+      .replace(
+        'provider = "prisma-client"',
+        'provider = "prisma-client"\n  previewFeatures = ["postgresqlExtensions"]',
+      )
+      .replaceAll(/^(model [^}]*)\}/gm, '$1\n  @@schema("public")\n}');
+    writeFileSync(schemaFile(), `${schemas === '' ? own : inSchemas}\n${models(after)}`);
+    await ledger.succeed('migrate', 'generate', 'after', '--per-table');
+    const made = lying().filter((path) => !there.includes(path));
+    expect(made.map((path) => path.slice(15, -'/migration.sql'.length))).toEqual(names);
+    const again = await ledger.run('migrate', 'generate', 'nothing', '--dry-run');
+    expect(again.error).toBe('');
+    expect(again.text).toMatch(/^No changes/);
+  },
+);
+
 /** A migration of a test's own. */
 function write(name: string, sql: string, down?: string): void {
   mkdirSync(join(ledger.directory, folder, name), { recursive: true });
