@@ -6,7 +6,7 @@ import { Refusal, UsageError } from '../lib/errors.ts';
 import { plural } from '../lib/units.ts';
 import { readMigrations } from '../schema-migrations/inspect.ts';
 import { isWellNamed } from '../schema-migrations/lint/lint.ts';
-import { loadGrammar } from '../schema-migrations/lint/postgres/parse.ts';
+import { loadGrammar, parsePostgres } from '../schema-migrations/lint/postgres/parse.ts';
 import { downNames, type MigrationFile } from '../schema-migrations/migration-file.ts';
 import { migrationsFolder } from '../schema-migrations/pending.ts';
 import { deployToScratch, diffToSchema, pullSchema } from '../schema-migrations/scratch-deploy.ts';
@@ -108,7 +108,9 @@ export async function generateDown(session: Session, name: string, dryRun: boole
         await deployToScratch(appliance, scratch, migration?.name ?? name);
         return await diffToSchema(appliance, scratch, schema);
       });
-      const text = `${(sql ?? '').trim() === '' ? '-- Nothing of the schema is to be taken back.\nSELECT 1;' : (sql ?? '').trim()}\n`;
+      await loadGrammar();
+      const plain = withoutTransactions(sql ?? '').trim();
+      const text = `${plain === '' ? '-- Nothing of the schema is to be taken back.\nSELECT 1;' : plain}\n`;
       if (!dryRun) writeFileAtomic(join(appliance.directory, file), text, 0o644);
       session.ui.result(
         { type: 'result', ok: true, exitCode: 0, file, sql: text, dryRun },
@@ -119,6 +121,16 @@ export async function generateDown(session: Session, name: string, dryRun: boole
       rmSync(schema, { force: true });
     }
   });
+}
+
+/** Prisma puts an enum that loses a value into a transaction; a way back is one as a whole. */
+function withoutTransactions(sql: string): string {
+  const own = parsePostgres(sql).statements.filter(({ node }) => 'TransactionStmt' in node);
+  const lines = new Set(own.map(({ line }) => line));
+  return sql
+    .split('\n')
+    .filter((_, index) => !lines.has(index + 1))
+    .join('\n');
 }
 
 /** schema.prisma without a model: what is there before the first migration. */

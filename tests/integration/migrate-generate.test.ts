@@ -188,13 +188,69 @@ test('the way back is written, and it works: up, down and up again', async () =>
   expect(down).toContain('DROP COLUMN "tag"');
   expect(await ledger.run('migrate', 'test-down', name)).toMatchObject({
     exitCode: 0,
-    result: { ok: true, differences: [], notBroughtBack: [] },
+    result: {
+      ...{ ok: true, differences: [], reordered: [], notBroughtBack: [] },
+      lostByDown: [
+        expect.stringContaining('drops the column entries.tag'),
+        expect.stringContaining('drops the table tags'),
+      ],
+    },
   });
   expect(await ledger.run('migrate', 'generate-down', name)).toMatchObject({
     exitCode: 3,
     error: expect.stringMatching(/is there already$/),
   });
   expect(await scratches()).toEqual([]);
+});
+
+test('the way back of a value of an enum is one that migrate down takes, and goes by the same role', async () => {
+  write(
+    '20260401000000_moods',
+    `create type mood as enum ('good'); create table people (id int primary key, mood mood);`,
+  );
+  const name = '20260402000000_bad_mood';
+  write(name, `alter type mood add value 'bad';`);
+  await ledger.succeed('migrate', 'generate-down', name);
+  const down = readFileSync(join(ledger.directory, folder, name, 'down.sql'), 'utf8');
+  expect(down).toContain('CREATE TYPE "mood_new"');
+  expect(down).not.toMatch(/^(?:BEGIN|COMMIT)/m);
+  expect(await ledger.run('migrate', 'test-down', name)).toMatchObject({ error: '', exitCode: 0 });
+  await ledger.succeed('migrate', 'deploy');
+  await ledger.succeed('migrate', 'down');
+  expect(await ledger.sql('select enumlabel from pg_enum')).toEqual([{ enumlabel: 'good' }]);
+
+  // What only the administrator may do fails where migrate down would.
+  write(name, `alter type mood add value 'bad';`, 'create role nobody;');
+  expect(await ledger.run('migrate', 'test-down', name)).toMatchObject({
+    error: expect.stringContaining('permission denied to create role'),
+  });
+  write(name, `alter type mood add value 'bad';`, 'begin; commit;');
+  expect(await ledger.run('migrate', 'test-down', name)).toMatchObject({
+    error: expect.stringMatching(/begins or ends a transaction by itself/),
+  });
+});
+
+test('a way back that empties a column is told, and the order of columns is no difference', async () => {
+  const name = '20260501000000_bigger';
+  write(
+    name,
+    'alter table entries alter column amount type bigint;',
+    'alter table entries drop column amount; alter table entries add column amount int not null;',
+  );
+  const tried = await ledger.run('migrate', 'test-down', name);
+  expect(tried).toMatchObject({
+    exitCode: 0,
+    result: {
+      ...{ differences: [], reordered: ['entries'] },
+      lostByDown: [expect.stringContaining('drops the column entries.amount')],
+    },
+  });
+  expect(tried.text).toMatch(/its down.sql takes away: it drops the column entries\.amount/);
+  write(name, 'select 1; select 1 / 0;', 'select 1;');
+  expect(await ledger.run('migrate', 'test-down', name)).toMatchObject({
+    error: expect.stringContaining('division by zero'),
+    next: expect.stringContaining(`./run.sh migrate show ${name}`),
+  });
 });
 
 test('a way back that leaves something is found; rows that none brings back are named', async () => {
@@ -204,8 +260,8 @@ test('a way back that leaves something is found; rows that none brings back are 
   expect(tried).toMatchObject({ exitCode: 3, result: { ok: false } });
   expect(tried.result?.['differences']).toEqual(
     expect.arrayContaining([
-      expect.stringMatching(/missing: +amount integer NOT NULL/),
-      expect.stringMatching(/left over: +amount bigint/),
+      expect.stringMatching(/missing: entries: amount integer NOT NULL/),
+      expect.stringMatching(/left over: entries: amount bigint/),
     ]),
   );
   expect(tried.result?.['notBroughtBack']).toEqual([
