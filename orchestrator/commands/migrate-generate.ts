@@ -71,7 +71,9 @@ export async function generateMigration(
       { type: 'result', ok: true, exitCode: 0, migrations: written, dryRun },
       [
         ...written.map(({ file, sql: text }) => (dryRun ? `-- ${file}\n${text}` : `✔ ${file}`)),
-        dryRun ? 'Nothing was written.' : '  Next: ./run.sh migrate lint, then ./run.sh migrate deploy',
+        dryRun
+          ? 'Nothing was written.'
+          : '  Next: ./run.sh migrate lint; then commit it with schema.prisma, and ./run.sh update builds and applies it',
       ].join('\n'),
     );
     return 0;

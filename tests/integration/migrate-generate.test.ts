@@ -272,3 +272,17 @@ test('a way back that leaves something is found; rows that none brings back are 
   expect(existsSync(join(ledger.directory, folder, name, 'down.sql'))).toBe(true);
   expect(await scratches()).toEqual([]);
 });
+
+test('what is said to come next after it does: commit, then update, which builds and applies', async () => {
+  extend('', '  memo   String?\n');
+  expect((await ledger.run('migrate', 'generate', 'memo')).text).toMatch(
+    /commit it with schema\.prisma, and \.\/run\.sh update/,
+  );
+  const git = (...args: string[]) =>
+    execFileSync('git', ['-c', 'user.name=a', '-c', 'user.email=a@b', ...args], { cwd: ledger.directory });
+  git('add', '-A', 'api');
+  git('commit', '-qm', 'memo');
+  expect(await ledger.run('update')).toMatchObject({ exitCode: 0, result: { outcome: 'updated' } });
+  const columns = `select column_name from information_schema.columns where column_name = 'memo'`;
+  expect(await ledger.sql(columns)).toHaveLength(1);
+});
