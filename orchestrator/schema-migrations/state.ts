@@ -69,7 +69,9 @@ function wordsOf(log: string): string | undefined {
     .split('\n')
     .map((line) => line.trim())
     .filter((line) => line !== '' && line !== 'external connector error');
-  const [said = lines.join(' ')] = lines.flatMap((line) => /\b(?:ERROR|FATAL|PANIC):.*/.exec(line)?.[0] ?? []);
+  const [said = lines.join(' ')] = lines.flatMap(
+    (line) => /\b(?:ERROR|FATAL|PANIC):.*/.exec(line)?.[0] ?? [],
+  );
   if (said === '') return undefined;
   return said.length > 300 ? `${said.slice(0, 300)} ...` : said;
 }
@@ -146,7 +148,7 @@ const explanations: Readonly<Record<string, readonly [meaning: string, next: str
   ],
   P3006: [
     'a migration does not apply to an empty database',
-    './run.sh migrate test-down NAME shows where it stops',
+    './run.sh migrate generate check --dry-run applies all of them to a scratch database, and shows where it stops',
   ],
   P3008: ['this migration is recorded as applied already', './run.sh migrate status'],
   P3009: ['an earlier migration failed and blocks all others', './run.sh migrate status says how to go on'],
