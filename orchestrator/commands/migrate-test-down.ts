@@ -3,6 +3,7 @@ import { revertSql } from '../database/recorded-migrations.ts';
 import { lintMigrations, readProvider } from '../schema-migrations/inspect.ts';
 import { loadGrammar } from '../schema-migrations/lint/postgres/parse.ts';
 import { deployToScratch } from '../schema-migrations/scratch-deploy.ts';
+import { verifyStaysInside } from '../schema-migrations/stays-inside.ts';
 import { compareSchemas } from '../schema-migrations/schema-difference.ts';
 import { find, onScratch } from './migrate-generate.ts';
 import { verifyOneTransaction } from './migrate-down.ts';
@@ -22,6 +23,14 @@ export async function testDown(session: Session, name: string): Promise<number> 
     const engine = appliance.database?.engine ?? 'postgresql';
     await verifyOneTransaction(name, down.sql, engine);
     await loadGrammar();
+    const provider = await readProvider(appliance, appliance.config);
+    // What the way back does to rows is what a migration of the same SQL would do after this one.
+    const wayBack = { ...migration, name: `${name} back`, sql: down.sql };
+    const linted = await lintMigrations(appliance.config, [...migrations.slice(0, index + 1), wayBack], {
+      names: new Set([name, wayBack.name]),
+      provider,
+    });
+    verifyStaysInside(linted, `try the way back of ${name}`);
     const before = migrations[index - 1];
     const tried = await appliance.database?.withScratch(async (scratch) => {
       if (before) await deployToScratch(appliance, scratch, before.name);
@@ -39,13 +48,6 @@ export async function testDown(session: Session, name: string): Promise<number> 
       ...(tried?.again.lines ?? []).map((line) => `after it was applied again: ${line}`),
     ];
     const reordered = [...new Set([...(tried?.back.reordered ?? []), ...(tried?.again.reordered ?? [])])];
-    const provider = await readProvider(appliance, appliance.config);
-    // What the way back does to rows is what a migration of the same SQL would do after this one.
-    const wayBack = { ...migration, name: `${name} back`, sql: down.sql };
-    const linted = await lintMigrations(appliance.config, [...migrations.slice(0, index + 1), wayBack], {
-      names: new Set([name, wayBack.name]),
-      provider,
-    });
     const lossesOf = (wanted: string) =>
       linted
         .filter((one) => one.migration.name === wanted)
