@@ -49,10 +49,7 @@ describe('what a migration is', () => {
     const [one] = schemaStates([file('1_a')], [row('1_a', { rolledBack: true })]);
     expect(one && isPending(one)).toBe(true);
     for (const [log, error] of [
-      [
-        'external connector error\n  db error: ERROR: no such column\nat line 7',
-        'ERROR: no such column',
-      ],
+      ['external connector error\n  db error: ERROR: no such column\nat line 7', 'ERROR: no such column'],
       ['external connector error\n  no such table: x\n  in 1_a', 'no such table: x in 1_a'],
       ['external connector error', undefined],
       ['x'.repeat(400), `${'x'.repeat(300)} ...`],
