@@ -265,12 +265,15 @@ describe('a failed migration', () => {
   test('migrations for another kind of database are refused in a sentence', async () => {
     writeFileSync(join(ledger.directory, folder, 'migration_lock.toml'), 'provider = "sqlite"\n');
     write(second, 'create table "more_tags" (i int default now());');
-    expect(await ledger.run('migrate', 'lint')).toMatchObject({
+    const refused = await ledger.run('migrate', 'lint');
+    expect(refused).toMatchObject({
       exitCode: 3,
       error: expect.stringMatching(
         /migration_lock.toml says that they are for sqlite, and the database is postgresql/,
       ),
     });
+    execFileSync('sh', ['-c', String(refused.next).replace(/^bring it back: /, '')]);
+    expect((await ledger.run('migrate', 'lint')).text).toContain('1 migration looked at');
   });
 
   test('resolve without a name, or with two, is bad usage', async () => {
