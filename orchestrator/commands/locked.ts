@@ -25,7 +25,7 @@ const needsSetup = new Set([
 /** What would set another environment back with this one, or take its tables from under it. */
 const refusedOnShared = new Set([
   ...['rollback', 'migrate down', 'data down'],
-  ...['db reset', 'db push', 'db restore'],
+  ...['db reset', 'db push', 'db restore', 'migrate dev'],
 ]);
 
 export interface Locked {

@@ -44,7 +44,7 @@ export async function developMigration(
     const made = migrations.length === 0 ? 'No change: nothing was written.' : `✔ ${migrations.join(', ')}`;
     session.ui.result(
       { type: 'result', ok: true, exitCode: 0, command: 'migrate dev', migrations, applied: !createOnly },
-      `${made}${createOnly && migrations.length > 0 ? '\n  Next: read it; then ./run.sh migrate deploy' : ''}`,
+      `${made}${createOnly && migrations.length > 0 ? `\n  Next: read it; then ./run.sh migrate dev ${name} applies it` : ''}`,
     );
     return 0;
   });

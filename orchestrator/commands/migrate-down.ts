@@ -1,5 +1,7 @@
 import { join } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
+import type { Engine } from '../database/engine.ts';
+import { hasOwnTransaction } from '../database/sqlite/script.ts';
 import { Refusal } from '../lib/errors.ts';
 import { plural } from '../lib/units.ts';
 import { revertAndStaySteps, revertSteps } from '../pipeline/steps.ts';
@@ -29,7 +31,7 @@ export async function revertMigrations(session: Session, options: { readonly to?
     const names = await findToRevert(appliance, options.to);
     const here = new Set((await readMigrations(appliance, config)).map(({ name }) => name));
     const down: Down[] = [];
-    for (const name of names) down.push({ name, sql: await findDown(appliance, name) });
+    for (const name of names) down.push({ name, sql: await findDown(appliance, name, database.engine) });
     // Code whose own migrations are not applied does not belong to the schema.
     const stranded = names.filter((name) => here.has(name));
     const leaveStopped = stranded.length > 0;
@@ -79,24 +81,32 @@ async function findToRevert({ database }: Appliance, to: string | undefined): Pr
 }
 
 /** From the checkout, or, where an older version is checked out, from whatever commit of this repository had it last. */
-async function findDown({ runtime, directory, config }: Appliance, name: string): Promise<string> {
+async function findDown(
+  { runtime, directory, config }: Appliance,
+  name: string,
+  engine: Engine,
+): Promise<string> {
   const folder = join(migrationsFolder(config) ?? '', name);
   const read = async (file: string) => await newestTextOf(runtime, directory, join(folder, file));
   for (const file of downNames) {
     const sql = await read(file);
-    if (sql !== undefined) return await verifyOneTransaction(name, sql);
+    if (sql !== undefined) return await verifyOneTransaction(name, sql, engine);
   }
   await loadGrammar();
   const { rollback } = parseDirectives(parsePostgres((await read('migration.sql')) ?? '').comments);
-  if (rollback.length > 0) return await verifyOneTransaction(name, rollback.join('\n'));
+  if (rollback.length > 0) return await verifyOneTransaction(name, rollback.join('\n'), engine);
   throw new Refusal(
     `cannot take ${name} back: it brings no ${downNames.join(' or ')}`,
-    './run.sh rollback brings version and data back together; or write one: ./run.sh migrate generate-down',
+    `./run.sh rollback brings version and data back together; or write one: ./run.sh migrate generate-down ${name}`,
   );
 }
 
 /** It runs with the record of it in one transaction, which must be ours to end. */
-async function verifyOneTransaction(name: string, sql: string): Promise<string> {
+export async function verifyOneTransaction(name: string, sql: string, engine: Engine): Promise<string> {
+  if (engine === 'sqlite') {
+    if (hasOwnTransaction(sql)) throw ownTransaction(name, '');
+    return sql;
+  }
   await loadGrammar();
   const { statements, syntaxError } = parsePostgres(sql);
   if (syntaxError)
@@ -104,10 +114,12 @@ async function verifyOneTransaction(name: string, sql: string): Promise<string> 
       `cannot take ${name} back: its down.sql does not parse, line ${syntaxError.line}: ${syntaxError.message}`,
     );
   const own = statements.find(({ node }) => 'TransactionStmt' in node);
-  if (own)
-    throw new Refusal(
-      `cannot take ${name} back: its down.sql begins or ends a transaction by itself, in line ${own.line}`,
-      'take BEGIN and COMMIT out of it: all of it runs in one transaction anyway',
-    );
+  if (own) throw ownTransaction(name, `, in line ${own.line}`);
   return sql;
 }
+
+const ownTransaction = (name: string, where: string) =>
+  new Refusal(
+    `cannot take ${name} back: its down.sql begins or ends a transaction by itself${where}`,
+    'take BEGIN and COMMIT out of it: all of it runs in one transaction anyway',
+  );

@@ -6,12 +6,12 @@ import { Refusal, UsageError } from '../lib/errors.ts';
 import { plural } from '../lib/units.ts';
 import { readMigrations } from '../schema-migrations/inspect.ts';
 import { isWellNamed } from '../schema-migrations/lint/lint.ts';
-import { loadGrammar } from '../schema-migrations/lint/postgres/parse.ts';
+import { loadGrammar, parsePostgres } from '../schema-migrations/lint/postgres/parse.ts';
 import { downNames, type MigrationFile } from '../schema-migrations/migration-file.ts';
 import { migrationsFolder } from '../schema-migrations/pending.ts';
 import { deployToScratch, diffToSchema, pullSchema } from '../schema-migrations/scratch-deploy.ts';
 import { readProvider } from '../schema-migrations/inspect.ts';
-import { splitByTable, type NewMigration } from '../schema-migrations/split-by-table.ts';
+import { splitByTable, type NewMigration } from '../schema-migrations/split/split-by-table.ts';
 import { locked } from './locked.ts';
 import type { Session } from './session.ts';
 
@@ -43,12 +43,14 @@ export async function generateMigration(
         'cannot write one migration a table for SQLite: a table that is rebuilt is rebuilt with those that refer to it',
         `./run.sh migrate generate "${name}"`,
       );
-    const sql = await appliance.database?.withScratch(async (scratch) => {
-      const last = migrations.at(-1);
-      if (last) await deployToScratch(appliance, scratch, last.name);
-      return await diffToSchema(appliance, scratch, 'prisma/schema.prisma');
-    });
-    if (sql === undefined || sql.trim() === '') {
+    const { sql = '', before = '' } =
+      (await appliance.database?.withScratch(async (scratch) => {
+        const last = migrations.at(-1);
+        if (last) await deployToScratch(appliance, scratch, last.name);
+        const script = await diffToSchema(appliance, scratch, 'prisma/schema.prisma');
+        return { sql: script, before: perTable ? await scratch.schemaText() : '' };
+      })) ?? {};
+    if (sql.trim() === '') {
       session.ui.result(
         { type: 'result', ok: true, exitCode: 0, migrations: [] },
         'No changes: the migrations are what schema.prisma says. Nothing was written.',
@@ -56,7 +58,7 @@ export async function generateMigration(
       return 0;
     }
     await loadGrammar();
-    const parts: NewMigration[] = perTable ? splitByTable(sql) : [{ name: snake, sql }];
+    const parts: NewMigration[] = perTable ? splitByTable(sql, before) : [{ name: snake, sql }];
     const written = nameThem(parts, migrations.at(-1)?.name).map((part) => ({
       ...part,
       file: join(migrationsFolder(config) ?? '', part.name, 'migration.sql'),
@@ -69,7 +71,9 @@ export async function generateMigration(
       { type: 'result', ok: true, exitCode: 0, migrations: written, dryRun },
       [
         ...written.map(({ file, sql: text }) => (dryRun ? `-- ${file}\n${text}` : `✔ ${file}`)),
-        dryRun ? 'Nothing was written.' : '  Next: ./run.sh migrate lint, then ./run.sh migrate deploy',
+        dryRun
+          ? 'Nothing was written.'
+          : '  Next: ./run.sh migrate lint; then commit it with schema.prisma, and ./run.sh update builds and applies it',
       ].join('\n'),
     );
     return 0;
@@ -106,7 +110,9 @@ export async function generateDown(session: Session, name: string, dryRun: boole
         await deployToScratch(appliance, scratch, migration?.name ?? name);
         return await diffToSchema(appliance, scratch, schema);
       });
-      const text = `${(sql ?? '').trim() === '' ? '-- Nothing of the schema is to be taken back.\nSELECT 1;' : (sql ?? '').trim()}\n`;
+      await loadGrammar();
+      const plain = withoutTransactions(sql ?? '').trim();
+      const text = `${plain === '' ? '-- Nothing of the schema is to be taken back.\nSELECT 1;' : plain}\n`;
       if (!dryRun) writeFileAtomic(join(appliance.directory, file), text, 0o644);
       session.ui.result(
         { type: 'result', ok: true, exitCode: 0, file, sql: text, dryRun },
@@ -117,6 +123,16 @@ export async function generateDown(session: Session, name: string, dryRun: boole
       rmSync(schema, { force: true });
     }
   });
+}
+
+/** Prisma puts an enum that loses a value into a transaction; a way back is one as a whole. */
+function withoutTransactions(sql: string): string {
+  const own = parsePostgres(sql).statements.filter(({ node }) => 'TransactionStmt' in node);
+  const lines = new Set(own.map(({ line }) => line));
+  return sql
+    .split('\n')
+    .filter((_, index) => !lines.has(index + 1))
+    .join('\n');
 }
 
 /** schema.prisma without a model: what is there before the first migration. */

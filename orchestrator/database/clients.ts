@@ -50,7 +50,12 @@ export class PostgresClients {
 
   /** The live database inside a window, as the service's user. */
   async window(runId: string): Promise<PostgresClient> {
-    const connection = { ...(await this.server.window()), database: await this.liveName() };
-    return new PostgresClient(this.runtime, await this.server.bin(), connection, `holdfast:${runId}`);
+    return await this.insideAsService(await this.liveName(), `holdfast:${runId}`);
+  }
+
+  /** @param applicationName the session's */
+  async insideAsService(database: string, applicationName?: string): Promise<PostgresClient> {
+    const connection = { ...(await this.server.window()), database };
+    return new PostgresClient(this.runtime, await this.server.bin(), connection, applicationName);
   }
 }

@@ -85,7 +85,8 @@ export async function withScratch<T>(
     await client.execute('analyze;', { database: name, timeoutMs: 600_000 });
     const connection = { ...(await clients.server.admin()), database: name };
     const variables = await clients.server.variables('service', name);
-    return await work(scratchDatabase(await clients.inside(name), connection, variables));
+    const service = await clients.insideAsService(name);
+    return await work(scratchDatabase(await clients.inside(name), service, connection, variables));
   } finally {
     await dropDatabase(client, name);
   }

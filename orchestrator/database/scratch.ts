@@ -11,7 +11,7 @@ export interface ScratchDatabase {
   appliedMigrations(): Promise<AppliedMigration[]>;
   dataMigrations(): Promise<RecordedDataMigration[]>;
   inspectSchema(): Promise<SchemaInspection>;
-  /** Runs SQL in it, all of it in one transaction. Throws with PostgreSQL's words. */
+  /** Runs SQL in it as the service's user, all of it in one transaction. Throws with the engine's words. */
   execute(sql: string): Promise<void>;
   /** Its schema as text, without what differs from one database to the next. */
   schemaText(): Promise<string>;
@@ -112,9 +112,15 @@ async function readRows(client: Client): Promise<Map<string, number>> {
   return new Map(rows.map(({ table, written }) => [table, Number(written)]));
 }
 
-/** What both kinds of server have in common. */
+/**
+ * What both kinds of server have in common.
+ *
+ * @param client as the administrator
+ * @param service as the service's user, who owns what migrations make
+ */
 export function scratchDatabase(
   client: PostgresClient,
+  service: PostgresClient,
   connection: Connection,
   environment: Readonly<Record<string, string>>,
 ): ScratchDatabase {
@@ -123,7 +129,7 @@ export function scratchDatabase(
     appliedMigrations: async () => await readSchemaMigrations(client),
     dataMigrations: async () => (await readDataMigrations(client)) ?? [],
     inspectSchema: async () => await inspectSchema(client),
-    execute: async (sql) => await client.execute(sql, { single: true, timeoutMs: 3_600_000 }),
+    execute: async (sql) => await service.execute(sql, { single: true, timeoutMs: 3_600_000 }),
     schemaText: async () => await client.schemaText(),
     watch: async (work) => await watchDatabase(connection, work),
   };

@@ -100,6 +100,7 @@ const verbs: Readonly<Record<string, string>> = {
   'data skip': 'skip the data migration',
   'data down': 'take the data migration back',
   'migrate down': 'take migrations back',
+  'migrate dev': 'develop a migration',
   'db reset': 'reset the database',
   'db push': 'push the schema',
   'db restore': 'restore the dump',

@@ -4,6 +4,7 @@ import { execa } from 'execa';
 import { endProcesses } from '../lib/end-processes.ts';
 import { findByGroup } from '../lib/processes.ts';
 import { formatDuration } from '../lib/units.ts';
+import { forEachLine } from './lines.ts';
 import { asUser } from './local-user.ts';
 import { CommandError, lastLines, type Command, type CommandResult, type RunOptions } from './runtime.ts';
 
@@ -35,15 +36,18 @@ export async function runLocally(command: Command, options: RunOptions = {}): Pr
     stripFinalNewline: false,
     encoding: command.encoding ?? 'utf8',
     maxBuffer: 256 * 1024 * 1024,
+    buffer: options.onLine === undefined,
     ...(command.input === undefined ? {} : { input: command.input }),
     // execa's types name descriptors up to 9; it takes any that is open.
     stdio: folder === undefined ? [stdin, 'pipe', 'pipe'] : [stdin, 'pipe', 'pipe', { value: folder as 3 }],
   });
   if (folder !== undefined) closeSync(folder);
   const lines = options.onLine;
-  if (lines) {
-    for (const stream of [child.stdout, child.stderr]) forEachLine(stream, lines);
-  }
+  // What is told as it comes may be without end.
+  const tails = lines && {
+    stdout: forEachLine(child.stdout, lines),
+    stderr: forEachLine(child.stderr, lines),
+  };
 
   let stopped: Error | undefined;
   const stop = (reason: unknown) => {
@@ -65,8 +69,8 @@ export async function runLocally(command: Command, options: RunOptions = {}): Pr
   options.signal?.addEventListener('abort', onAbort, { once: true });
   try {
     const result = await child;
-    const stdout = result.stdout ?? '';
-    const stderr = result.stderr ?? '';
+    const stdout = (await tails?.stdout) ?? result.stdout ?? '';
+    const stderr = (await tails?.stderr) ?? result.stderr ?? '';
     if (stopped !== undefined) {
       // The leader is gone; what it started must be too, before anybody restores under its feet.
       if (child.pid !== undefined) await endGroup(child.pid);
@@ -108,17 +112,4 @@ function closePipes({ stdout, stderr }: Pipes): void {
 /** SIGTERM to the whole group, SIGKILL to what is left of it. Returns when it is empty. */
 async function endGroup(group: number): Promise<void> {
   await endProcesses(() => findByGroup(group), { signal: 'SIGTERM', graceMs });
-}
-
-function forEachLine(stream: NodeJS.ReadableStream, onLine: (line: string) => void): void {
-  let rest = '';
-  stream.setEncoding('utf8');
-  stream.on('data', (chunk: string) => {
-    const parts = (rest + chunk).split(/\r?\n|\r/);
-    rest = parts.pop() ?? '';
-    for (const part of parts) if (part.trim() !== '') onLine(part);
-  });
-  stream.on('end', () => {
-    if (rest.trim() !== '') onLine(rest);
-  });
 }

@@ -10,6 +10,7 @@ import { postgresReviewer } from './lint/postgres/lint.ts';
 import { sqliteReviewer } from './lint/sqlite/lint.ts';
 import { migrationsAt, migrationsInCheckout, type MigrationFile } from './migration-file.ts';
 import { fileAt } from '../tools/git-facts.ts';
+import { shellWord } from '../lib/shell-word.ts';
 import { migrationsFolder } from './pending.ts';
 
 /** The kind of database that migrations are written for; Prisma keeps it beside them. */
@@ -38,9 +39,13 @@ export async function readMigrations(
     : await migrationsAt(runtime, directory, commit, folder);
 }
 
-/** What Prisma's migration_lock.toml says; PostgreSQL where there is none. */
+/**
+ * What Prisma's migration_lock.toml says; where there is none, what the database is.
+ *
+ * @throws Refusal where it is of another kind than the database: Prisma would refuse it, too (P3019)
+ */
 export async function readProvider(
-  { runtime, directory }: Pick<Appliance, 'runtime' | 'directory'>,
+  { runtime, directory, database }: Pick<Appliance, 'runtime' | 'directory' | 'database'>,
   config: Config,
   commit?: string,
 ): Promise<Provider> {
@@ -52,7 +57,15 @@ export async function readProvider(
         ? readFileSync(live, 'utf8')
         : ''
       : ((await fileAt(runtime, directory, commit, file)) ?? '');
-  return /^\s*provider\s*=\s*"sqlite"/m.test(text) ? 'sqlite' : 'postgresql';
+  const engine = database?.engine ?? 'postgresql';
+  const named = /^\s*provider\s*=\s*"(\w+)"/m.exec(text)?.[1]?.replace(/^postgres$/, 'postgresql') ?? engine;
+  if (named === 'sqlite' || named === 'postgresql') if (!database || named === engine) return named;
+  throw new Refusal(
+    `cannot read the schema migrations: migration_lock.toml says that they are for ${named}, and the database is ${engine} (P3019)`,
+    commit === undefined
+      ? `bring it back: git -C ${shellWord(directory)} checkout HEAD -- ${shellWord(file)}`
+      : 'ask the vendor for a release that has it right',
+  );
 }
 
 /** What the appliance's database says; undefined where there is none yet, or it does not answer. Starts nothing. */

@@ -30,7 +30,7 @@ export function verifyNoFailedMigration(applied: readonly AppliedMigration[]): v
   if (failed) {
     throw new Refusal(
       `cannot update: the schema migration ${failed.name} failed before and blocks all others (P3009)`,
-      `look at it; then npx prisma migrate resolve --rolled-back ${failed.name} (or --applied), in the backend`,
+      `./run.sh migrate status tells why; then ./run.sh migrate resolve --rolled-back ${failed.name} (or --applied ${failed.name}, where all of it is in the database)`,
     );
   }
 }

@@ -20,10 +20,24 @@ export async function deployToScratch(
     'try the migrations on a scratch database',
   );
   const environment = { ...scratch.environment, [migrateTo]: to };
-  await runPrisma(appliance, prismaCli(appliance, config, ['migrate', 'deploy'], environment));
+  const command = prismaCli(appliance, config, ['migrate', 'deploy'], environment);
+  await runPrisma(appliance, command).catch((error: unknown) => {
+    throw error instanceof HoldfastError ? failedInScratch(error) : error;
+  });
   const applied = await scratch.appliedMigrations();
   if (applied.some(({ name, finished }) => name === to && finished)) return;
   throw new HoldfastError(`prisma migrate deploy ended well, but did not apply ${to}`, { exitCode: 1 });
+}
+
+/** The scratch database is gone with its record of the failure, so that the words that are here are all there is. */
+function failedInScratch(error: HoldfastError): HoldfastError {
+  const name = /^Migration name: (\S+)$/m.exec(error.message)?.[1];
+  if (name === undefined) return error;
+  return new HoldfastError(error.message, {
+    exitCode: error.exitCode,
+    next: `mend its SQL (./run.sh migrate show ${name} shows it), then the same again`,
+    cause: error,
+  });
 }
 
 /**

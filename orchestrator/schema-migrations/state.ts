@@ -19,7 +19,7 @@ export interface SchemaMigration {
   readonly state: SchemaMigrationState;
   /** When it began, where it did; ISO 8601. */
   readonly appliedAt?: string;
-  /** What the database said when it failed: its first line. */
+  /** What the database said when it failed, in one line. */
   readonly error?: string;
 }
 
@@ -48,10 +48,7 @@ export function schemaStates(
     const done = rows.findLast((row) => row.finished && !row.rolledBack);
     const file = byName.get(name);
     if (open) {
-      const error = open.log
-        ?.split('\n')
-        .map((line) => line.trim())
-        .find((line) => line !== '');
+      const error = wordsOf(open.log ?? '');
       return [
         { name, state: 'failed', appliedAt: open.startedAt, ...(error === undefined ? {} : { error }) },
       ];
@@ -64,6 +61,19 @@ export function schemaStates(
     if (!file) return [];
     return [{ name, state: rows.length > 0 ? 'rolled back' : 'pending' }];
   });
+}
+
+/** The database's own words in a log, which begins with Prisma's. */
+function wordsOf(log: string): string | undefined {
+  const lines = log
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '' && line !== 'external connector error');
+  const [said = lines.join(' ')] = lines.flatMap(
+    (line) => /\b(?:ERROR|FATAL|PANIC):.*/.exec(line)?.[0] ?? [],
+  );
+  if (said === '') return undefined;
+  return said.length > 300 ? `${said.slice(0, 300)} ...` : said;
 }
 
 /** Whether the next deploy applies it. */
@@ -91,7 +101,7 @@ export function schemaProblems(
     problems.push({
       code: 'P3009',
       message: `${name} failed and blocks all others${error === undefined ? '' : `: ${error}`}`,
-      next: `./run.sh rollback brings back what was before it. If it was mended by hand: ./run.sh migrate resolve --rolled-back ${name} (or --applied ${name}, where all of it is in the database)`,
+      next: `see what is left of it (./run.sh migrate show ${name}); where nothing is, or it was taken back by hand: ./run.sh migrate resolve --rolled-back ${name}, then ./run.sh migrate deploy; where all of it is in the database: ./run.sh migrate resolve --applied ${name}`,
     });
   if (!hasMigrationsTable && tables.length > 0 && migrations.length > 0)
     problems.push({
@@ -113,7 +123,7 @@ export function schemaProblems(
     problems.push({
       code: 'P1002',
       message: `another migration is at work, or was left behind: ${holder}`,
-      next: 'wait for it; if it was left behind, end its session: SELECT pg_terminate_backend(PROCESS);',
+      next: `wait for it; if it was left behind: ./run.sh migrate deploy ends its session and goes on, where the database is not shared; else, as its administrator: SELECT pg_terminate_backend(${/process (\d+)/.exec(holder)?.[1] ?? 'PROCESS'});`,
     });
   return problems;
 }
@@ -138,7 +148,7 @@ const explanations: Readonly<Record<string, readonly [meaning: string, next: str
   ],
   P3006: [
     'a migration does not apply to an empty database',
-    './run.sh migrate test-down NAME shows where it stops',
+    './run.sh migrate generate check --dry-run applies all of them to a scratch database, and shows where it stops',
   ],
   P3008: ['this migration is recorded as applied already', './run.sh migrate status'],
   P3009: ['an earlier migration failed and blocks all others', './run.sh migrate status says how to go on'],

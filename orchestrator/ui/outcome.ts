@@ -75,7 +75,7 @@ export function describeOutcome(result: RunResult, origin: Origin, target: Targe
     case 'migrated':
       return `${paint.green('MIGRATED')} ${target.label}. ${offline}\n  Back:  ./run.sh rollback ${result.run}`;
     case 'backed-up':
-      return `${paint.green('BACKED UP')} as ${result.run}. ${offline}`;
+      return `${paint.green('BACKED UP')} as ${result.run}. ${offline}\n  Back:  ./run.sh rollback ${result.run}`;
     case 'restored': {
       const { compared = '', restoreMs = 0 } = result.recovery ?? {};
       const how =

@@ -189,6 +189,7 @@ test('development: reset empties, replays, seeds; dev writes a migration through
   const created = await ledger.run('migrate', 'dev', 'visits', '--create-only');
   expect(created.error).toBe('');
   expect(created).toMatchObject({ exitCode: 0, result: { migrations: [expect.stringMatching(/_visits$/)] } });
+  expect(created.text).toContain('./run.sh migrate dev visits applies it');
   const [name] = (created.result?.['migrations'] ?? []) as string[];
   const file = join(ledger.directory, 'api/prisma/migrations', String(name), 'migration.sql');
   expect(readFileSync(file, 'utf8')).toContain('CREATE TABLE "visits"');

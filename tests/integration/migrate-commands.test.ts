@@ -1,7 +1,9 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { localRuntime } from '../../orchestrator/runtime/local.ts';
+import { prismaCli } from '../../orchestrator/schema-migrations/prisma-cli.ts';
 import { Cli } from '../support/cli.ts';
 import type { Ledger } from '../support/ledger.ts';
 import { installPrismaLedger } from '../support/prisma-ledger.ts';
@@ -37,6 +39,7 @@ afterEach(() => {
   execFileSync('git', ['clean', '-fdq', '--', folder], { cwd: ledger.directory });
 });
 
+const held = `select from pg_locks where locktype = 'advisory' and objid = 72707369`;
 const states = async () =>
   listed((await ledger.run('migrate', 'status')).result?.['migrations']).map(
     ({ name, state }) => `${String(name)}: ${String(state)}`,
@@ -222,17 +225,22 @@ describe('a failed migration', () => {
   test('is told with what the database said; resolve, behind a snapshot, lets the next deploy go on', async () => {
     execFileSync('git', ['clean', '-fdq', '--', folder], { cwd: ledger.directory });
     await ledger.succeed('start');
-    await ledger.sql(`insert into _prisma_migrations (id, checksum, migration_name, logs, started_at)
-      values ('x', 'y', '${first}', E'\\nERROR: column "t" does not exist\\nmore', now())`);
+    write(first, 'create table tags (i int); select 1 / 0;');
+    // By hand, as Prisma itself does it.
+    const appliance = ledger.open();
+    const environment = (await appliance.database?.environment()) ?? {};
+    const command = prismaCli(appliance, appliance.config, ['migrate', 'deploy'], environment);
+    expect(await localRuntime.run(command, { allowFailure: true })).toMatchObject({ exitCode: 1 });
     write(first, 'create table tags (i int);');
     const status = await ledger.run('migrate', 'status');
     expect(status).toMatchObject({ exitCode: 3 });
-    expect(status.text).toContain(
-      `P3009: ${first} failed and blocks all others: ERROR: column "t" does not exist`,
+    expect(status.text).toMatch(
+      new RegExp(`P3009: ${first} failed and blocks all others: ERROR: division by zero$`, 'm'),
     );
     expect(await ledger.run('migrate', 'deploy')).toMatchObject({
       exitCode: 3,
       error: expect.stringContaining('P3009'),
+      next: expect.stringContaining(`./run.sh migrate resolve --rolled-back ${first}`),
     });
 
     const resolved = await ledger.run('migrate', 'resolve', '--rolled-back', first);
@@ -241,8 +249,31 @@ describe('a failed migration', () => {
       result: { migration: first, snapshot: expect.any(String) },
     });
     expect(await states()).toEqual(['0001_entries: applied', `${first}: rolled back`]);
+    // A session that somebody left behind holds Prisma's lock: deploying ends it, as is said.
+    const left = ledger
+      .sql('select pg_advisory_lock(72707369), pg_sleep(600)')
+      .catch((error: unknown) => error);
+    await vi.waitUntil(async () => (await ledger.sql(held)).length > 0, { timeout: 20_000 });
+    expect((await ledger.run('migrate', 'status')).text).toMatch(
+      /P1002: [^]*migrate deploy ends its session/,
+    );
     await ledger.succeed('migrate', 'deploy');
+    expect(await left).toBeInstanceOf(Error);
     expect(await states()).toEqual(['0001_entries: applied', `${first}: applied`]);
+  });
+
+  test('migrations for another kind of database are refused in a sentence', async () => {
+    writeFileSync(join(ledger.directory, folder, 'migration_lock.toml'), 'provider = "sqlite"\n');
+    write(second, 'create table "more_tags" (i int default now());');
+    const refused = await ledger.run('migrate', 'lint');
+    expect(refused).toMatchObject({
+      exitCode: 3,
+      error: expect.stringMatching(
+        /migration_lock.toml says that they are for sqlite, and the database is postgresql/,
+      ),
+    });
+    execFileSync('sh', ['-c', String(refused.next).replace(/^bring it back: /, '')]);
+    expect((await ledger.run('migrate', 'lint')).text).toContain('1 migration looked at');
   });
 
   test('resolve without a name, or with two, is bad usage', async () => {

@@ -103,6 +103,71 @@ enum Kind {
   expect(new Set(names.map((name) => name.slice(0, 14))).size).toBe(3);
 });
 
+/** Models as they were and as they are to be: what is between them is applied one after another, and is all of it. */
+const changes = {
+  'indexes made anew under their names, tables that wait for each other, values of enums': {
+    schemas: '',
+    before: `
+      model Hen { id Int @id; name String; eggId Int? @unique; @@index([name]) }
+      model Old { id Int @id; henName String; @@index([henName], map: "moved_idx") }
+      model Ref { id Int @id; thingKey Int; thing Thing @relation(fields: [thingKey], references: [key]) }
+      model Thing { id Int @id; key Int @unique; refs Ref[] }
+      model Lamp { id Int @id @default(autoincrement()); state State @default(off) }
+      model Person { id Int @id; mood Mood }
+      enum State { on; off; gone }
+      enum Mood { good }`,
+    after: `
+      model Hen { id Int @id; name String; eggId Int? @unique; egg Egg? @relation("lays", fields: [eggId], references: [id])
+        eggs Egg[] @relation("hatches"); @@index([name(sort: Desc)]) }
+      model Egg { id Int @id; henId Int; layer Hen? @relation("lays"); hen Hen @relation("hatches", fields: [henId], references: [id])
+        @@index([henId], map: "moved_idx") }
+      model Ref { id Int @id; thingKey Int }
+      model Thing { id Int @id @default(autoincrement()) }
+      model Lamp { id Int @id; state State @default(off); second Boolean @default(true) }
+      model Person { id Int @id; mood Mood @default(bad) }
+      enum State { on; off }
+      enum Mood { good; bad }`,
+    names: [
+      ...['update_mood', 'update_lamp', 'update_ref', 'update_thing', 'update_person', 'drop_old'],
+      ...['create_egg', 'update_hen', 'update_egg'],
+    ],
+  },
+  'a new schema, its types and an extension': {
+    schemas: 'schemas = ["public", "audit"]\n  extensions = [citext]',
+    before: '',
+    after: `
+      model AuditLog { id Int @id; level Level; by String @db.Citext; @@schema("audit") }
+      enum Level { low; high; @@schema("audit") }`,
+    names: ['update_database', 'create_audit_audit_log'],
+  },
+};
+const models = (compact: string) =>
+  compact.replaceAll(/ *; */g, '\n').replaceAll('{ ', '{\n').replaceAll(' }', '\n}');
+
+test.each(Object.entries(changes))(
+  'one migration a table: %s',
+  async (_what, { schemas, before, after, names }) => {
+    const own = readFileSync(schemaFile(), 'utf8');
+    writeFileSync(schemaFile(), `${own}\n${models(before)}`);
+    await ledger.succeed('migrate', 'generate', 'before');
+    const there = lying();
+    const inSchemas = own
+      .replace('provider = "postgresql"', `provider = "postgresql"\n  ${schemas}`)
+      .replace(
+        'provider = "prisma-client"',
+        'provider = "prisma-client"\n  previewFeatures = ["postgresqlExtensions"]',
+      )
+      .replaceAll(/^(model [^}]*)\}/gm, '$1\n  @@schema("public")\n}');
+    writeFileSync(schemaFile(), `${schemas === '' ? own : inSchemas}\n${models(after)}`);
+    await ledger.succeed('migrate', 'generate', 'after', '--per-table');
+    const made = lying().filter((path) => !there.includes(path));
+    expect(made.map((path) => path.slice(15, -'/migration.sql'.length))).toEqual(names);
+    const again = await ledger.run('migrate', 'generate', 'nothing', '--dry-run');
+    expect(again.error).toBe('');
+    expect(again.text).toMatch(/^No changes/);
+  },
+);
+
 /** A migration of a test's own. */
 function write(name: string, sql: string, down?: string): void {
   mkdirSync(join(ledger.directory, folder, name), { recursive: true });
@@ -123,13 +188,73 @@ test('the way back is written, and it works: up, down and up again', async () =>
   expect(down).toContain('DROP COLUMN "tag"');
   expect(await ledger.run('migrate', 'test-down', name)).toMatchObject({
     exitCode: 0,
-    result: { ok: true, differences: [], notBroughtBack: [] },
+    result: {
+      ...{ ok: true, differences: [], reordered: [], notBroughtBack: [] },
+      lostByDown: [
+        expect.stringContaining('drops the column entries.tag'),
+        expect.stringContaining('drops the table tags'),
+      ],
+    },
   });
   expect(await ledger.run('migrate', 'generate-down', name)).toMatchObject({
     exitCode: 3,
     error: expect.stringMatching(/is there already$/),
   });
   expect(await scratches()).toEqual([]);
+});
+
+test('the way back of a value of an enum is one that migrate down takes, and goes by the same role', async () => {
+  write(
+    '20260401000000_moods',
+    `create type mood as enum ('good'); create table people (id int primary key, mood mood);`,
+  );
+  const name = '20260402000000_bad_mood';
+  write(name, `alter type mood add value 'bad';`);
+  await ledger.succeed('migrate', 'generate-down', name);
+  const down = readFileSync(join(ledger.directory, folder, name, 'down.sql'), 'utf8');
+  expect(down).toContain('CREATE TYPE "mood_new"');
+  expect(down).not.toMatch(/^(?:BEGIN|COMMIT)/m);
+  expect(await ledger.run('migrate', 'test-down', name)).toMatchObject({ error: '', exitCode: 0 });
+  await ledger.succeed('migrate', 'deploy');
+  await ledger.succeed('migrate', 'down');
+  expect(await ledger.sql('select enumlabel from pg_enum')).toEqual([{ enumlabel: 'good' }]);
+
+  // What only the administrator may do fails where migrate down would.
+  write(name, `alter type mood add value 'bad';`, 'set session_replication_role = replica;');
+  expect(await ledger.run('migrate', 'test-down', name)).toMatchObject({
+    error: expect.stringContaining('permission denied to set parameter'),
+  });
+  write(name, `alter type mood add value 'bad';`, `alter database ledger set work_mem to '6MB';`);
+  expect(await ledger.run('migrate', 'test-down', name)).toMatchObject({
+    error: expect.stringMatching(/^cannot try the way back of .* changes the server/),
+  });
+  write(name, `alter type mood add value 'bad';`, 'begin; commit;');
+  expect(await ledger.run('migrate', 'test-down', name)).toMatchObject({
+    error: expect.stringMatching(/begins or ends a transaction by itself/),
+  });
+});
+
+test('a way back that empties a column is told, and the order of columns is no difference', async () => {
+  const name = '20260501000000_bigger';
+  write(
+    name,
+    'alter table entries alter column amount type bigint;',
+    'alter table entries drop column amount; alter table entries add column amount int not null;',
+  );
+  const tried = await ledger.run('migrate', 'test-down', name);
+  expect(tried).toMatchObject({
+    exitCode: 0,
+    result: {
+      ...{ differences: [], reordered: ['entries'] },
+      lostByDown: [expect.stringContaining('drops the column entries.amount')],
+    },
+  });
+  expect(tried.text).toMatch(/its down.sql takes away: it drops the column entries\.amount/);
+  write(name, 'select 1; select 1 / 0;', 'select 1;');
+  expect(await ledger.run('migrate', 'test-down', name)).toMatchObject({
+    error: expect.stringContaining('division by zero'),
+    next: expect.stringContaining(`./run.sh migrate show ${name}`),
+  });
 });
 
 test('a way back that leaves something is found; rows that none brings back are named', async () => {
@@ -139,8 +264,8 @@ test('a way back that leaves something is found; rows that none brings back are 
   expect(tried).toMatchObject({ exitCode: 3, result: { ok: false } });
   expect(tried.result?.['differences']).toEqual(
     expect.arrayContaining([
-      expect.stringMatching(/missing: +amount integer NOT NULL/),
-      expect.stringMatching(/left over: +amount bigint/),
+      expect.stringMatching(/missing: entries: amount integer NOT NULL/),
+      expect.stringMatching(/left over: entries: amount bigint/),
     ]),
   );
   expect(tried.result?.['notBroughtBack']).toEqual([
@@ -150,4 +275,18 @@ test('a way back that leaves something is found; rows that none brings back are 
   expect(await ledger.run('migrate', 'test-down', name)).not.toMatchObject({ exitCode: 0 });
   expect(existsSync(join(ledger.directory, folder, name, 'down.sql'))).toBe(true);
   expect(await scratches()).toEqual([]);
+});
+
+test('what is said to come next after it does: commit, then update, which builds and applies', async () => {
+  extend('', '  memo   String?\n');
+  expect((await ledger.run('migrate', 'generate', 'memo')).text).toMatch(
+    /commit it with schema\.prisma, and \.\/run\.sh update/,
+  );
+  const git = (...args: string[]) =>
+    execFileSync('git', ['-c', 'user.name=a', '-c', 'user.email=a@b', ...args], { cwd: ledger.directory });
+  git('add', '-A', 'api');
+  git('commit', '-qm', 'memo');
+  expect(await ledger.run('update')).toMatchObject({ exitCode: 0, result: { outcome: 'updated' } });
+  const columns = `select column_name from information_schema.columns where column_name = 'memo'`;
+  expect(await ledger.sql(columns)).toHaveLength(1);
 });

@@ -48,6 +48,7 @@ test('what would set the other environment back is refused, and nothing was touc
     [['migrate', 'down'], 'take migrations back'],
     [['db', 'reset', '--allow-destructive'], 'reset the database'],
     [['db', 'push'], 'push the schema'],
+    [['migrate', 'dev', 'tags'], 'develop a migration'],
   ] as const)
     expect(await ledger.run(...command)).toMatchObject({
       exitCode: 3,

@@ -98,10 +98,6 @@ test('migrate: lint, test-down, an update, and down', async () => {
   const release = await ledger.sandbox.publish(
     (folder) => {
       schemaMigration(folder, migration, rebuild);
-      writeFileSync(
-        join(folder, `api/prisma/migrations/${migration}/down.sql`),
-        'ALTER TABLE "accounts" DROP COLUMN "city";\n',
-      );
     },
     { onto: installed },
   );
@@ -109,6 +105,9 @@ test('migrate: lint, test-down, an update, and down', async () => {
   await ledger.succeed('update');
   expect(await ledger.answeringCommit()).toBe(release);
   expect(await ledger.run('migrate', 'status')).toMatchObject({ exitCode: 0 });
+  await ledger.succeed('migrate', 'generate-down', migration);
+  const down = join(ledger.directory, `api/prisma/migrations/${migration}/down.sql`);
+  expect(readFileSync(down, 'utf8')).toContain('PRAGMA foreign_keys=OFF');
   expect(await ledger.run('migrate', 'test-down', migration)).toMatchObject({ exitCode: 0, error: '' });
 
   expect(await ledger.run('migrate', 'down', '--to', '0001_entries')).toMatchObject({ error: '' });

@@ -89,7 +89,7 @@ export function schemaText(database: DatabaseSync): string {
       database.prepare('select sql from sqlite_schema where name = ?').get(table)?.['sql'] ?? '',
     );
     return [
-      ...lines('select cid, name, type, "notnull", dflt_value, pk, hidden from pragma_table_xinfo(?)', table),
+      ...lines('select name, type, "notnull", dflt_value, pk, hidden from pragma_table_xinfo(?)', table),
       ...lines(
         'select id, seq, "table", "from", "to", on_update, on_delete from pragma_foreign_key_list(?)',
         table,

@@ -26,7 +26,7 @@ export interface BrokenReferences {
  */
 export function runScript(database: DatabaseSync, script: string): void {
   const bare = withoutTexts(script);
-  const isOwn = ownTransaction.test(bare);
+  const isOwn = hasOwnTransaction(script);
   if (isOwn || bare.split(';').filter((part) => part.trim() !== '').length < 2) {
     runAsItIs(database, script);
     return;
@@ -65,6 +65,11 @@ function runAsItIs(database: DatabaseSync, script: string): void {
 
 /** At the beginning of a statement; a trigger's BEGIN stands within one, and its END is no word of a transaction. */
 const ownTransaction = /(?:^|;)\s*(?:BEGIN|COMMIT|ROLLBACK|END\s+TRANSACTION)\b/i;
+/** Whether a script begins or ends a transaction by itself. */
+export function hasOwnTransaction(script: string): boolean {
+  return ownTransaction.test(withoutTexts(script));
+}
+
 const foreignKeysOff = /(?:^|;)\s*PRAGMA\s+(?:\w+\s*\.\s*)?foreign_keys\s*(?:=|\()\s*(?:OFF|0|NO|FALSE)\b/i;
 
 /**

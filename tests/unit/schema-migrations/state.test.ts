@@ -48,10 +48,13 @@ describe('what a migration is', () => {
   test('what is rolled back is pending, too; what failed says why', () => {
     const [one] = schemaStates([file('1_a')], [row('1_a', { rolledBack: true })]);
     expect(one && isPending(one)).toBe(true);
-    const log = '\n  ERROR: no such column\nat line 7';
-    expect(schemaStates([file('1_a')], [row('1_a', { finished: false, log })])).toMatchObject([
-      { state: 'failed', error: 'ERROR: no such column' },
-    ]);
+    for (const [log, error] of [
+      ['external connector error\n  db error: ERROR: no such column\nat line 7', 'ERROR: no such column'],
+      ['external connector error\n  no such table: x\n  in 1_a', 'no such table: x in 1_a'],
+      ['external connector error', undefined],
+      ['x'.repeat(400), `${'x'.repeat(300)} ...`],
+    ] as const)
+      expect(schemaStates([file('1_a')], [row('1_a', { finished: false, log })])[0]?.error).toBe(error);
   });
 });
 
@@ -67,7 +70,7 @@ describe('what is wrong, and what to type', () => {
       'failed',
       problems([file('1_a')], [row('1_a', { finished: false })]),
       'P3009',
-      /migrate resolve --rolled-back 1_a \(or --applied 1_a/,
+      /migrate resolve --rolled-back 1_a, then .\/run.sh migrate deploy; .*migrate resolve --applied 1_a/,
     ],
     [
       'a database without a record',
@@ -84,7 +87,7 @@ describe('what is wrong, and what to type', () => {
       'a lock that is held',
       problems([], [], { lockHolders: ['psql of "app" (process 7)'] }),
       'P1002',
-      /pg_terminate_backend/,
+      /migrate deploy ends its session.*pg_terminate_backend\(7\)/,
     ],
   ])('%s', (_what, found, code, next) => {
     expect(found).toHaveLength(1);

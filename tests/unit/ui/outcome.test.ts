@@ -39,7 +39,10 @@ describe('somebody tired reads', () => {
 
   test('backed up, and nothing of being offline where the services went on', () => {
     expect(told({ outcome: 'backed-up', outageMs: 0 })).toMatchInlineSnapshot(
-      `"BACKED UP as 20261120-021403. 40 s in all."`,
+      `
+      "BACKED UP as 20261120-021403. 40 s in all.
+        Back:  ./run.sh rollback 20261120-021403"
+    `,
     );
   });
 
