@@ -163,7 +163,7 @@ function howToBringBack({ backupsDirectory, directory }: Appliance, path: string
     ({ manifest }) => manifest?.registry?.present === true,
   );
   return newest
-    ? `cp ${shellWord(join(newest.folder, 'registry.json'))} ${file} brings the newest one back that a snapshot has`
+    ? `cp ${shellWord(join(newest.folder, 'registry.json'))} ${file} brings back the one of ${newest.id}; what has run since then is missing in it`
     : `where none was ever applied: echo '{"migrations":[]}' > ${file}`;
 }
 
