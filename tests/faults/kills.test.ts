@@ -50,7 +50,7 @@ describe('killed in an update', () => {
     { state: 'started', killing: 'orchestrator' },
     { state: 'finished', killing: 'process group' },
   ];
-  const moments = inTurn(halves, ways).map(([[step, half], way]) => ({ step, half, ...way }));
+  const moments = inTurn(everySecond(halves), ways).map(([[step, half], way]) => ({ step, half, ...way }));
 
   test.for(moments)('$half of $step $state ($killing)', async ({ step, half, state, killing }, context) => {
     const cli = Cli.start(ledger, 'update', '--to', 'good');
