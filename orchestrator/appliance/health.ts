@@ -141,16 +141,9 @@ export async function answeredCommit(
   name: string,
   service: ServiceConfig,
 ): Promise<string | undefined> {
-  if (!service.release || !appliance.runtime.serviceState(serviceHandle(appliance, name)).running)
-    return undefined;
-  try {
-    const url = serviceUrl(appliance, service, service.release.url);
-    const { body } = await ask(url, { timeoutMs: requestTimeoutMs });
-    const got = atPointer(JSON.parse(body), service.release.pointer);
-    return typeof got === 'string' ? got : undefined;
-  } catch {
-    return undefined;
-  }
+  if (!appliance.runtime.serviceState(serviceHandle(appliance, name)).running) return undefined;
+  const got = await readRelease(appliance, name, service, undefined).catch(() => undefined);
+  return typeof got === 'string' ? got : undefined;
 }
 
 /**
@@ -168,23 +161,33 @@ export async function verifyRelease(
   gate: Gate | undefined,
 ): Promise<void> {
   if (!service.release) return;
+  const got = await readRelease(appliance, name, service, gate);
+  if (!commits.some((commit) => got === commit))
+    throw new Error(
+      `service ${name} answers as commit ${JSON.stringify(got)}, not ${commits[0]}, at which the checkout is: another version is running; if the checkout was moved by hand, git reset --keep takes it back`,
+    );
+}
+
+/** What a service says that it was built from; undefined where it has no release URL. Throws Error if it answers no JSON. */
+async function readRelease(
+  appliance: Appliance,
+  name: string,
+  service: ServiceConfig,
+  gate: Gate | undefined,
+): Promise<unknown> {
+  if (!service.release) return undefined;
   const url = serviceUrl(appliance, service, service.release.url);
   const answer = await ask(url, {
     timeoutMs: requestTimeoutMs,
     headers: gate ? { 'holdfast-gate': gate.token } : {},
   });
-  let got: unknown;
   try {
-    got = atPointer(JSON.parse(answer.body), service.release.pointer);
+    return atPointer(JSON.parse(answer.body), service.release.pointer);
   } catch {
     throw new Error(
       `${url} answers ${answer.status} and no JSON, so nobody knows which version of ${name} runs`,
     );
   }
-  if (!commits.some((commit) => got === commit))
-    throw new Error(
-      `service ${name} answers as commit ${JSON.stringify(got)}, not ${commits[0]}, at which the checkout is: another version is running; if the checkout was moved by hand, git reset --keep takes it back`,
-    );
 }
 
 /**

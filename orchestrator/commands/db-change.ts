@@ -19,6 +19,7 @@ export async function pushSchema(session: Session, allowDestructive: boolean): P
   return await locked(session, 'db push', async (state) => {
     const database = verifyAllowed(state.appliance, 'push the schema', ['test', 'development']);
     await database.ensureRunning();
+    await database.verifyAlone('push the schema');
     return await behindSnapshot(session, state, 'before-push', async (back) => {
       try {
         await callPrisma(session, state, ['db', 'push', ...(allowDestructive ? ['--accept-data-loss'] : [])]);

@@ -47,8 +47,12 @@ export async function dumpDatabase(
   const registry = livingRegistry(appliance);
   if (registry !== undefined && existsSync(registry)) copyFileSync(registry, registryOf(dump));
   writeFileAtomic(factsOf(dump), JSON.stringify(facts));
-  for (const old of listDumps(appliance).slice(0, -keptDumps))
-    if (old !== keep) for (const path of [old, factsOf(old), registryOf(old)]) rmSync(path, { force: true });
+  const kept = new Set([...listDumps(appliance).slice(-keptDumps), keep]);
+  // What a killed one left behind, without its facts, goes as well.
+  for (const file of readdirSync(folder)) {
+    const of = join(folder, file.replace(/(?:\.registry)?\.json$/, ''));
+    if (!kept.has(of)) rmSync(join(folder, file), { force: true });
+  }
   const back = `./run.sh db restore ${shellWord(dump)}`;
   ui.say(`The database as it was is in a dump; ${back} brings it back.`);
   return { dump, back };

@@ -3,7 +3,7 @@ import type { Appliance } from '../appliance/appliance.ts';
 import { Refusal } from '../lib/errors.ts';
 import { plural } from '../lib/units.ts';
 import type { Register } from '../main.ts';
-import { openToAll, startAndVerify } from '../pipeline/recovery.ts';
+import { openToAll, startAndVerify } from '../pipeline/starting.ts';
 import { readOrigin } from '../pipeline/target.ts';
 import { migratesByItself } from '../pipeline/own-migrations.ts';
 import { findPending } from '../steps/migrate-schema.ts';

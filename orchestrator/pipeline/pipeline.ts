@@ -17,7 +17,8 @@ import {
   type RunOutcome,
   type StepName,
 } from './journal-entries.ts';
-import { openToAll, recoverRun, startAndVerify, type RecoveryReport } from './recovery.ts';
+import { recoverRun, type RecoveryReport } from './recovery.ts';
+import { openToAll, startAndVerify } from './starting.ts';
 import { beginRun, finishRun, type Run } from './run.ts';
 import { LockLostError } from './run-lock.ts';
 import type { Migrating, Origin, Restoring, Step, StepContext, Target } from './step.ts';

@@ -1,8 +1,6 @@
 import { join } from 'node:path';
 import { runMark, type Appliance } from '../appliance/appliance.ts';
-import { openGate } from '../appliance/gate.ts';
-import { verifyRelease, waitUntilHealthy } from '../appliance/health.ts';
-import { isWorker, startOrder, startService, stopServices } from '../appliance/services.ts';
+import { stopServices } from '../appliance/services.ts';
 import { loadAppliance } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { messageOf, NotRestoredError, Refusal } from '../lib/errors.ts';
@@ -16,6 +14,7 @@ import { findWhole, listSnapshots, verifySnapshot } from '../snapshot/store.ts';
 import type { Listener } from './events.ts';
 import { answeredBefore, phaseOf, type RunPhase } from './journal-entries.ts';
 import type { Run } from './run.ts';
+import { openToAll, startAndVerify } from './starting.ts';
 
 export interface RecoveryReport {
   /** Where the run was found. */
@@ -221,11 +220,7 @@ async function startFormer(
 ): Promise<void> {
   const wanted = new Set(run.journal.last('window-opened')?.services ?? []);
   try {
-    if (appliance.database) {
-      await appliance.database.ensureRunning();
-      await appliance.database.unfence();
-    }
-    openGate(appliance);
+    await openToAll(appliance);
     await startAndVerify(
       appliance,
       config,
@@ -256,48 +251,5 @@ async function finishCommitted(appliance: Appliance, run: Run, note: (line: stri
       next: './run.sh start, or ./run.sh rollback',
       cause: error,
     });
-  }
-}
-
-/** Lifts fence and gate. May be run twice. */
-export async function openToAll(appliance: Appliance): Promise<void> {
-  if (appliance.database) {
-    await appliance.database.ensureRunning();
-    await appliance.database.unfence();
-  }
-  openGate(appliance);
-}
-
-/** Starts services that do not run and waits until all of them are healthy and the right commit answers. */
-export async function startAndVerify(
-  appliance: Appliance,
-  config: Config,
-  version: { readonly commit: string; readonly label: string },
-  options: {
-    only?: ReadonlySet<string>;
-    /** What else each service may answer as: what it was before, where the checkout had been moved by hand. */
-    answered?: ReadonlyMap<string, string>;
-    /** Hears of a service that answers as another commit, and the others are started all the same; else it throws. */
-    onOther?: (message: string) => void;
-    note?: (line: string) => void;
-  } = {},
-): Promise<void> {
-  const database = (await appliance.database?.environment()) ?? {};
-  const names = startOrder(config).filter((name) => options.only?.has(name) ?? true);
-  for (const name of names) {
-    const service = config.services[name];
-    if (!service) continue;
-    options.note?.(`starting ${name}`);
-    await startService(appliance, name, { config, ...version, database });
-    await waitUntilHealthy(appliance, name, service, options);
-    if (isWorker(service)) continue;
-    const other = options.answered?.get(name);
-    try {
-      const right = [version.commit, ...(other === undefined ? [] : [other])] as const;
-      await verifyRelease(appliance, name, service, right, undefined);
-    } catch (error) {
-      if (!options.onOther) throw error;
-      options.onOther(messageOf(error));
-    }
   }
 }

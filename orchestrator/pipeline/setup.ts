@@ -15,7 +15,7 @@ import { noteInstalled } from './after-run.ts';
 import type { Driver, DriverTask, Listener } from './events.ts';
 import type { StepName } from './journal-entries.ts';
 import { migratesByItself, switchedOff } from './own-migrations.ts';
-import { startAndVerify } from './recovery.ts';
+import { startAndVerify } from './starting.ts';
 import { forgetSetup, noteSetup } from './setup-progress.ts';
 import { readOrigin } from './target.ts';
 

@@ -1,4 +1,4 @@
-import { existsSync, lstatSync } from 'node:fs';
+import { existsSync, lstatSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
 import { answeredCommit } from '../appliance/health.ts';
@@ -48,10 +48,9 @@ export const preflight: Step = {
     });
     if (appliance.database?.isShared === true) context.warn(sharedNotice);
     for (const problem of await verifyHooks(appliance, context)) context.warn(problem);
-    if (context.kind !== 'rollback') {
-      note('the registry of data migrations');
-      await verifyRegistry(context);
-    }
+    note('the registry of data migrations');
+    if (context.kind === 'rollback') verifyRegistryIsFile(appliance);
+    else await verifyRegistry(context);
     note('the services');
     await verifyPortsAreOurs(appliance, appliance.config);
     await verifyPortsAreFree(appliance, appliance.config, target);
@@ -157,13 +156,28 @@ async function verifyRegistry({ appliance, target, warn }: StepContext): Promise
     );
 }
 
+/** A rollback brings the registry of its snapshot, whatever is in the one here: but its own way back is a copy of it. */
+function verifyRegistryIsFile({ config, directory }: Appliance): void {
+  const path = registryPath(config);
+  const stat = path === undefined ? undefined : statSync(join(directory, path), { throwIfNoEntry: false });
+  if (path !== undefined && stat && !stat.isFile())
+    throw new Refusal(
+      `cannot go on: the registry of data migrations ${path} is no file`,
+      `${aside(join(directory, path))}, then try again: a rollback brings its own`,
+    );
+}
+
+const aside = (path: string) => `mv ${shellWord(path)} ${shellWord(`${path}.aside`)}`;
+
 function howToBringBack({ backupsDirectory, directory }: Appliance, path: string): string {
-  const file = shellWord(join(directory, path));
+  const place = join(directory, path);
+  const inTheWay = statSync(place, { throwIfNoEntry: false })?.isDirectory() ?? false;
+  const file = shellWord(place);
   const [newest] = listSnapshots(backupsDirectory).filter(
     ({ manifest }) => manifest?.registry?.present === true,
   );
   return newest
-    ? `cp ${shellWord(join(newest.folder, 'registry.json'))} ${file} brings back the one of ${newest.id}; what has run since then is missing in it`
+    ? `${inTheWay ? `${aside(place)} && ` : ''}cp ${shellWord(join(newest.folder, 'registry.json'))} ${file} brings back the one of ${newest.id}; what has run since then is missing in it`
     : `where none was ever applied: echo '{"migrations":[]}' > ${file}`;
 }
 

@@ -126,7 +126,7 @@ describe('a registry that would let migrations run again is refused, exit 3 and 
         exitCode: 3,
         error: expect.stringMatching(says),
         next: expect.stringMatching(
-          /^cp '.*\/backups\/[\d-]+\/registry\.json' '.*\/registry\.json' brings back the one of [\d-]+; what has run since/,
+          /^(?:mv '.*' '.*' && )?cp '.*\/backups\/[\d-]+\/registry\.json' '.*\/registry\.json' brings back the one of [\d-]+; what has run since/,
         ),
       });
       expect(ledger.pids()).toEqual(pids);
@@ -137,6 +137,23 @@ describe('a registry that would let migrations run again is refused, exit 3 and 
     }
     tally(context, 'unchanged');
   });
+});
+
+test('a rollback needs no registry, it brings the one of its backup; a directory in its place is moved first', async (context) => {
+  const was = await ledger.capture();
+  await ledger.sandbox.publish(notTwice, { onto: installed });
+  await ledger.succeed('update');
+  rmSync(path());
+  mkdirSync(path());
+  const refused = await ledger.run('rollback');
+  expect(refused).toMatchObject({ exitCode: 3, error: expect.stringMatching(/ is no file$/) });
+  expect(/^mv '(.*)' '.*', then try again/.exec(refused.next ?? '')?.[1]).toBe(path());
+
+  rmSync(path(), { recursive: true });
+  expect(await ledger.run('rollback')).toMatchObject({ exitCode: 0, error: '' });
+  expect(differences(was, await ledger.capture())).toEqual([]);
+  expect(recorded()).toEqual(['001_open_accounts', '002_release']);
+  tally(context, 'restored');
 });
 
 describe('a registry that is missing, where the database has the table of the engine,', () => {

@@ -229,6 +229,10 @@ test('db reset takes the records with the rows they tell of, and everything runs
     ...{ exitCode: 3, error: expect.stringMatching(/^cannot reset the database: .* the database open/) },
     next: expect.stringMatching(/^\.\/run\.sh stop, or stop it \(kill [\d ]+\), then try again$/),
   });
+  expect(await ledger.run('db', 'push')).toMatchObject({
+    exitCode: 3,
+    error: expect.stringMatching(/^cannot push the schema: .* the database open/),
+  });
   expect(await amounts()).toEqual(was);
   await ledger.succeed('stop');
 

@@ -37,3 +37,6 @@ function formatted({ funcname, args = [] }: FuncCall): string | undefined {
     return kind === 'I' ? `"${value.replaceAll('"', '""')}"` : value;
   });
 }
+
+/** A time limit of 0, in whatever unit, is none. */
+export const meansNone = (limit: string) => /^0+\D*$/.test(limit);

@@ -1,5 +1,12 @@
-import { parsePlPgSQLSync, parseSync, type CreateFunctionStmt, type DoStmt, type Node } from 'libpg-query';
-import { constantOf, constantParts } from './constants.ts';
+import {
+  parsePlPgSQLSync,
+  parseSync,
+  type CreateFunctionStmt,
+  type DoStmt,
+  type FuncCall,
+  type Node,
+} from 'libpg-query';
+import { constantOf, constantParts, meansNone } from './constants.ts';
 import { findAll, namesOf, textOf } from './nodes.ts';
 import { parsePostgres, type Statement } from './parse.ts';
 import type { Review } from './review.ts';
@@ -23,12 +30,14 @@ export function reviewDo(review: Review, { args }: DoStmt, line: number, look: L
 
 /** The functions and procedures of this file that a statement calls. */
 export function reviewCalls(review: Review, node: Node, line: number, look: Look): void {
-  const names = findAll(node, ['FuncCall', 'funccall']).map(
-    ({ node: call }) => namesOf((call as { funcname?: Node[] }).funcname).at(-1) ?? '',
-  );
-  for (const name of new Set(names)) {
-    if (name === 'set_config' && JSON.stringify(node).includes('"lock_timeout"'))
-      review.hasLockTimeout = true;
+  const calls = findAll(node, ['FuncCall', 'funccall']).map(({ node: call }) => call as FuncCall);
+  const nameOf = ({ funcname }: FuncCall) => namesOf(funcname).at(-1) ?? '';
+  for (const call of calls) {
+    if (nameOf(call) !== 'set_config') continue;
+    const [setting, value] = (call.args ?? []).map(constantOf);
+    if (setting === 'lock_timeout') review.hasLockTimeout = !meansNone(value ?? '');
+  }
+  for (const name of new Set(calls.map(nameOf))) {
     // One that calls itself is looked at once.
     review.call(name, ({ statement, text }) => reviewBody(review, statement, text, () => line, look));
   }

@@ -2,6 +2,7 @@ import type { CreateStmt, Node, VariableSetStmt } from 'libpg-query';
 import { reviewAlterTable, reviewConcurrently } from './alter-table.ts';
 import { reviewCompositeType } from './composite-types.ts';
 import { drop, rename } from './drops-and-renames.ts';
+import { meansNone } from './constants.ts';
 import { constraintsOf, keyOfNames, namesOf, textOf, typeOf } from './nodes.ts';
 import type { Statement } from './parse.ts';
 import { reviewCalls, reviewDo } from './procedures.ts';
@@ -112,5 +113,5 @@ function setVariable(review: Review, { name, kind, args = [] }: VariableSetStmt)
 function isNothing(node: Node): boolean {
   if (!('A_Const' in node)) return textOf(node) === '0';
   const { ival, sval } = node.A_Const;
-  return sval ? /^0+\D*$/.test(sval.sval ?? '') : (ival?.ival ?? 0) === 0;
+  return sval ? meansNone(sval.sval ?? '') : (ival?.ival ?? 0) === 0;
 }
