@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { aboutServers, testedDatabase } from './tests/support/tested-database.ts';
 
 /** Suites by what they need: unit tests nothing, integration tests PostgreSQL, git and npm, faults
  * the same and here and there root, e2e tests the whole. */
@@ -18,6 +19,10 @@ export default defineConfig({
         test: {
           name: 'faults',
           include: ['tests/faults/**/*.test.ts'],
+          exclude:
+            testedDatabase === 'sqlite'
+              ? Object.keys(aboutServers).map((file) => `tests/${file}.test.ts`)
+              : [],
           testTimeout: 300_000,
           hookTimeout: 300_000,
         },

@@ -1,4 +1,5 @@
 import { dirname, join } from 'node:path';
+import { Refusal } from '../lib/errors.ts';
 import type { Register } from '../main.ts';
 import { handOver } from '../runtime/hand-over.ts';
 
@@ -32,6 +33,8 @@ export const registerTest: Register = (program, act) => {
           const sweep = join(home, 'tests', 'faults', 'sweep.ts');
           return (await handOver(node, [sweep, ...what.slice(1)])) ?? 1;
         }
+        const database = takeDatabase(what);
+        if (database === 'sqlite') process.env['HOLDFAST_TEST_DATABASE'] = database;
         // Asked for by name, they try each step in each way; the whole run tries each step in one.
         if (what.includes('faults') || what.includes('integration'))
           process.env['HOLDFAST_TEST_EVERY_INSTANT'] = '1';
@@ -42,3 +45,16 @@ export const registerTest: Register = (program, act) => {
       }),
     );
 };
+
+/** Takes `--database NAME` out of the words: the engine that the appliances of the suites have. Throws Refusal. */
+function takeDatabase(what: string[]): string | undefined {
+  const at = what.indexOf('--database');
+  if (at < 0) return undefined;
+  const [, database = ''] = what.splice(at, 2);
+  if (!/^(?:postgresql|sqlite)$/.test(database))
+    throw new Refusal(
+      `--database is postgresql or sqlite, not ${JSON.stringify(database)}`,
+      './run.sh test faults --database sqlite',
+    );
+  return database;
+}

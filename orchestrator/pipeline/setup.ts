@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { untilAborted, type Appliance } from '../appliance/appliance.ts';
 import { verifyPortsAreOurs } from '../appliance/services.ts';
+import { verifyHooks } from '../hooks/verify-hooks.ts';
 import { removeDurably, writeFileAtomic } from '../lib/atomic-file.ts';
 import { messageOf, Refusal } from '../lib/errors.ts';
 import { removeTree } from '../lib/remove-tree.ts';
@@ -81,6 +82,7 @@ export async function setUp(
       await ensurePrograms(appliance.runtime, config, note);
       await verifyProvider(appliance, config);
       appliance.state.ensure();
+      for (const message of await verifyHooks(appliance)) options.listener({ type: 'warning', message });
       await verifyPortsAreOurs(appliance, config);
       return undefined;
     }),

@@ -15,6 +15,7 @@ import { leftOf, tidyUp, unfinishedRun } from '../support/left-behind.ts';
 import { Ledger } from '../support/ledger.ts';
 import { needs } from '../support/needs.ts';
 import { release, replaceIn } from '../support/releases.ts';
+import { isThorough } from '../support/thoroughness.ts';
 
 /* After the commit nothing is restored any more. What fails then is a warning, and the update stands. */
 
@@ -109,7 +110,7 @@ describe('the update stands, with a warning and exit 0, when', () => {
     tally(context, 'completed');
   });
 
-  test('pruning fails', async (context) => {
+  test.runIf(isThorough)('pruning fails', async (context) => {
     const commit = await publish();
 
     const outcome = await ledger.failing(
@@ -126,7 +127,7 @@ describe('the update stands, with a warning and exit 0, when', () => {
     tally(context, 'completed');
   });
 
-  test('a snapshot that goes cannot be removed', async (context) => {
+  test.runIf(isThorough)('a snapshot that goes cannot be removed', async (context) => {
     needs(context, 'root');
     const commit = await publish();
     const { backupsDirectory } = ledger.open();
@@ -151,6 +152,7 @@ describe('the update stands, with a warning and exit 0, when', () => {
   });
 
   test('the database cannot be asked any more: the run stays open, and recover goes on forward', async (context) => {
+    needs(context, 'postgresql');
     const commit = await publish();
 
     const outcome = await ledger.failing(

@@ -140,12 +140,9 @@ function newerFormat(folder: string): void {
 }
 
 describe('deep', () => {
-  const scratch = async () =>
-    await ledger.sql("select datname from pg_database where datname like 'hf\\_new%'");
-
   test('every dump is restored on trial and counted; nothing is left of it', async () => {
     expect(await ledger.run('backup', 'verify', '--deep')).toMatchObject({ exitCode: 0 });
-    expect(await scratch()).toEqual([]);
+    expect(await ledger.database.scratchDatabases()).toEqual([]);
   });
 
   test('a dump that brings back other rows than the manifest says is found', async () => {
@@ -165,22 +162,23 @@ describe('deep', () => {
     ]);
     expect(found.map(({ exitCode }) => exitCode)).toEqual([0, 3]);
     expect(JSON.stringify(found[1]?.result)).toMatch(/table public\.entries: 41 rows became 4 rows/);
-    expect(await scratch()).toEqual([]);
+    expect(await ledger.database.scratchDatabases()).toEqual([]);
   });
 
   test('killed in its middle: prune drops the scratch database', async (context) => {
     const cli = Cli.start(ledger, 'backup', 'verify', first, '--deep');
-    await untilScratch(scratch);
+    await untilScratch();
     await cli.kill();
-    expect(await scratch()).not.toEqual([]);
+    expect(await ledger.database.scratchDatabases()).not.toEqual([]);
     expect(await Cli.run(ledger, 'backup', 'prune')).toMatchObject({ exitCode: 0 });
-    expect(await scratch()).toEqual([]);
+    expect(await ledger.database.scratchDatabases()).toEqual([]);
     tally(context, 'unchanged');
   });
 });
 
-async function untilScratch(scratch: () => Promise<unknown[]>): Promise<void> {
-  for (let round = 0; round < 5000; round += 1) if ((await scratch()).length > 0) return;
+async function untilScratch(): Promise<void> {
+  for (let round = 0; round < 5000; round += 1)
+    if ((await ledger.database.scratchDatabases()).length > 0) return;
   throw new Error('there never was a scratch database');
 }
 

@@ -9,6 +9,7 @@ import { leftOf, tidyUp, unfinishedRun } from '../support/left-behind.ts';
 import { Ledger } from '../support/ledger.ts';
 import { release, schemaMigration, type Edit } from '../support/releases.ts';
 import { differences } from '../support/state.ts';
+import { oneIn } from '../support/thoroughness.ts';
 
 /*
  * The embedded server, or one session of it (then it throws out all others), is killed while something speaks to it. It
@@ -127,7 +128,7 @@ const inRestore = [
 ];
 
 describe('killed in a restore, it is the next recovery that comes to the end:', () => {
-  test.for(inRestore)('$what', async ({ at }, context) => {
+  test.for(oneIn(2, inRestore))('$what', async ({ at }, context) => {
     await ledger.sandbox.publish(broken.badDataMigration, { onto: installed });
     const was = await ledger.capture();
 

@@ -11,6 +11,7 @@ import { can, needs } from '../support/needs.ts';
 import { dataMigration, release, type Edit } from '../support/releases.ts';
 import { SmallDisk } from '../support/small-disk.ts';
 import { differences, type State } from '../support/state.ts';
+import { oneIn } from '../support/thoroughness.ts';
 
 /*
  * The same with a disk each for snapshots, for the database and for all else: one of them becomes full, of blocks or
@@ -90,7 +91,7 @@ const cases = inFull
   ? (['snapshots', 'database', 'everything else'] as const).flatMap((disk) =>
       (['blocks', 'inodes'] as const).flatMap((of) => steps.map((step) => apply(disk, of, step))),
     )
-  : quick;
+  : oneIn(2, quick);
 
 describe('full from the start of a step on', () => {
   test.for(cases)('the disk of $disk, of $of, at "$name"', async ({ disk, of, when, exitCode }, context) => {

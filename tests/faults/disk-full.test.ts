@@ -12,7 +12,7 @@ import { can, needs } from '../support/needs.ts';
 import { release } from '../support/releases.ts';
 import { SmallDisk } from '../support/small-disk.ts';
 import { differences, type State } from '../support/state.ts';
-import { everySecond } from '../support/thoroughness.ts';
+import { oneIn } from '../support/thoroughness.ts';
 
 /*
  * A whole appliance on one small disk, and somebody else's file takes its last block at the instant at which a step
@@ -77,7 +77,7 @@ const applied = (step: string) =>
   named({ when: { step, half: 'apply' } as Instant, exitCode: 10, outcome: 'restored' });
 
 describe('full from the start of a step on', () => {
-  test.for([...prepared.map(named), ...everySecond([...window, ...sealed]).map(applied)])(
+  test.for([...prepared.map(named), ...oneIn(4, [...window, ...sealed]).map(applied)])(
     '$name: exit $exitCode, everything as before',
     async ({ when, exitCode, outcome }, context) => {
       await ledger.sandbox.publish(broken.good, { onto: installed });

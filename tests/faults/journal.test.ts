@@ -15,6 +15,7 @@ import { Ledger } from '../support/ledger.ts';
 import { release } from '../support/releases.ts';
 import { differences, type State } from '../support/state.ts';
 import { captureTree } from '../support/tree-state.ts';
+import { isThorough } from '../support/thoroughness.ts';
 
 /*
  * What a new process finds of a run that was killed: torn, damaged, contradictory, or written by a clock that is later
@@ -175,30 +176,36 @@ test('the runner that began it is gone: its script says so with 11', async (cont
   tally(context, 'restored');
 });
 
-test('the clock was set back by a day: recovery, order and what comes next go by the counter', async (context) => {
-  const { run } = await killed();
-  const before = ledger.open().state.runIds();
-  const env = clockSetBack(ledger.sandbox.root, 86_400_000);
-  const recovery = await Cli.startWith(env, ledger, 'recover').ended;
-  expect(recovery).toMatchObject({ exitCode: 10, result: { outcome: 'restored', run } });
-  expect(differences(was, await ledger.capture())).toEqual([]);
+test.runIf(isThorough)(
+  'the clock was set back by a day: recovery, order and what comes next go by the counter',
+  async (context) => {
+    const { run } = await killed();
+    const before = ledger.open().state.runIds();
+    const env = clockSetBack(ledger.sandbox.root, 86_400_000);
+    const recovery = await Cli.startWith(env, ledger, 'recover').ended;
+    expect(recovery).toMatchObject({ exitCode: 10, result: { outcome: 'restored', run } });
+    expect(differences(was, await ledger.capture())).toEqual([]);
 
-  expect(await Cli.startWith(env, ledger, 'update').ended).toMatchObject({ exitCode: 0 });
-  const { state, backupsDirectory } = ledger.open();
-  const newest = state.runIds().at(-1) ?? '';
-  expect(newest < run).toBe(true);
-  expect(state.runIds()).toEqual([...before, newest]);
-  expect((await Cli.run(ledger, 'status')).result).toMatchObject({ lastRun: newest, lastOutcome: 'updated' });
-  expect(listSnapshots(backupsDirectory)[0]?.id).toBe(newest);
+    expect(await Cli.startWith(env, ledger, 'update').ended).toMatchObject({ exitCode: 0 });
+    const { state, backupsDirectory } = ledger.open();
+    const newest = state.runIds().at(-1) ?? '';
+    expect(newest < run).toBe(true);
+    expect(state.runIds()).toEqual([...before, newest]);
+    expect((await Cli.run(ledger, 'status')).result).toMatchObject({
+      lastRun: newest,
+      lastOutcome: 'updated',
+    });
+    expect(listSnapshots(backupsDirectory)[0]?.id).toBe(newest);
 
-  expect(await Cli.startWith(env, ledger, 'rollback').ended).toMatchObject({
-    exitCode: 0,
-    result: { snapshot: newest },
-  });
-  expect(await ledger.answeringCommit()).toBe(installed);
-  expect(await ledger.notes()).toEqual(['opening', 'coffee', 'rent', 'sale']);
-  tally(context, 'completed');
-});
+    expect(await Cli.startWith(env, ledger, 'rollback').ended).toMatchObject({
+      exitCode: 0,
+      result: { snapshot: newest },
+    });
+    expect(await ledger.answeringCommit()).toBe(installed);
+    expect(await ledger.notes()).toEqual(['opening', 'coffee', 'rent', 'sale']);
+    tally(context, 'completed');
+  },
+);
 
 /** Each damages something and returns how to mend it. */
 function replacing(path: string, change: (bytes: Buffer) => unknown): () => void {

@@ -10,6 +10,7 @@ import { tally } from '../support/fault-tally.ts';
 import { Knocker } from '../support/knocker.ts';
 import { leftOf, tidyUp, unfinishedRun, untilWaiting } from '../support/left-behind.ts';
 import { Ledger } from '../support/ledger.ts';
+import { needs } from '../support/needs.ts';
 import { release, replaceIn, type Edit } from '../support/releases.ts';
 import { differences } from '../support/state.ts';
 
@@ -86,6 +87,7 @@ function holdLock(table: string): () => Promise<void> {
 }
 
 test('pg_dump that waits for a lock, which would hold its own locks for ever', async (context) => {
+  needs(context, 'postgresql');
   await ledger.sandbox.publish(good, { onto: installed });
   // The parent of partitions has no rows to count: nobody but pg_dump asks for it.
   await ledger.sql('create table parts (id int) partition by range (id)');
@@ -157,6 +159,7 @@ await new Promise((resolve) => setTimeout(resolve, 300_000));`,
 };
 
 test("an orphaned migrator without the run's mark, which holds Prisma's advisory lock and reconnects", async (context) => {
+  needs(context, 'postgresql');
   await ledger.sandbox.publish(leavesAMigrator, { onto: installed });
   const was = await ledger.capture();
   const cli = Cli.start(ledger, 'update');
@@ -173,6 +176,7 @@ test("an orphaned migrator without the run's mark, which holds Prisma's advisory
 });
 
 test('a program with the credentials of the application that reconnects in a loop is kept out all the while', async (context) => {
+  needs(context, 'postgresql');
   await ledger.sandbox.publish(waitsInInstallation, { onto: installed });
   const was = await ledger.sql('select id, note from entries order by id');
   const url = (await ledger.open().database?.environment())?.['DATABASE_URL'] ?? '';

@@ -10,7 +10,7 @@ import type { Ledger } from '../support/ledger.ts';
 import { installPrismaLedger } from '../support/prisma-ledger.ts';
 import { schemaMigration } from '../support/releases.ts';
 import { differences, type State } from '../support/state.ts';
-import { everySecond, inTurn } from '../support/thoroughness.ts';
+import { inTurn, oneIn } from '../support/thoroughness.ts';
 
 /*
  * SIGKILL in `migrate deploy` and `migrate down`; a new process recovers. Before the commit all is as it was, schema and
@@ -47,7 +47,10 @@ const ways: readonly Killing[] = ['orchestrator', 'the whole run'];
 const shared = ['stop-services', 'backup-database', 'backup-files', 'backup-registry'];
 const momentsOf = (steps: typeof migrateSteps) =>
   inTurn(
-    everySecond(steps.flatMap(({ name: step, apply }) => (apply && !shared.includes(step) ? [step] : []))),
+    oneIn(
+      2,
+      steps.flatMap(({ name: step, apply }) => (apply && !shared.includes(step) ? [step] : [])),
+    ),
     ways,
   ).map(([step, killing]) => ({ step, killing }));
 
@@ -63,6 +66,12 @@ async function kill(argv: readonly string[], step: Parameters<Cli['reached']>[0]
   return recovery.result?.outcome;
 }
 
+const hasTags = async () =>
+  await ledger.sql('select * from tags').then(
+    () => true,
+    () => false,
+  );
+
 const outcomeOf = (outcome: unknown): FaultOutcome =>
   outcome === 'restored' ? 'restored' : outcome === 'unchanged' ? 'unchanged' : 'completed';
 
@@ -76,8 +85,7 @@ describe('migrate down', () => {
     'killed ($killing) in $step',
     async ({ step, killing }, context) => {
       const outcome = await kill(['migrate', 'down'], step, killing);
-      const there = await ledger.sql(`select to_regclass('tags')::text as t`);
-      expect(there).toEqual([{ t: outcome === 'after' ? null : 'tags' }]);
+      expect(await hasTags()).toBe(outcome !== 'after');
       if (outcome === 'after') await ledger.succeed('rollback');
       expect(differences(was, await ledger.capture())).toEqual([]);
       tally(context, outcomeOf(outcome));
@@ -94,8 +102,7 @@ describe('migrate deploy', () => {
 
   test.for(momentsOf(migrateSteps))('killed ($killing) in $step', async ({ step, killing }, context) => {
     const outcome = await kill(['migrate', 'deploy'], step, killing);
-    const there = await ledger.sql(`select to_regclass('tags')::text as t`);
-    expect(there).toEqual([{ t: outcome === 'after' ? 'tags' : null }]);
+    expect(await hasTags()).toBe(outcome === 'after');
     // Down and up again it has another record, and other ids.
     const wrong = outcome === 'after' ? [] : differences(was, await ledger.capture());
     expect(wrong).toEqual([]);

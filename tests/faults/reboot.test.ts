@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { serviceHandle } from '../../orchestrator/appliance/services.ts';
 import { serverUser } from '../../orchestrator/database/binaries.ts';
 import { endProcesses } from '../../orchestrator/lib/end-processes.ts';
@@ -15,7 +15,7 @@ import { Cli } from '../support/cli.ts';
 import { tally } from '../support/fault-tally.ts';
 import { leftOf, tidyUp, unfinishedRun, untilWaiting } from '../support/left-behind.ts';
 import { Ledger } from '../support/ledger.ts';
-import { needs } from '../support/needs.ts';
+import { can, needs } from '../support/needs.ts';
 import { release } from '../support/releases.ts';
 import { findProcessesOf } from '../support/sandbox.ts';
 import { differences } from '../support/state.ts';
@@ -44,12 +44,14 @@ const servers = () => findByPlace({ program: 'postgres', folder: clusterData() }
 
 /** Kills everything of the sandbox, the database server and its children included, and waits until all are gone. */
 async function powerCut(): Promise<void> {
-  // After a crash a sequence goes on up to 32 values further, unless none was taken since a checkpoint.
-  await ledger.sql('checkpoint').catch(() => 'fenced');
-  const { left } = await endProcesses(() => [...findProcessesOf(ledger.sandbox.root), ...servers()], {
-    signal: 'SIGKILL',
-    graceMs: 10_000,
-  });
+  await ledger.database.checkpoint().catch(() => 'fenced');
+  const { left } = await endProcesses(
+    () => [...findProcessesOf(ledger.sandbox.root), ...(can('postgresql') ? servers() : [])],
+    {
+      signal: 'SIGKILL',
+      graceMs: 10_000,
+    },
+  );
   expect(left).toEqual([]);
 }
 
@@ -94,9 +96,11 @@ describe('a power cut', () => {
 });
 
 describe('the embedded server', () => {
+  beforeEach((context) => needs(context, 'postgresql'));
+
   test('was killed, and a child of it is busy: the first start ends it and comes up', async (context) => {
     const was = await ledger.capture();
-    await ledger.sql('checkpoint');
+    await ledger.database.checkpoint();
     const busy = ledger.sql('select count(*) from generate_series(1, 100000000000)').catch(() => 'ended');
     const pid = Number(readFileSync(join(clusterData(), 'postmaster.pid'), 'utf8').split('\n')[0]);
     const child = await waitFor(

@@ -6,6 +6,7 @@ import { Cli } from '../support/cli.ts';
 import { tally } from '../support/fault-tally.ts';
 import { leftOf, tidyUp, unfinishedRun, untilWaiting } from '../support/left-behind.ts';
 import { Ledger } from '../support/ledger.ts';
+import { needs } from '../support/needs.ts';
 import { dataMigration, release, replaceIn, type Edit } from '../support/releases.ts';
 import { differences } from '../support/state.ts';
 
@@ -22,7 +23,8 @@ const recorded = () =>
   (JSON.parse(readFileSync(path(), 'utf8')) as { migrations: { id: string }[] }).migrations.map(
     ({ id }) => id,
   );
-const once = async () => await ledger.sql("select count(*)::int as times from entries where note = 'once'");
+const once = async () =>
+  await ledger.sql("select cast(count(*) as int) as times from entries where note = 'once'");
 
 beforeAll(async () => {
   ledger = await Ledger.install();
@@ -171,7 +173,8 @@ describe('a registry that is missing, where the database has the table of the en
       create table holdfast.data_migrations (id text primary key, state text not null, exported_at timestamptz);
       insert into holdfast.data_migrations values ('001_open_accounts', '${state}', now()), ('002_release', '${state}', now());`);
 
-  beforeEach(async () => {
+  beforeEach(async (context) => {
+    needs(context, 'postgresql');
     renameSync(path(), join(ledger.directory, without));
     await ledger.sandbox.publish(rebuilds, { onto: installed });
   });

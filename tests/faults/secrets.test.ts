@@ -6,7 +6,8 @@ import { ensurePrismaCli } from '../fixtures/schema-engine/prisma-project.ts';
 import * as broken from '../support/broken-releases.ts';
 import { tally } from '../support/fault-tally.ts';
 import { Ledger } from '../support/ledger.ts';
-import { dataMigration, replaceIn, type Edit } from '../support/releases.ts';
+import { can } from '../support/needs.ts';
+import { dataMigration, engineOf, replaceIn, type Edit } from '../support/releases.ts';
 
 /*
  * Secrets of every kind, and a release that prints all of them in every form it can and fails with one on its lips.
@@ -40,7 +41,8 @@ const indiscreet: Edit = (folder) => {
   broken.good(folder);
   appendFileSync(join(folder, 'api/build.js'), blabbing);
   replaceIn(folder, 'appliance.yaml', 'deploy: node migrate.js', 'deploy: holdfast');
-  writeFileSync(join(folder, 'api/prisma/schema.prisma'), 'datasource db {\n  provider = "postgresql"\n}\n');
+  const schema = `datasource db {\n  provider = "${engineOf(folder)}"\n}\n`;
+  writeFileSync(join(folder, 'api/prisma/schema.prisma'), schema);
   writeFileSync(
     join(folder, 'api/prisma.config.ts'),
     "export default { schema: 'prisma/schema.prisma', migrations: { path: 'prisma/migrations' }, datasource: { url: process.env.DATABASE_URL } };\n",
@@ -63,9 +65,8 @@ beforeAll(async () => {
   for (const name of ['API_TOKEN', 'NPM_TOKEN', 'npmrc', 'shell']) secrets.set(name, canary(name));
   secrets.set('ODD_SECRET', `p@ss/w rd+"${canary('odd')}"`);
   secrets.set('NOTIFY_URL', `http://127.0.0.1:9/hooks/${canary('hook')}`);
-  const credentials = JSON.parse(
-    readFileSync(join(ledger.open().state.postgres, 'credentials.json'), 'utf8'),
-  ) as object;
+  const file = join(ledger.open().state.postgres, 'credentials.json');
+  const credentials = can('postgresql') ? (JSON.parse(readFileSync(file, 'utf8')) as object) : {};
   for (const [name, value] of Object.entries(credentials))
     if (name.endsWith('Password')) secrets.set(name, String(value));
   const named = ['API_TOKEN', 'NPM_TOKEN', 'NOTIFY_URL', 'ODD_SECRET'];
@@ -171,7 +172,10 @@ test('nothing of them is said, written down or shown by the list of processes, a
   expect(said).toContain('could not notify the webhook of notify');
   expect(foundIn(said)).toEqual([]);
 
-  const programs = ['pg_dump', 'pg_restore', 'psql', 'prisma', 'schema-engine', 'npm'];
+  const programs = [
+    ...(can('postgresql') ? ['pg_dump', 'pg_restore', 'psql'] : ['sqlite.mjs']),
+    ...['prisma', 'schema-engine', 'npm'],
+  ];
   expect(programs.filter((program) => !processes.some((line) => line.includes(program)))).toEqual([]);
   expect(processes.filter((line) => foundIn(line).length > 0)).toEqual([]);
 

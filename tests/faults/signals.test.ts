@@ -9,7 +9,7 @@ import { leftOf, tidyUp, unfinishedRun } from '../support/left-behind.ts';
 import { Ledger } from '../support/ledger.ts';
 import { release } from '../support/releases.ts';
 import { differences, type State } from '../support/state.ts';
-import { everySecond, inTurn } from '../support/thoroughness.ts';
+import { inTurn, oneIn } from '../support/thoroughness.ts';
 
 /* SIGINT, SIGTERM and SIGHUP at every step. One installation serves all cases: each leaves it as it found it. */
 
@@ -78,7 +78,7 @@ test.for(inTurn(prepared, asked).map(([step, [signal, exitCode]]) => ({ step, si
   },
 );
 
-test.for(inTurn(everySecond(applied), asked).map(([step, [signal]]) => ({ step, signal })))(
+test.for(inTurn(oneIn(4, applied), asked).map(([step, [signal]]) => ({ step, signal })))(
   '$signal in $step: all of one version',
   async ({ step, signal }, context) => {
     const cli = Cli.start(ledger, 'update', '--to', 'good');

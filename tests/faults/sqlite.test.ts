@@ -14,7 +14,8 @@ import { leftOf, tidyUp, unfinishedRun } from '../support/left-behind.ts';
 import { Ledger } from '../support/ledger.ts';
 import { needs } from '../support/needs.ts';
 import { SmallDisk } from '../support/small-disk.ts';
-import { sqliteBroken, sqliteRelease } from '../support/sqlite-releases.ts';
+import * as broken from '../support/broken-releases.ts';
+import { release } from '../support/releases.ts';
 import { differences, type State } from '../support/state.ts';
 
 /*
@@ -29,10 +30,10 @@ const strangers = new Set<ChildProcess>();
 
 beforeAll(async () => {
   ledger = await Ledger.install({ sqlite: true });
-  installed = await ledger.sandbox.publish(sqliteRelease(2), { tag: 'v2' });
+  installed = await ledger.sandbox.publish(release(2), { tag: 'v2' });
   await ledger.succeed('update');
-  await ledger.sandbox.publish(sqliteBroken.good, { tag: 'good', onto: installed });
-  await ledger.sandbox.publish(sqliteBroken.data, { tag: 'bad', onto: installed });
+  await ledger.sandbox.publish(broken.good, { tag: 'good', onto: installed });
+  await ledger.sandbox.publish(broken.badDataMigration, { tag: 'bad', onto: installed });
   was = await ledger.capture();
 });
 
@@ -50,7 +51,7 @@ afterAll(async () => {
 async function openStranger(): Promise<ChildProcess> {
   const script = `
     const { DatabaseSync } = require('node:sqlite');
-    const database = new DatabaseSync(${JSON.stringify(ledger.databaseFile)});
+    const database = new DatabaseSync(${JSON.stringify(ledger.database.file)});
     database.prepare('select count(*) from sqlite_schema').get();
     console.log('open');
     setInterval(() => {}, 1000);`;
@@ -171,8 +172,8 @@ test.for([
     const snapshot = snapshots.find(({ manifest }) => manifest?.kind === 'update')?.id ?? '';
     await ledger.succeed('stop');
     await ledger.sql('pragma wal_checkpoint(truncate)');
-    const descriptor = openSync(ledger.databaseFile, 'r+');
-    writeSync(descriptor, Buffer.alloc(statSync(ledger.databaseFile).size - from, 0xa5), 0, undefined, from);
+    const descriptor = openSync(ledger.database.file, 'r+');
+    writeSync(descriptor, Buffer.alloc(statSync(ledger.database.file).size - from, 0xa5), 0, undefined, from);
     closeSync(descriptor);
 
     expect(await ledger.run('update', '--to', 'good')).toMatchObject({
@@ -190,10 +191,10 @@ test.for([
 test('a rollback over a file that is gone, whose version does not start: it is gone again, all else as before', async (context) => {
   const snapshots = listSnapshots(ledger.open().backupsDirectory);
   const snapshot = snapshots.find(({ manifest }) => manifest?.kind === 'update')?.id ?? '';
-  const aside = `${ledger.databaseFile}.aside`;
+  const aside = `${ledger.database.file}.aside`;
   await ledger.succeed('stop');
   await ledger.sql('pragma wal_checkpoint(truncate)');
-  renameSync(ledger.databaseFile, aside);
+  renameSync(ledger.database.file, aside);
   try {
     const outcome = await ledger.failing(
       { step: 'restart-services', operation: /^start api/, when: 'after' },
@@ -201,9 +202,9 @@ test('a rollback over a file that is gone, whose version does not start: it is g
     );
 
     expect(outcome).toMatchObject({ exitCode: 10, result: { outcome: 'restored' } });
-    expect(existsSync(ledger.databaseFile)).toBe(false);
+    expect(existsSync(ledger.database.file)).toBe(false);
   } finally {
-    if (!existsSync(ledger.databaseFile)) renameSync(aside, ledger.databaseFile);
+    if (!existsSync(ledger.database.file)) renameSync(aside, ledger.database.file);
   }
   await ledger.succeed('start');
   tally(context, 'restored');
@@ -215,7 +216,7 @@ describe('a full disk', () => {
     const disk = SmallDisk.make(mkdtempSync(join(tmpdir(), 'holdfast-full-')), { megabytes: 700 });
     const small = await Ledger.install({ sqlite: true, parent: disk.mountPoint });
     try {
-      await small.sandbox.publish(sqliteBroken.good, { tag: 'good' });
+      await small.sandbox.publish(broken.good, { tag: 'good' });
       await small.succeed('backup', 'create');
       const before = await small.capture();
       for (const step of ['backup-database', 'migrate-schema'] as const) {

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { identify } from '../../orchestrator/lib/processes.ts';
 import { waitFor } from '../../orchestrator/lib/wait.ts';
 import { addOne, DataMigrations, ended, untilItSays } from '../support/data-migrations.ts';
+import { oneIn } from '../support/thoroughness.ts';
 
 /* Whose a session on the server is does not hang on a name that others set; and no process outlives its runner. */
 
@@ -45,7 +46,7 @@ const killed: Readonly<Record<string, readonly [name: string, text: string]>> = 
   ],
 };
 
-test.for(Object.entries(killed))(
+test.for(oneIn(2, Object.entries(killed)))(
   'named by %s: what a killed one left at work is ended first',
   { timeout: 60_000 },
   async ([, [name, text]]) => {

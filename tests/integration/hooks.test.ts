@@ -67,6 +67,8 @@ beforeAll(async () => {
           hook(folder, `${when}-${point}.d/tell`, tells('v1.3'));
       for (const name of ['20260301000000_one', '20260302000000_two'])
         schemaMigration(folder, name, `create table t${name.slice(0, 14)} (i int);`);
+      const down = 'api/prisma/migrations/20260302000000_two/down.sql';
+      writeFileSync(join(folder, down), 'drop table t20260302000000;');
       dataMigration(folder, '002_more', `await client.query("insert into accounts values ('more', 1)");`);
     },
     { tag: 'v1.3.0' },
@@ -179,4 +181,16 @@ test('an update with hooks: each at its point, of the version that lies there, w
   const log = readFileSync(join(ledger.open().state.run(run), 'run.log'), 'utf8');
   expect(log).toContain('hooks/before-verify.d/10-tell: the password is ***');
   expect(log).not.toContain(secret);
+});
+
+test('migrate down and migrate deploy call those of their steps and of the migration that they are about', async () => {
+  const steps = () => told().map((line) => line.replace(/ snapshot:.*$/, ''));
+  expect(await ledger.run('migrate', 'down')).toMatchObject({ exitCode: 0 });
+  const around = (...points: string[]) => points.flatMap((point) => [`before ${point}`, `after ${point}`]);
+  const [preflight, stop, commit] = ['preflight v1.3 -', 'stop-services v1.3 -', 'commit v1.3 -'] as const;
+  expect(steps()).toEqual([...around(preflight, stop, commit), 'second']);
+  expect(await ledger.run('migrate', 'deploy')).toMatchObject({ exitCode: 0 });
+  const migration = 'migration v1.3 20260302000000_two';
+  const verify = 'verify v1.3 -';
+  expect(steps()).toEqual([...around(preflight, stop, migration, verify, commit), 'second']);
 });

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Ledger } from '../support/ledger.ts';
 import { release } from '../support/releases.ts';
 import { differences, type State } from '../support/state.ts';
+import { operations } from '../support/tested-database.ts';
 
 /*
  * Three releases, each with data of its own; then back, further back, and forth again. The remote is unreachable from
@@ -97,7 +98,7 @@ describe('with the network cut', () => {
     const was = await ledger.capture();
 
     const outcome = await ledger.failing(
-      { step: 'restore-snapshot', operation: /^pg_restore/, when: 'after' },
+      { step: 'restore-snapshot', operation: operations.readBack, when: 'after' },
       'rollback',
       '--undo',
     );

@@ -5,7 +5,8 @@ import { besideFolder } from '../../orchestrator/database/sqlite/places.ts';
 import { listSnapshots } from '../../orchestrator/snapshot/store.ts';
 import { Ledger } from '../support/ledger.ts';
 import { differences } from '../support/state.ts';
-import { sqliteBroken, sqliteRelease } from '../support/sqlite-releases.ts';
+import * as broken from '../support/broken-releases.ts';
+import { release } from '../support/releases.ts';
 
 /* The ledger with its books in a file of SQLite: updates that come through, that fail, and the way back. */
 
@@ -14,7 +15,7 @@ let installed: string;
 
 beforeAll(async () => {
   ledger = await Ledger.install({ sqlite: true });
-  installed = await ledger.sandbox.publish(sqliteRelease(2), { tag: 'v2' });
+  installed = await ledger.sandbox.publish(release(2), { tag: 'v2' });
 });
 
 afterAll(async () => {
@@ -24,7 +25,7 @@ afterAll(async () => {
 const written = ['opening', 'coffee', 'rent', 'sale'];
 
 test('a good update brings code, schema and rows, and loses nothing that lay in the write-ahead log', async () => {
-  expect(statSync(`${ledger.databaseFile}-wal`).size).toBeGreaterThan(0);
+  expect(statSync(`${ledger.database.file}-wal`).size).toBeGreaterThan(0);
 
   const outcome = await ledger.run('update');
 
@@ -55,9 +56,9 @@ test('the database is a part of the snapshot by itself, and none of the files', 
 describe('an update that fails', () => {
   // At a schema migration: sqlite-commands.test.ts; at a data migration: faults/sqlite.test.ts.
   test.for([
-    ['install', sqliteBroken.install],
-    ['build', sqliteBroken.build],
-    ['health', sqliteBroken.health],
+    ['install', broken.badLockfile],
+    ['build', broken.buildError],
+    ['health', broken.endsAtStart],
   ] as const)('at %s leaves everything exactly as before', async ([, edit]) => {
     await ledger.sandbox.publish(edit, { onto: installed });
     const was = await ledger.capture();
@@ -71,14 +72,14 @@ describe('an update that fails', () => {
 
   test('keeps what it had made beside the database until the next success', () => {
     expect(
-      readdirSync(besideFolder(ledger.databaseFile)).filter((name) => name.startsWith('old-')),
+      readdirSync(besideFolder(ledger.database.file)).filter((name) => name.startsWith('old-')),
     ).not.toEqual([]);
   });
 });
 
 test('a rollback after a good update brings back everything, and --undo takes it back', async () => {
   const was = await ledger.capture();
-  await ledger.sandbox.publish(sqliteBroken.good, { onto: installed });
+  await ledger.sandbox.publish(broken.good, { onto: installed });
   await ledger.succeed('update');
   await ledger.post('after the update', 5);
   const updated = await ledger.capture();
@@ -88,5 +89,5 @@ test('a rollback after a good update brings back everything, and --undo takes it
 
   await ledger.succeed('rollback', '--undo');
   expect(differences(updated, await ledger.capture())).toEqual([]);
-  expect(existsSync(besideFolder(ledger.databaseFile))).toBe(true);
+  expect(existsSync(besideFolder(ledger.database.file))).toBe(true);
 });

@@ -1,6 +1,6 @@
-import { cpSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { release, replaceIn, schemaMigration, slowDataMigration, type Edit } from './releases.ts';
+import { engineOf, release, replaceIn, schemaMigration, slowDataMigration, type Edit } from './releases.ts';
 
 /** A release that changes everything that a good one changes, and then breaks at one place. */
 const broken =
@@ -17,9 +17,14 @@ export const missingProgram = broken((folder) =>
 );
 
 /** What npm refuses: the lockfile does not have what package.json asks for. */
-export const badLockfile = broken((folder) =>
-  replaceIn(folder, 'api/package.json', '"pg": "8.23.1"', '"pg": "8.23.1",\n    "pg-format": "1.0.4"'),
-);
+export const badLockfile = broken((folder) => {
+  const path = join(folder, 'api/package.json');
+  const json = JSON.parse(readFileSync(path, 'utf8')) as { dependencies?: object };
+  writeFileSync(
+    path,
+    JSON.stringify({ ...json, dependencies: { ...json.dependencies, 'pg-format': '1.0.4' } }),
+  );
+});
 
 export const buildError = broken((folder) =>
   writeFileSync(join(folder, 'api/build.js'), "throw new Error('the api does not build');\n"),
@@ -31,11 +36,8 @@ insert into entries (note, amount) values ('by a migration that fails', 1);
 insert into no_such_table values (1);
 `;
 export const badSchemaMigration = broken((folder) => {
-  schemaMigration(
-    folder,
-    '0004_good',
-    'alter table accounts add column closed integer; drop sequence receipt_numbers;',
-  );
+  const more = engineOf(folder) === 'sqlite' ? 'drop table log' : 'drop sequence receipt_numbers';
+  schemaMigration(folder, '0004_good', `alter table accounts add column closed integer; ${more};`);
   schemaMigration(folder, '0005_bad', badSql);
 });
 
@@ -43,7 +45,8 @@ export const badSchemaMigration = broken((folder) => {
 export const badPrismaMigration = broken((folder) => {
   badSchemaMigration(folder);
   replaceIn(folder, 'appliance.yaml', 'deploy: node migrate.js', 'deploy: holdfast');
-  writeFileSync(join(folder, 'api/prisma/schema.prisma'), 'datasource db {\n  provider = "postgresql"\n}\n');
+  const schema = `datasource db {\n  provider = "${engineOf(folder)}"\n}\n`;
+  writeFileSync(join(folder, 'api/prisma/schema.prisma'), schema);
   writeFileSync(
     join(folder, 'api/prisma.config.ts'),
     "export default { schema: 'prisma/schema.prisma', migrations: { path: 'prisma/migrations' }, datasource: { url: process.env.DATABASE_URL } };\n",
@@ -110,8 +113,12 @@ writeFileSync('../../${waitingMark}', '');
   );
 });
 
-/** Waits in the middle of its rows, in a statement, with a grandchild that left its process group. */
-export const waitsInDataMigration = broken((folder) =>
+/** Waits in the middle of its rows, in a statement or with the file locked, and a grandchild that left its process group. */
+export const waitsInDataMigration = broken((folder) => {
+  const wait =
+    engineOf(folder) === 'sqlite'
+      ? "await client.query('begin immediate'); await new Promise((resolve) => setTimeout(resolve, 300_000));"
+      : "await client.query('select pg_sleep(300)');";
   slowDataMigration(
     folder,
     '004_waits',
@@ -119,6 +126,6 @@ export const waitsInDataMigration = broken((folder) =>
     spawn('sleep', ['300'], { detached: true, stdio: 'ignore' });
     const { writeFileSync } = await import('node:fs');
     setTimeout(() => writeFileSync(new URL('../../../${waitingMark}', import.meta.url), ''), 50);
-    await client.query('select pg_sleep(300)');`,
-  ),
-);
+    ${wait}`,
+  );
+});

@@ -1,6 +1,7 @@
 import { relative } from 'node:path';
 import type { Reporter, TestCase, TestModule } from 'vitest/node';
 import { faultOutcomes } from './fault-tally.ts';
+import { aboutServers, testedDatabase } from './tested-database.ts';
 
 /**
  * After vitest's own summary: the tests that were skipped, each with what it needs; and for the faults, how many were
@@ -9,6 +10,9 @@ import { faultOutcomes } from './fault-tally.ts';
 export default class ClosingReport implements Reporter {
   onTestRunEnd(modules: readonly TestModule[]): void {
     printSkipped(modules);
+    if (testedDatabase === 'sqlite')
+      for (const [file, about] of Object.entries(aboutServers))
+        console.log(`Not on SQLite: ${file}, ${about}`);
     const faults = modules.filter((module) => module.project.name === 'faults');
     if (faults.length > 0) printFaults(faults);
   }
@@ -17,13 +21,16 @@ export default class ClosingReport implements Reporter {
 function printSkipped(modules: readonly TestModule[]): void {
   const skipped = modules.flatMap((module) => [...module.children.allTests('skipped')]);
   if (skipped.length === 0) return;
-  console.log(`\nSkipped here (${skipped.length}):`);
-  for (const test of skipped) console.log(`  ${test.fullName}: ${reasonOf(test)}`);
+  const [told, left] = [skipped.filter(reasonOf), skipped.filter((test) => reasonOf(test) === undefined)];
+  if (told.length > 0) console.log(`\nSkipped here (${told.length}):`);
+  for (const test of told) console.log(`  ${test.fullName}: ${reasonOf(test)}`);
+  if (left.length > 0)
+    console.log(`\nNot asked for, or left to ./run.sh test integration and faults: ${left.length}`);
 }
 
-function reasonOf(test: TestCase): string {
+function reasonOf(test: TestCase): string | undefined {
   const result = test.result();
-  return (result.state === 'skipped' ? result.note : undefined) ?? 'not asked for';
+  return result.state === 'skipped' ? result.note : undefined;
 }
 
 function printFaults(modules: readonly TestModule[]): void {

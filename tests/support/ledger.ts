@@ -1,26 +1,23 @@
 import { appendFileSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { Client } from 'pg';
 import { openAppliance, type Appliance, type Program } from '../../orchestrator/appliance/appliance.ts';
 import { ask } from '../../orchestrator/appliance/http.ts';
 import { serviceHandle } from '../../orchestrator/appliance/services.ts';
 import { loadAppliance } from '../../orchestrator/config/load.ts';
-import { administrator, readCredentials, type Credentials } from '../../orchestrator/database/cluster.ts';
-import { formatConnection } from '../../orchestrator/database/connection.ts';
 import type { Event } from '../../orchestrator/pipeline/events.ts';
 import { localRuntime } from '../../orchestrator/runtime/local.ts';
 import type { Runtime } from '../../orchestrator/runtime/runtime.ts';
 import { captureAppliance } from './appliance-state.ts';
 import { FaultPlan, type Fault } from './faults.ts';
 import { runInProcess, type Outcome } from './in-process.ts';
+import { LedgerDatabase } from './ledger-database.ts';
 import { builtRunner } from './runner.ts';
 import { Sandbox } from './sandbox.ts';
-import { replaceIn } from './releases.ts';
+import { engineOf, replaceIn } from './releases.ts';
 import { addHoldfast, lendPackages } from './self-hosted.ts';
-import { sparingStatements } from './sparing-server.ts';
 import { spreadFolders } from './roomy-folder.ts';
-import { sqliteRows } from './sqlite-state.ts';
 import type { State } from './state.ts';
+import { testedDatabase } from './tested-database.ts';
 
 /** A database on a server that Holdfast does not run, as its owner and as the server's administrator reach it. */
 export interface ExternalDatabase {
@@ -35,8 +32,8 @@ export interface LedgerOptions {
   readonly parent?: string;
   /** The server that it uses instead of one of its own. */
   readonly external?: ExternalDatabase | undefined;
-  /** It keeps its books in a file of SQLite, `data/ledger.db`. */
-  readonly sqlite?: boolean;
+  /** It keeps its books in a file of SQLite, `data/ledger.db`; without a word, in what the suites run on. */
+  readonly sqlite?: boolean | undefined;
   /** What is to be done with the clone before it is set up. */
   readonly before?: (ledger: Ledger) => void;
 }
@@ -46,16 +43,20 @@ export class Ledger {
   readonly sandbox: Sandbox;
   readonly program: Program;
   readonly #faults = new FaultPlan();
-  readonly #external: ExternalDatabase | undefined;
+  readonly database: LedgerDatabase;
 
   private constructor(sandbox: Sandbox, program: Program, external?: ExternalDatabase) {
     this.sandbox = sandbox;
     this.program = program;
-    this.#external = external;
+    this.database = new LedgerDatabase(() => this.open(), external?.adminUrl);
   }
 
   /** A clone that was never set up. */
-  static async create({ parent, external, sqlite = false }: LedgerOptions = {}): Promise<Ledger> {
+  static async create({
+    parent,
+    external,
+    sqlite = testedDatabase === 'sqlite' && !external,
+  }: LedgerOptions = {}): Promise<Ledger> {
     const runner = await builtRunner();
     const sandbox = await Sandbox.create({
       parent,
@@ -103,18 +104,11 @@ export class Ledger {
         ['sale', 12],
       ] as const)
         await ledger.post(note, amount);
-      if (options.sqlite === true) return ledger;
-      await ledger.sql(`
-        create role auditor;
-        comment on database ledger is 'the books';
-        alter database ledger set work_mem to '5MB';
-        alter role app in database ledger set search_path to public, pg_temp;
-        alter database ledger with connection limit 40;
-        grant connect, temporary on database ledger to auditor with grant option;
-        grant select on accounts to auditor;`);
+      if (engineOf(ledger.directory) === 'sqlite') return ledger;
+      await ledger.database.makeUnusual();
       // A disk of the test's own is there to fill up or to lose its power: on that one nothing is spared.
       if (!options.parent && !options.external) {
-        for (const statement of sparingStatements(ledger.#credentials())) await ledger.sql(statement);
+        await ledger.database.spare();
         // Each database is a folder of some 300 files, and every update makes one and removes it.
         spreadFolders(join(ledger.open().state.postgres, 'cluster/data/base'));
       }
@@ -184,7 +178,7 @@ export class Ledger {
   /** Everything that must be exactly as before after an update that failed. */
   async capture(): Promise<State> {
     const appliance = this.open();
-    const adminUrl = appliance.database?.engine === 'postgresql' ? await this.#adminUrl() : undefined;
+    const adminUrl = this.database.engine === 'postgresql' ? this.database.adminUrl() : undefined;
     return await captureAppliance(appliance, this.sandbox, adminUrl);
   }
 
@@ -197,11 +191,6 @@ export class Ledger {
         return [name, state.running ? state.pid : 0];
       }),
     );
-  }
-
-  /** The file of SQLite. */
-  get databaseFile(): string {
-    return join(this.directory, 'data/ledger.db');
   }
 
   get apiPort(): number {
@@ -232,35 +221,7 @@ export class Ledger {
 
   /** Runs SQL as the administrator of the database. */
   async sql(text: string): Promise<Record<string, unknown>[]> {
-    if (this.open().database?.engine === 'sqlite') return sqliteRows(this.databaseFile, text);
-    const client = new Client({ connectionString: await this.#adminUrl() });
-    // A server that dies under it is told by the query.
-    client.on('error', () => {});
-    await client.connect();
-    try {
-      return (await client.query<Record<string, unknown>>(text)).rows;
-    } finally {
-      await client.end();
-    }
-  }
-
-  async #adminUrl(): Promise<string> {
-    if (this.#external) return this.#external.adminUrl;
-    const { port, adminPassword } = this.#credentials();
-    return await Promise.resolve(
-      formatConnection({
-        host: '127.0.0.1',
-        port,
-        user: administrator,
-        password: adminPassword,
-        database: 'ledger',
-        parameters: {},
-      }),
-    );
-  }
-
-  #credentials(): Credentials {
-    return readCredentials(this.open().state.postgres);
+    return await this.database.rows(text);
   }
 
   async destroy(): Promise<void> {

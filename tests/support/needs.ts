@@ -1,4 +1,5 @@
 import { execaSync } from 'execa';
+import { testedDatabase } from './tested-database.ts';
 
 const succeeds = (file: string, ...args: string[]): boolean =>
   execaSync(file, args, { reject: false }).exitCode === 0;
@@ -31,6 +32,10 @@ const needed = {
   device: {
     there: () => succeeds('sh', '-c', 'd=$(mktemp -d) && mknod "$d/null" c 1 3; s=$?; rm -r "$d"; exit $s'),
     remedy: 'run the tests as root of a machine',
+  },
+  postgresql: {
+    there: () => testedDatabase === 'postgresql',
+    remedy: 'it is about what only that engine has',
   },
   acl: { there: () => has('setfacl') && has('getfattr'), remedy: 'apt-get install acl attr' },
 } as const;

@@ -2,6 +2,14 @@ import { appendFileSync, chmodSync, mkdirSync, readFileSync, rmSync, writeFileSy
 import { join } from 'node:path';
 import { nonAsciiDocument } from './odd-files.ts';
 
+export type Engine = 'postgresql' | 'sqlite';
+
+/** The engine of the appliance in a folder. */
+export const engineOf = (folder: string): Engine =>
+  readFileSync(join(folder, 'appliance.yaml'), 'utf8').includes('file: data/ledger.db')
+    ? 'sqlite'
+    : 'postgresql';
+
 /** Changes the working tree of the vendor, to be committed as a release. */
 export type Edit = (folder: string) => void;
 
@@ -58,20 +66,14 @@ export const release =
     chmodSync(join(folder, 'scripts/tool.sh'), number % 2 === 0 ? 0o755 : 0o644);
     write(folder, 'web/src/page.js', `export const page = '<h1>Ledger, release ${number}</h1>';\n`);
     exchangeTypes(folder, number);
-    schemaMigration(
-      folder,
-      `000${number}_release`,
-      `create type kind_${number} as enum ('in', 'out');
-       alter table entries add column kind_${number} kind_${number} not null default 'in';
-       create index entries_kind_${number} on entries (kind_${number});
-       comment on table entries is 'as of release ${number}';`,
-    );
+    const { schema, rows } = inDatabase[engineOf(folder)];
+    schemaMigration(folder, `000${number}_release`, schema(number));
     dataMigration(
       folder,
       `00${number}_release`,
       `await client.query("update entries set kind_${number} = 'out' where amount < 0");
 await client.query("insert into accounts values ('account of ${number}', ${number})");
-await client.query("select nextval('receipt_numbers')");
+await client.query("${rows}");
 const { appendFileSync, chmodSync, rmSync, writeFileSync } = await import('node:fs');
 const data = new URL('../../data/', import.meta.url);
 appendFileSync(new URL('uploads/photo.bin', data), 'touched by ${number}');
@@ -84,6 +86,29 @@ spawnSync('setfattr', ['-n', 'user.checked', '-v', 'by ${number}', 'ein Übertra
 spawnSync('setfacl', ['-m', 'd:u:1234${number}:r', '.'], { cwd });`,
     );
   };
+
+/** What a release does to the schema and to rows, in ways that only one engine has. */
+const inDatabase = {
+  postgresql: {
+    schema: (number: number) => `create type kind_${number} as enum ('in', 'out');
+       alter table entries add column kind_${number} kind_${number} not null default 'in';
+       create index entries_kind_${number} on entries (kind_${number});
+       comment on table entries is 'as of release ${number}';`,
+    rows: "select nextval('receipt_numbers')",
+  },
+  sqlite: {
+    // A table rebuilt as Prisma does it.
+    schema: (number: number) => `ALTER TABLE "entries" ADD COLUMN "kind_${number}" TEXT NOT NULL DEFAULT 'in';
+PRAGMA foreign_keys=OFF;
+CREATE TABLE "new_accounts" ("name" TEXT NOT NULL PRIMARY KEY, "opened" INTEGER NOT NULL DEFAULT ${number});
+INSERT INTO "new_accounts" SELECT * FROM "accounts";
+DROP TABLE "accounts";
+ALTER TABLE "new_accounts" RENAME TO "accounts";
+PRAGMA foreign_keys=ON;
+`,
+    rows: "delete from log where line = 'three'",
+  },
+} satisfies Record<Engine, unknown>;
 
 /** A folder becomes a file and a file a folder; the next release turns both around. */
 function exchangeTypes(folder: string, number: number): void {

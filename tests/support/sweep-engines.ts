@@ -3,18 +3,13 @@ import { join } from 'node:path';
 import { findPostgresBinaries } from '../../orchestrator/database/binaries.ts';
 import { databaseDump } from '../../orchestrator/snapshot/manifest.ts';
 import type { Ledger } from './ledger.ts';
-import { release, type Edit } from './releases.ts';
-import { sqliteBroken, sqliteRelease } from './sqlite-releases.ts';
+import type { Engine } from './releases.ts';
 import { sqliteRows } from './sqlite-state.ts';
 import type { State } from './state.ts';
-import { releases } from './sweep-plan.ts';
 import { writtenBy } from './writer.ts';
 
 /** What a sweep does in its own way on each kind of database. */
 export interface SweepEngine {
-  /** What is installed, and what it is updated to; "good" is the one that succeeds. */
-  readonly installed: Edit;
-  readonly releases: Readonly<Record<string, Edit>>;
   /** What the background client added goes again, so that the next case begins where this one did. */
   removeWrites(ledger: Ledger, state: State): Promise<void>;
   /** The entries of a snapshot, as text. */
@@ -23,10 +18,8 @@ export interface SweepEngine {
   comparable(state: State): State;
 }
 
-export const sweepEngines: Readonly<Record<'postgresql' | 'sqlite', SweepEngine>> = {
+export const sweepEngines: Readonly<Record<Engine, SweepEngine>> = {
   postgresql: {
-    installed: release(2),
-    releases,
     /** A server that was killed goes on with sequences up to 32 values later (it logs them ahead), which is no loss. */
     async removeWrites(ledger, state) {
       await ledger.sql(`delete from entries where note like '%${writtenBy}%'`);
@@ -46,13 +39,6 @@ export const sweepEngines: Readonly<Record<'postgresql' | 'sqlite', SweepEngine>
     comparable: (state) => state,
   },
   sqlite: {
-    installed: sqliteRelease(2),
-    releases: {
-      good: sqliteBroken.good,
-      'bad-build': sqliteBroken.build,
-      'bad-data': sqliteBroken.data,
-      'bad-start': sqliteBroken.health,
-    },
     async removeWrites(ledger, state) {
       await ledger.sql(`delete from entries where note like '%${writtenBy}%'`);
       const numbers = [...state].find(

@@ -5,8 +5,9 @@ import { killings, type Killing } from './killing.ts';
 import { leftOf } from './left-behind.ts';
 import { Ledger } from './ledger.ts';
 import { Random } from './random.ts';
+import { release, type Engine } from './releases.ts';
 import { sweepEngines, type SweepEngine } from './sweep-engines.ts';
-import { anchorsOf, committed, soonMs, type Anchor } from './sweep-plan.ts';
+import { anchorsOf, committed, releases, soonMs, type Anchor } from './sweep-plan.ts';
 import { differences, type State } from './state.ts';
 import { timeless } from './timeless.ts';
 import { Writer } from './writer.ts';
@@ -16,7 +17,7 @@ export interface SweepOptions {
   readonly count: number;
   /** The same seed gives the same plan; the instants are as exact as the machine is. */
   readonly seed: number;
-  readonly database?: 'postgresql' | 'sqlite' | undefined;
+  readonly database?: Engine | undefined;
   readonly note?: (line: string) => void;
 }
 
@@ -82,9 +83,9 @@ class Sweep implements SweepReport {
     const engine = sweepEngines[database];
     try {
       const prepared = new Sweep(ledger, engine, random, note);
-      const installed = await ledger.sandbox.publish(engine.installed, { tag: 'v2' });
+      const installed = await ledger.sandbox.publish(release(2), { tag: 'v2' });
       await ledger.succeed('update');
-      for (const [tag, edit] of Object.entries(engine.releases))
+      for (const [tag, edit] of Object.entries(releases))
         await ledger.sandbox.publish(edit, { tag, onto: installed });
       await prepared.#measure();
       return prepared;
@@ -101,7 +102,7 @@ class Sweep implements SweepReport {
 
   /** Each command once without a kill: how long it takes, and what the good release makes of the appliance. */
   async #measure(): Promise<void> {
-    for (const tag of Object.keys(this.#engine.releases)) {
+    for (const tag of Object.keys(releases)) {
       if (tag === 'good') continue;
       await this.#time(`update ${tag}`, 10, 'update', '--to', tag);
     }
@@ -128,8 +129,7 @@ class Sweep implements SweepReport {
     // Now and then a kill comes right after the commit: left to chance, a short sweep might never see one.
     const late = (this.before + this.after) % 8 === 4;
     const isRollback = !late && this.#random.chance(0.2);
-    const tag =
-      late || this.#random.chance(0.4) ? 'good' : this.#random.pick(Object.keys(this.#engine.releases));
+    const tag = late || this.#random.chance(0.4) ? 'good' : this.#random.pick(Object.keys(releases));
     const name = isRollback ? 'rollback' : `update ${tag}`;
     if (isRollback) await this.#ledger.succeed('update', '--to', 'good');
     const start = isRollback ? await this.#capture() : this.#home;

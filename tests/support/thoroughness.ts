@@ -11,7 +11,7 @@ export function inTurn<One, Way>(all: readonly One[], ways: readonly Way[]): (re
   );
 }
 
-/** Every second of these, from the first on; all of them when thorough. For places that are much alike. */
-export function everySecond<One>(all: readonly One[]): readonly One[] {
-  return all.filter((_, index) => isThorough || index % 2 === 0);
+/** One in so many of these, from the first on; all of them when thorough. For places that are much alike. */
+export function oneIn<One>(many: number, all: readonly One[]): readonly One[] {
+  return all.filter((_, index) => isThorough || index % many === 0);
 }
