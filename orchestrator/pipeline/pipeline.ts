@@ -115,7 +115,10 @@ export async function executeRun(request: RunRequest): Promise<RunResult> {
       );
       return end('backed-up');
     }
-  } catch (error) {
+  } catch (thrown) {
+    // What was stopped tells it in its own words: room that could not be set aside, a way back that was not proven.
+    const { aborted, reason } = signals.abort.signal as { aborted: boolean; reason: unknown };
+    const error = aborted ? reason : thrown;
     const phase = phaseOf(run.journal.records);
     if (phase === 'committed') {
       // The commit stands, whatever came after it.

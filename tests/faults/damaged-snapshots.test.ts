@@ -17,6 +17,7 @@ import * as broken from '../support/broken-releases.ts';
 import { tally } from '../support/fault-tally.ts';
 import { damaged, flip } from '../support/damaged.ts';
 import { Ledger } from '../support/ledger.ts';
+import { needs } from '../support/needs.ts';
 import { leftOf, unfinishedRun } from '../support/left-behind.ts';
 import { release } from '../support/releases.ts';
 import { reseal } from '../support/sealed-snapshot.ts';
@@ -150,7 +151,7 @@ describe('deep', () => {
     const damage = (folder: string) => {
       const at = (name: string) => join(folder, name);
       const manifest = readFileSync(at('manifest.json'), 'utf8').replace(
-        /("name": "public\.entries",\s+"rows": )\d+/,
+        /("name": "(?:public\.)?entries",\s+"rows": )\d+/,
         '$141',
       );
       writeFileSync(at('manifest.json'), manifest);
@@ -161,11 +162,13 @@ describe('deep', () => {
       await ledger.run('backup', 'verify', first, '--deep'),
     ]);
     expect(found.map(({ exitCode }) => exitCode)).toEqual([0, 3]);
-    expect(JSON.stringify(found[1]?.result)).toMatch(/table public\.entries: 41 rows became 4 rows/);
+    expect(JSON.stringify(found[1]?.result)).toMatch(/table (?:public\.)?entries: 41 rows became 4 rows/);
     expect(await ledger.database.scratchDatabases()).toEqual([]);
   });
 
   test('killed in its middle: prune drops the scratch database', async (context) => {
+    // A file of SQLite is looked into where it lies.
+    needs(context, 'postgresql');
     const cli = Cli.start(ledger, 'backup', 'verify', first, '--deep');
     await untilScratch();
     await cli.kill();

@@ -62,9 +62,8 @@ const withWorker: Edit = (folder) => {
   writeFileSync(
     join(folder, 'api/src/worker.js'),
     `import { writeFileSync } from 'node:fs';
-import pg from 'pg';
-const client = new pg.Client({ connectionString: process.env.DATABASE_URL });
-await client.connect();
+import { database } from '../data-migration.js';
+const client = await database();
 await client.query("insert into entries (note, amount) values ('by the worker', 1)");
 writeFileSync('../../${waitingMark}', '');
 setInterval(() => {}, 1000);
@@ -73,8 +72,8 @@ setInterval(() => {}, 1000);
   replaceIn(
     folder,
     'appliance.yaml',
-    'database: { embedded: true }',
-    '  worker: { dir: api, start: node dist/worker.js, after: [api] }\ndatabase: { embedded: true }',
+    'database: {',
+    '  worker: { dir: api, start: node dist/worker.js, after: [api] }\ndatabase: {',
   );
 };
 

@@ -5,6 +5,7 @@ import { updateSteps } from '../../orchestrator/pipeline/steps.ts';
 import * as broken from '../support/broken-releases.ts';
 import { Cli } from '../support/cli.ts';
 import { tally } from '../support/fault-tally.ts';
+import { interfering } from '../support/interference.ts';
 import { leftOf, tidyUp, unfinishedRun } from '../support/left-behind.ts';
 import { Ledger } from '../support/ledger.ts';
 import { release } from '../support/releases.ts';
@@ -100,6 +101,23 @@ test.for(inTurn(oneIn(4, applied), asked).map(([step, [signal]]) => ({ step, sig
     tally(context, end.exitCode === 0 ? 'completed' : 'restored');
   },
 );
+
+test('SIGTERM in a command whose failure means something of its own: it is told as what it is', async (context) => {
+  const pids = ledger.pids();
+  const end = await interfering(
+    ledger,
+    { at: /^fallocate/, before: () => void process.emit('SIGTERM', 'SIGTERM') },
+    ...['update', '--to', 'good'],
+  );
+  expect(end).toMatchObject({
+    exitCode: 143,
+    error: 'interrupted by SIGTERM',
+    result: { outcome: 'interrupted', failedStep: 'backup-database' },
+  });
+  expect(differences(was, await ledger.capture())).toEqual([]);
+  expect(ledger.pids()).toEqual(pids);
+  tally(context, 'unchanged');
+});
 
 test('further signals in a restore are answered, not obeyed', async (context) => {
   const cli = Cli.start(ledger, 'update', '--to', 'bad');

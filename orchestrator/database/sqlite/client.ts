@@ -1,8 +1,10 @@
 import { existsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { messageOf, Refusal } from '../../lib/errors.ts';
+import { shellWord } from '../../lib/shell-word.ts';
 import { CommandError, type Runtime } from '../../runtime/runtime.ts';
 import { describeHolders, findHolders } from './holders.ts';
-import { exitBusy, exitDamaged, type Answers, type Request } from './requests.ts';
+import { exitBusy, exitDamaged, exitFull, type Answers, type Request } from './requests.ts';
 
 /** The file is gone, damaged, or none of SQLite's. */
 export class UnreadableError extends Refusal {}
@@ -72,6 +74,12 @@ function explain(error: CommandError, file: string): Error {
     return new UnreadableError(
       `cannot read the database ${file}: ${error.stderr.trim()}`,
       './run.sh rollback --without-safety brings back the last good one, and keeps this file beside it',
+      error,
+    );
+  if (error.exitCode === exitFull)
+    return new Refusal(
+      `no space left on the disk of the database ${file} (SQLite: ${error.stderr.trim()})`,
+      `make room there (df -h ${shellWord(dirname(file))}), then try again`,
       error,
     );
   if (error.exitCode !== exitBusy)

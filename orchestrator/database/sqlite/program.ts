@@ -1,3 +1,5 @@
+import { statfsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { messageOf } from '../../lib/errors.ts';
 import { countChanges } from './changes.ts';
@@ -6,7 +8,7 @@ import { backUp, copySealed, create } from './copies.ts';
 import { describeTable, inspectSchema, schemaText } from './inspection.ts';
 import { readDataMigrations, readSchemaMigrations, revertMigrations } from './migrations.ts';
 import { openLive } from './open.ts';
-import { exitBusy, exitDamaged, type Request } from './requests.ts';
+import { exitBusy, exitDamaged, exitFull, type Request } from './requests.ts';
 import { runScript } from './script.ts';
 
 /*
@@ -60,19 +62,30 @@ async function answer({ operation, file, to, sql, table, migrations, busyMs }: R
 }
 
 /** By SQLite's primary result code: sqlite.org/rescode.html. */
-function exitCodeOf(code: number): number {
-  const [busy, locked, corrupt, notADatabase] = [5, 6, 11, 26];
+function exitCodeOf(code: number, files: readonly string[]): number {
+  const [busy, locked, ioError, corrupt, full, cannotOpen, notADatabase] = [5, 6, 10, 11, 13, 14, 26];
   if (code === busy || code === locked) return exitBusy;
+  // Where the files of the write-ahead log cannot be made, it says no more than that the disk has an error.
+  if (code === full || ((code === ioError || code === cannotOpen) && files.some(isOnFullDisk)))
+    return exitFull;
   return code === corrupt || code === notADatabase ? exitDamaged : 1;
+}
+
+/** The smallest that SQLite makes beside a database in use is 32 KiB. */
+function isOnFullDisk(file: string): boolean {
+  const { bavail, bsize, files, ffree } = statfsSync(dirname(file));
+  return bavail * bsize < 64 * 1024 || (files > 0 && ffree === 0);
 }
 
 const chunks: Buffer[] = [];
 for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
+let files: string[] = [];
 try {
   const request = JSON.parse(Buffer.concat(chunks).toString('utf8')) as Request;
+  files = [request.file, ...(request.to === undefined ? [] : [request.to])];
   process.stdout.write(JSON.stringify((await answer(request)) ?? null));
 } catch (error) {
   process.stderr.write(`${messageOf(error)}\n`);
   const code = error instanceof Error && 'errcode' in error ? Number(error.errcode) & 0xff : 0;
-  process.exitCode = exitCodeOf(code);
+  process.exitCode = exitCodeOf(code, files);
 }

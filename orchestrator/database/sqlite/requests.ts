@@ -40,5 +40,8 @@ export interface Answers {
 /** The exit code where somebody else's lock was waited for in vain (EX_TEMPFAIL). */
 export const exitBusy = 75;
 
+/** The exit code where there was no room, which SQLite calls an I/O error as often as not (EX_IOERR). */
+export const exitFull = 74;
+
 /** The exit code where the file is none of SQLite's, or is damaged (EX_DATAERR). */
 export const exitDamaged = 65;

@@ -1,13 +1,15 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { renameDurably } from '../../lib/atomic-file.ts';
-import { messageOf, Refusal } from '../../lib/errors.ts';
+import { isDiskFull, messageOf, Refusal } from '../../lib/errors.ts';
+import { shellWord } from '../../lib/shell-word.ts';
 import { waitFor } from '../../lib/wait.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
 import { giveAttributes } from './attributes.ts';
 import type { SqliteClient } from './client.ts';
 import { factsOf } from './facts.ts';
 import { describeHolders, findHolders, findStrangers, type Holder } from './holders.ts';
+import { besideFolder } from './places.ts';
 import { ensureBesideFolder, removeSet } from './swap.ts';
 
 /** How long programs that are about to end may take to let go of the file. */
@@ -32,18 +34,22 @@ export async function proveWayBack(
     );
   const strangers = findStrangers(file, servicesFolder, runtime.startedServices(servicesFolder));
   if (strangers.length > 0) throw heldOpen('go on', strangers);
-  const folder = ensureBesideFolder(file);
+  const folder = besideFolder(file);
   const [tried, renamed] = [join(folder, `try-${process.pid}`), join(folder, `try-${process.pid}-renamed`)];
   try {
+    ensureBesideFolder(file);
     await client.ask('create', tried);
     giveAttributes(tried, facts);
     renameDurably(tried, renamed);
     await client.ask('quick-check', file);
   } catch (error) {
     if (error instanceof Refusal) throw error;
+    const makeRoom = `make room (df -h ${shellWord(folder)} and df -i show where it is missing), then try again`;
     throw new Refusal(
       `cannot prove the way back: ${messageOf(error)}`,
-      `run this as root or as the owner of ${file}, in a folder that is theirs; of a damaged database ./run.sh rollback brings back the last good one`,
+      isDiskFull(error)
+        ? makeRoom
+        : `run this as root or as the owner of ${file}, in a folder that is theirs; of a damaged database ./run.sh rollback brings back the last good one`,
       error,
     );
   } finally {
