@@ -102,6 +102,7 @@ export async function rehearseAndTell(
     verifyStaysInside(
       await lintTarget(appliance, await readOrigin(appliance), target),
       `rehearse ${target.label}`,
+      { unread: 'refuse' },
     );
     const before = await appliance.database?.describeProperties();
     await verifyRoom(appliance);

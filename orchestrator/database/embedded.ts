@@ -167,27 +167,32 @@ export class EmbeddedServer implements PostgresServer {
     const client = await this.#client();
     await client.execute('select pg_reload_conf();');
     // A reload is asynchronous. The claim "nobody gets in" is checked with connections that must be refused.
+    let answer = '';
     const done = await waitFor(
-      async () =>
-        (await this.#rejects(await this.service())) === (access !== 'open') &&
-        (await this.#rejects(await this.window())) === (access === 'secluded')
-          ? true
-          : undefined,
+      async () => {
+        answer = await this.#answerTo(await this.service());
+        const isOut = isRejection(answer) === (access !== 'open');
+        const isRight = isRejection(await this.#answerTo(await this.window())) === (access === 'secluded');
+        return isOut && isRight ? true : undefined;
+      },
       { timeoutMs: 10_000 },
     );
+    // Whose password a migration changed: no snapshot holds roles, and only we tell the services.
+    if (answer.includes('password authentication failed')) await client.execute(this.#givePassword('alter'));
     if (!done) throw new Error(`the database server did not take its new access file (${access})`);
     if (access === 'open') return;
     await endNewcomers(readPostmasterPid(this.#folder));
     if (access === 'fenced') await endSessionsOverTcp(client);
   }
 
-  /** True if the access file keeps it out; a database that is closed, full or gone is another matter. */
-  async #rejects(connection: Connection): Promise<boolean> {
+  /** Why the server lets nobody in who comes like this; empty if it does. */
+  async #answerTo(connection: Connection): Promise<string> {
     const outside = new PostgresClient(this.#runtime, await this.bin(), connection);
-    return await outside.execute('select 1;').then(
-      () => false,
-      (error: unknown) => messageOf(error).includes('pg_hba.conf rejects'),
-    );
+    return await outside.execute('select 1;').then(() => '', messageOf);
+  }
+
+  #givePassword(verb: 'create' | 'alter'): string {
+    return `${verb} role app login password ${quoteLiteral(this.#credentials().appPassword)};`;
   }
 
   /** `doctor` and an update may both find it stopped: the second one to come finds it running. */
@@ -268,8 +273,7 @@ export class EmbeddedServer implements PostgresServer {
 
   async #ensureDatabase(there: Contents): Promise<void> {
     const client = await this.#client();
-    const password = quoteLiteral(this.#credentials().appPassword);
-    if (!there.role) await client.execute(`create role app login password ${password};`);
+    if (!there.role) await client.execute(this.#givePassword('create'));
     // A database that is missing in the middle of a swap is no reason to make an empty one: recovery knows by OID.
     if (!there.database && !(await this.#swapIsOpen(client))) {
       await client.execute(`create database ${quoteIdentifier(this.#database)} owner app;`);
@@ -296,3 +300,6 @@ export class EmbeddedServer implements PostgresServer {
     return credentials;
   }
 }
+
+/** True if the access file keeps somebody out; a database that is closed, full or gone is another matter. */
+const isRejection = (answer: string) => answer.includes('pg_hba.conf rejects');

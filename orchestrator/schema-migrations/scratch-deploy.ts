@@ -18,6 +18,8 @@ export async function deployToScratch(
   verifyStaysInside(
     await lintMigrations(config, migrations, { provider }),
     'try the migrations on a scratch database',
+    // Most of them were applied to the live database long ago.
+    { unread: 'allow' },
   );
   const environment = { ...scratch.environment, [migrateTo]: to };
   const command = prismaCli(appliance, config, ['migrate', 'deploy'], environment);

@@ -138,6 +138,18 @@ test('a role that a migration made is not in any snapshot: it stays, and that is
   tally(context, 'restored');
 });
 
+test('a password of the application that a migration changed is given back with everything else', async (context) => {
+  await ledger.sandbox.publish(changesRoles(`alter role app password 'of somebody else';`), {
+    onto: installed,
+  });
+  const was = await ledger.capture();
+
+  expect(await ledger.run('update')).toMatchObject({ exitCode: 10, result: { outcome: 'restored' } });
+  expect(differences(was, await ledger.capture())).toEqual([]);
+  await ledger.post('with the password of before', 1);
+  tally(context, 'restored');
+});
+
 test('a role that a migration dropped is missed before anything is put in place: exit 11 says what to type', async (context) => {
   await ledger.sandbox.publish(
     changesRoles(

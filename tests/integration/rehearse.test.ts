@@ -102,8 +102,21 @@ test('what would reach the live database through its copy is refused; what nobod
   });
   await expectUntouched();
 
-  const hidden = `do $$ declare t text := '${String(name)}'; begin execute 'alter database ' || t || ' set maintenance_work_mem = ''7MB'''; end $$;`;
-  await ledger.sandbox.publish(sets(hidden), { onto: installed, tag: 'v5' });
+  const hidden = `do $$ declare t text; begin select datname into t from pg_database where datname = '${String(name)}';
+execute 'alter database ' || t || ' set maintenance_work_mem = ''7MB'''; end $$;`;
+  await ledger.sandbox.publish(sets(hidden), { onto: installed, tag: 'v4.1' });
+  expect(await ledger.run('rehearse')).toMatchObject({
+    exitCode: 3,
+    error: expect.stringMatching(
+      /^cannot rehearse v4\.1: 0004_settings, line \d, .* nobody can tell whether/,
+    ),
+    next: expect.stringContaining('-- holdfast:accept dynamic-sql: WHY'),
+  });
+  await expectUntouched();
+  await ledger.sandbox.publish(sets(`-- holdfast:accept dynamic-sql: it only looks so\n${hidden}`), {
+    onto: installed,
+    tag: 'v5',
+  });
   expect(await ledger.run('rehearse')).toMatchObject({
     exitCode: 3,
     error: expect.stringMatching(
