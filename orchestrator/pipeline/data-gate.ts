@@ -1,6 +1,6 @@
 import type { Appliance } from '../appliance/appliance.ts';
 import { Refusal } from '../lib/errors.ts';
-import { fileAt, filesWith, isDescendant, resolveRevision } from '../tools/git-facts.ts';
+import { filesAt, isDescendant, resolveRevision, textsAt } from '../tools/git-facts.ts';
 import {
   dataMigrationFiles,
   dataMigrationFilesInCheckout,
@@ -31,17 +31,22 @@ export async function findBlocked(
   const { runtime, directory, database } = appliance;
   const dir = target.config.prisma?.dataMigrations?.dir;
   if (dir === undefined || !database) return [];
-  const paths = await filesWith(runtime, directory, target.commit, 'requiredBefore', dir);
-  const files = dataMigrationFiles(paths, dir);
+  // Of all, and not of those alone that hold the word: what they take from another file stands there.
+  const files = dataMigrationFiles(await filesAt(runtime, directory, target.commit, dir), dir);
   if (files.length === 0) return [];
   const pending = await pendingInTarget(appliance, origin, target);
   const names = await schemaMigrationsAt(appliance, target);
   const states: DataMigrationStates = await readDataMigrationStates({ ...appliance, config: target.config });
+  const waiting = files.flatMap((file) => {
+    const state = states.get(file.id) ?? 'PENDING';
+    return isDone(state) ? [] : [{ ...file, state }];
+  });
+  if (waiting.length === 0) return [];
+  const paths = waiting.map(({ path }) => path);
+  const contents = await textsAt(runtime, directory, target.commit, paths);
   const blocked: Blocked[] = [];
-  for (const { id, path } of files) {
-    const state = states.get(id) ?? 'PENDING';
-    if (isDone(state)) continue;
-    const said = parseRequirement(path, (await fileAt(runtime, directory, target.commit, path)) ?? '');
+  for (const { id, path, state } of waiting) {
+    const said = parseRequirement(path, contents.get(path) ?? '');
     const { requiredBefore = '', introducedIn } = said;
     const problem = findProblem(path, id, said, names);
     if (problem !== undefined) blocked.push({ id, requiredBefore, introducedIn, state, problem });
@@ -74,7 +79,7 @@ function findProblem(
   names: readonly string[],
 ): string | undefined {
   if (unreadable !== undefined)
-    return `the data migration ${id} (${path}, ${unreadable}) says "requiredBefore" in a way that cannot be read without running it`;
+    return `the data migration ${id} (${path}, ${unreadable}) says what it is requiredBefore in a way that cannot be read without running it, or takes that from another file`;
   if (requiredBefore === undefined || names.includes(requiredBefore)) return undefined;
   // One that is no name here may belong to a later release; one that is nearly a name is a slip.
   const meant = names.find((name) => isNearly(name, requiredBefore));

@@ -20,22 +20,33 @@ export function parseRequirement(path: string, text: string): Requirement {
   return path.endsWith('.sql') ? parseSql(text) : parseCode(path, text);
 }
 
-const SQL = /(?<comment>--.*|\/\*[^]*?\*\/)|'(?:[^']|'')*'|"[^"]*"|\$(?<tag>\w*)\$[^]*?\$\k<tag>\$|[^]/g;
+const SQL =
+  /(?<comment>--.*|\/\*[^]*?\*\/)|[eE]'(?:[^'\\]|\\[^]|'')*'|'(?:[^']|'')*'|"[^"]*"|\$(?<tag>\w*)\$[^]*?\$\k<tag>\$|[^]/g;
+const MENTION = /required[ _-]?before/gi;
 
 function parseSql(text: string): Requirement {
   const found = { requiredBefore: undefined, introducedIn: undefined } as Record<string, string | undefined>;
-  let unreadable: string | undefined;
-  for (const { groups, index } of text.matchAll(SQL))
-    for (const [i, line] of (groups?.['comment'] ?? '').split('\n').entries()) {
+  const understood = new Set<number>();
+  for (const { groups, index } of text.matchAll(SQL)) {
+    let at = index;
+    for (const line of (groups?.['comment'] ?? '').split('\n')) {
       const [, key = ''] = /\b(requiredBefore|introducedIn)\b/i.exec(line) ?? [];
-      if (key === '') continue;
       const said = new RegExp(
         `^[-/*\\s]*${key}\\s*[:=]\\s*(['"]?)([^\\s'"]+?)\\1[.;]?\\s*(?:\\*/)?\\s*$`,
       ).exec(line)?.[2];
-      const name = /^r/i.test(key) ? 'requiredBefore' : 'introducedIn';
-      found[name] ??= said;
-      if (said === undefined && name === 'requiredBefore')
-        unreadable ??= `line ${text.slice(0, index).split('\n').length + i}`;
+      if (key !== '' && said !== undefined) {
+        const name = /^r/i.test(key) ? 'requiredBefore' : 'introducedIn';
+        found[name] ??= said;
+        if (found[name] === said) understood.add(at + line.indexOf(key));
+      }
+      at += line.length + 1;
     }
-  return { requiredBefore: found['requiredBefore'], introducedIn: found['introducedIn'], unreadable };
+  }
+  // Anywhere else it may be meant as one: in a comment inside of a comment, behind a quote that is none here.
+  const unclear = [...text.matchAll(MENTION)].find(({ index }) => !understood.has(index));
+  return {
+    requiredBefore: found['requiredBefore'],
+    introducedIn: found['introducedIn'],
+    unreadable: unclear && `line ${text.slice(0, unclear.index).split('\n').length}`,
+  };
 }

@@ -213,20 +213,6 @@ export async function plainFilesAt(
   return result.stdout.split('\0').flatMap((line) => /^100\d+ blob \S+\t(.*)$/s.exec(line)?.[1] ?? []);
 }
 
-/** Paths under a folder of a commit whose text holds this. */
-export async function filesWith(
-  runtime: Runtime,
-  directory: string,
-  commit: string,
-  text: string,
-  folder: string,
-): Promise<string[]> {
-  const result = await runtime.run(git.grepTree(directory, commit, text, folder), { allowFailure: true });
-  // 1 says that there is none; whoever asks goes by the answer, so a failure must not pass for that.
-  if (result.exitCode > 1) throw new Error(`git grep failed: ${result.stderr.trim()}`);
-  return result.stdout.split('\0').flatMap((line) => (line === '' ? [] : [line.slice(commit.length + 1)]));
-}
-
 export async function absoluteGitDirectory(runtime: Runtime, directory: string): Promise<string> {
   const found = await answer(runtime, git.gitDirectory(directory));
   if (found === undefined) throw new Refusal(`cannot use ${directory}: it is not a git checkout`);

@@ -142,20 +142,6 @@ export const listTree = (directory: string, commit: string, path: string) =>
 /** The same, each after its mode, its type, its id and a tab. */
 export const listTreeModes = (directory: string, commit: string, path: string) =>
   git(directory, ['ls-tree', '-r', '-z', commit, '--', path]);
-/** Paths under a folder of a commit whose text holds this, each after the commit and a colon. */
-export const grepTree = (directory: string, commit: string, text: string, path: string) =>
-  git(directory, [
-    'grep',
-    '--null',
-    '-l',
-    '--ignore-case',
-    '--fixed-strings',
-    '-e',
-    text,
-    commit,
-    '--',
-    path,
-  ]);
 
 /** Tracked changes only, machine-readable; untracked files belong to the operator. */
 export const statusOfTracked = (directory: string) =>

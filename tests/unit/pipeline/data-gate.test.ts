@@ -52,6 +52,32 @@ test.each([
   [`export const migration = {};\nmigration.requiredBefore ??= '${drop}';`, 2],
   [`export class M {\n  constructor(readonly requiredBefore: string) {} }`, 2],
   [`import { DROP } from './names.ts';\nexport { DROP as requiredBefore };`, 2],
+  [`import { requiredBefore } from './lib/shared.ts';\nexport { requiredBefore };`, 2],
+  [`export const id = 'x';\nexport { requiredBefore } from './lib/shared.ts';`, 2],
+  [`export const id = 'x';\nexport * from './lib/shared.ts';`, 2],
+  [`export { migration as default } from './lib/shared.ts';`, 1],
+  [`import { common } from './lib/shared.ts';\nexport default { ...common, up() {} };`, 2],
+  [`import { common } from './lib/shared.ts';\nexport default common;`, 2],
+  [
+    `import { common } from './lib/shared.ts';\nconst m = defineMigration({ ...common });\nexport { m as default };`,
+    3,
+  ],
+  [`const common = require('./lib/shared.js');\nmodule.exports = { ...common };`, 2],
+  [`export const id = 'x';\nexport const { requiredBefore } = make();`, 2],
+  [`export const [requiredBefore] = ['${drop}'];`, 1],
+  [`({ a: migration.requiredBefore } = { a: '${drop}' });`, 1],
+  [
+    `export const migration = {};\nObject.defineProperty(migration, 'requiredBefore', { value: '${drop}' });`,
+    2,
+  ],
+  [`export const migration = JSON.parse('{"requiredBefore": "${drop}"}');`, 1],
+  [`let key = 'requiredBefore';\nexport const migration = { [key]: '${drop}' };`, 1],
+  [`export const migration = { [key()]: '${drop}' };`, 1],
+  [`export function requiredBefore() { return '${drop}'; }`, 1],
+  [
+    `const name = 'other';\nconst define = (name: string) => ({ requiredBefore: name });\nexport default define('${drop}');`,
+    2,
+  ],
   [`const A = B; const B = A;\nexport const requiredBefore = A;`, 2],
   [`function one() { const D = 'a'; }\nfunction two() { const D = 'b'; return { requiredBefore: D }; }`, 2],
   [`export const migration = { requiredBefore: '${drop}'\n  description: 'no comma' };`, 2],
@@ -71,12 +97,43 @@ test('in a file of SQL: each spelling of a comment, and no text', () => {
       requiredBefore: drop,
       unreadable: undefined,
     });
+  for (const text of [
+    `/* a /* b */ requiredBefore: ${drop} */`,
+    `SELECT [it's];\n-- requiredBefore: ${drop}\nSELECT 'x';`,
+    `-- required_before: ${drop}`,
+    `-- requiredBefore: ${drop}\n-- requiredBefore: another`,
+  ])
+    expect(parseRequirement('001_x.sql', text).unreadable).toMatch(/^line [12]$/);
+  expect(parseRequirement('001_x.sql', `SELECT E'it\\'s';\n-- requiredBefore: ${drop}`)).toMatchObject({
+    requiredBefore: drop,
+    unreadable: undefined,
+  });
   expect(parseRequirement('001_x.sql', `SELECT 1;\n-- this is requiredBefore ${drop}`).unreadable).toBe(
     'line 2',
   );
   expect(
     parseRequirement('001_x.sql', `SELECT $a$\n-- requiredBefore: x\n$a$`).requiredBefore,
   ).toBeUndefined();
+});
+
+test('what only looks so hides nothing: reads, types, helpers and objects of the file itself', () => {
+  const text = `import { rows } from './lib/rows.ts';
+import type { Migration } from './types.ts';
+const common = { description: 'x', ['id']: '001_x' };
+export { helper } from './lib/rows.ts';
+export type * from './types.ts';
+export const migration: Migration = {
+  ...common,
+  async up(client) {
+    for (const { id, ...row } of await rows(client)) await client.query({ ...row, [id]: row[id] });
+    if (migration.requiredBefore === 'requiredBefore' || 'requiredBefore' in migration) return;
+  },
+};
+export default migration;`;
+  expect(parseRequirement('001_x.ts', text)).toMatchObject({
+    requiredBefore: undefined,
+    unreadable: undefined,
+  });
 });
 
 test('what is commented out does not count', () => {

@@ -1,0 +1,110 @@
+import type { Expression, Node } from '@babel/types';
+
+/** What stands at a place; `text` is undefined where it says that there is none, 'unreadable' where nobody can tell. */
+export type Value = { readonly text: string | undefined } | 'unreadable';
+
+/** A node of a syntax tree and where in it it stands. */
+export interface Place {
+  readonly node: Node;
+  readonly parent: Node | undefined;
+  /** Under which of its parent's names. */
+  readonly role: string;
+}
+
+/** What constants of a file are set to, by name; undefined where a name is bound more than once, or is none. */
+export type Constants = ReadonlyMap<string, Expression | undefined>;
+
+/** All places of a tree in which something can be said: types, and patterns that take values apart, say nothing. */
+export function placesIn(root: Node): Place[] {
+  const places: Place[] = [];
+  const visit = (place: Place) => {
+    const { node } = place;
+    if (/^(?:TS(?:Interface|Type(?!Assertion))|ObjectPattern$)/.test(node.type)) return;
+    places.push(place);
+    for (const { child, role } of childrenOf(node)) visit({ node: child, parent: node, role });
+  };
+  visit({ node: root, parent: undefined, role: '' });
+  return places;
+}
+
+export const childrenOf = (node: Node): { child: Node; role: string }[] =>
+  Object.entries(node as unknown as Record<string, unknown>).flatMap(([role, value]) =>
+    [value].flat().flatMap((child) => (isNode(child) ? [{ child, role }] : [])),
+  );
+
+const isNode = (value: unknown): value is Node =>
+  typeof value === 'object' && value !== null && 'type' in value && 'loc' in value;
+
+/** Names that are bound anywhere, with their value where there is one only. */
+export function constantsIn(places: readonly Place[]): Constants {
+  const constants = new Map<string, Expression | undefined>();
+  const bind = (name: string, value?: Expression | null) =>
+    constants.set(name, constants.has(name) ? undefined : (value ?? undefined));
+  for (const { node, parent, role } of places) {
+    if (node.type === 'VariableDeclarator' && node.id.type === 'Identifier')
+      bind(
+        node.id.name,
+        parent?.type === 'VariableDeclaration' && parent.kind === 'const' ? node.init : undefined,
+      );
+    else if (node.type === 'Identifier' && role === 'params') bind(node.name);
+  }
+  return constants;
+}
+
+/** A name in code, or the same in quotes. */
+export const isNamed = (node: Node, name: string) =>
+  (node.type === 'Identifier' && node.name === name) ||
+  (node.type === 'StringLiteral' && node.value === name);
+
+/** Whether a member is called this; a key that is computed counts where it can be read. */
+export function isKey(
+  { key, computed = false }: { key: Node; computed?: boolean | undefined },
+  name: string,
+  constants: Constants,
+): boolean {
+  if (!computed) return isNamed(key, name);
+  const value = readValue(key, constants);
+  return value !== 'unreadable' && value.text === name;
+}
+
+/** A text, a constant of this file, or several of those put together. */
+export function readValue(node: Node | null | undefined, constants: Constants, depth = 0): Value {
+  const read = (part: Node) => readValue(part, constants, depth + 1);
+  // Constants that are made of each other have no end.
+  if (!node || depth > 20) return 'unreadable';
+  switch (node.type) {
+    case 'StringLiteral':
+      return { text: node.value };
+    case 'NullLiteral':
+      return { text: undefined };
+    case 'Identifier':
+      return node.name === 'undefined'
+        ? { text: undefined }
+        : readValue(constants.get(node.name), constants, depth + 1);
+    case 'TemplateLiteral':
+      return join(
+        node.quasis.flatMap(({ value }, i) => {
+          const part = node.expressions[i];
+          return [{ text: value.cooked ?? '' }, ...(part ? [read(part)] : [])];
+        }),
+      );
+    case 'BinaryExpression':
+      return node.operator === '+' ? join([read(node.left), read(node.right)]) : 'unreadable';
+    case 'TSAsExpression':
+    case 'TSSatisfiesExpression':
+    case 'TSNonNullExpression':
+    case 'TSTypeAssertion':
+      return read(node.expression);
+    default:
+      return 'unreadable';
+  }
+}
+
+function join(parts: readonly Value[]): Value {
+  let text = '';
+  for (const part of parts) {
+    if (part === 'unreadable' || part.text === undefined) return 'unreadable';
+    text += part.text;
+  }
+  return { text };
+}
