@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { bundleEngine, ensurePrismaCli, PrismaProject } from '../fixtures/schema-engine/prisma-project.ts';
+import { scratchVariable } from '../../orchestrator/database/sqlite/confine.ts';
 import { sqliteRows } from '../support/sqlite-state.ts';
 
 /* Prisma's own command line over our engine, on a database in a file. */
@@ -128,6 +129,30 @@ describe('migrate deploy', { timeout: 60_000 }, () => {
 
     expect(result.output).toContain('begins a transaction and does not end it');
     expect(tables()).toEqual(['_prisma_migrations', 'a', 'b']);
+  });
+
+  test('of a copy, and in memory, no migration gets at another file; on the live one it does', async () => {
+    const other = join(folder, 'other.db');
+    const lines = new DatabaseSync(other);
+    lines.exec('drop table if exists lines; create table lines (i int); insert into lines values (1), (2)');
+    const left = () => lines.prepare('select count(*) as n from lines').get();
+    await project.migrations({ '1_out': `ATTACH '${other}' AS live; DELETE FROM live.lines;` });
+    const refused = `cannot open ${other} (ATTACH or VACUUM INTO)`;
+
+    const tried = await project.run(`file:${file}`, ['migrate', 'deploy'], { [scratchVariable]: '1' });
+    expect(tried).toMatchObject({ exitCode: 1, output: expect.stringContaining(refused) });
+    const replay = ['--from-migrations', 'prisma/migrations', '--to-empty', '--script'];
+    const replayed = await prisma('migrate', 'diff', ...replay);
+    expect(replayed).toMatchObject({ exitCode: 1, output: expect.stringContaining(refused) });
+    expect(left()).toEqual({ n: 2 });
+
+    rmSync(file);
+    await project.migrations({
+      '1_out': `ATTACH '${other}' AS live; DELETE FROM live.lines;`,
+    });
+    expect(await deploy()).toMatchObject({ exitCode: 0 });
+    expect(left()).toEqual({ n: 0 });
+    lines.close();
   });
 
   test('of a database that is locked it says by whom', async () => {

@@ -94,6 +94,17 @@ describe('rehearse', () => {
   });
 });
 
+test('rehearse leaves the live rows alone when a migration attaches the live file', async () => {
+  const live = join(ledger.directory, 'data/ledger.db');
+  const reaches = `ATTACH '${live}' AS live;\nDELETE FROM live.entries;\n`;
+  await ledger.sandbox.publish((folder) => schemaMigration(folder, migration, reaches), { onto: installed });
+  const was = await ledger.capture();
+  const rehearsed = await ledger.run('rehearse');
+  expect(rehearsed.exitCode).not.toBe(0);
+  expect(`${rehearsed.error}${JSON.stringify(rehearsed.result)}`).toContain('ATTACH');
+  expect(differences(was, await ledger.capture())).toEqual([]);
+});
+
 test('migrate: lint, test-down, an update, and down', async () => {
   const release = await ledger.sandbox.publish(
     (folder) => {
@@ -109,6 +120,12 @@ test('migrate: lint, test-down, an update, and down', async () => {
   const down = join(ledger.directory, `api/prisma/migrations/${migration}/down.sql`);
   expect(readFileSync(down, 'utf8')).toContain('PRAGMA foreign_keys=OFF');
   expect(await ledger.run('migrate', 'test-down', migration)).toMatchObject({ exitCode: 0, error: '' });
+  const text = readFileSync(down, 'utf8');
+  const live = join(ledger.directory, 'data/ledger.db');
+  writeFileSync(down, `${text}\nATTACH '${live}' AS live; DELETE FROM live.entries;\n`);
+  expect((await ledger.run('migrate', 'test-down', migration)).error).toContain('ATTACH');
+  expect(await ledger.sql('select count(*) as n from entries')).toEqual([{ n: 4 }]);
+  writeFileSync(down, text);
 
   expect(await ledger.run('migrate', 'down', '--to', '0001_entries')).toMatchObject({ error: '' });
   expect(await ledger.sql("select name from pragma_table_info('accounts')")).toEqual([

@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { messageOf } from '../../lib/errors.ts';
 import { countChanges } from './changes.ts';
+import { confine } from './confine.ts';
 import { checkSealed, quickCheck, readContents, readProperties } from './contents.ts';
 import { backUp, copySealed, create } from './copies.ts';
 import { describeTable, inspectSchema, schemaText } from './inspection.ts';
@@ -53,7 +54,10 @@ async function answer({ operation, file, to, sql, table, migrations, busyMs }: R
     case 'schema-text':
       return onLive(schemaText);
     case 'execute':
-      return onLive((database) => runScript(database, sql ?? ''));
+      return onLive((database) => {
+        confine(database);
+        runScript(database, sql ?? '');
+      });
     case 'revert':
       return onLive((database) => revertMigrations(database, migrations ?? []));
     case 'changes':

@@ -32,6 +32,7 @@ export interface Answers {
   readonly inspect: SchemaInspection;
   readonly table: TableDescription | null;
   readonly 'schema-text': string;
+  /** On a copy: see `confine`. */
   readonly execute: null;
   readonly revert: null;
   readonly changes: { table: string; rows: number }[];

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { removeTree } from '../../lib/remove-tree.ts';
 import type { Activity, ScratchDatabase, TableLock } from '../scratch.ts';
 import type { SqliteClient } from './client.ts';
+import { scratchVariable } from './confine.ts';
 import { companionsOf } from './places.ts';
 
 /** Makes a file to try things on, filled from a dump or empty; its folder is removed when the work is over. */
@@ -30,7 +31,7 @@ export function sqliteScratch(
   environment: Readonly<Record<string, string>>,
 ): ScratchDatabase {
   return {
-    environment,
+    environment: { ...environment, [scratchVariable]: '1' },
     appliedMigrations: async () => await client.ask('schema-migrations', file),
     dataMigrations: async () => (await client.ask('data-migrations', file)) ?? [],
     inspectSchema: async () => await client.ask('inspect', file),

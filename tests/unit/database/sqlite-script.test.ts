@@ -1,5 +1,6 @@
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, test } from 'vitest';
+import { confine } from '../../../orchestrator/database/sqlite/confine.ts';
 import { readContents } from '../../../orchestrator/database/sqlite/contents.ts';
 import { findBrokenReferences, runScript } from '../../../orchestrator/database/sqlite/script.ts';
 
@@ -108,4 +109,31 @@ test.for(['ON', "'on'", '1', '"TRUE"'])('under PRAGMA foreign_keys=%s they are l
       `PRAGMA foreign_keys=${word}; INSERT INTO child VALUES (1); SELECT '; PRAGMA foreign_keys=OFF;';`,
     );
   }).toThrow(/FOREIGN KEY constraint failed/);
+});
+
+describe('a copy that a migration is tried on', () => {
+  test.each([
+    ["ATTACH '/data/live.db' AS live; DELETE FROM live.entries;", 'open /data/live.db'],
+    ["ATTACH '/data/' || 'live.db' AS live;", 'open another database'],
+    ['/* ; */ aTtAcH DATABASE "/data/live.db" AS live', 'open /data/live.db'],
+    ["BEGIN; COMMIT; ATTACH '/data/live.db' AS live;", 'open /data/live.db'],
+    ["VACUUM INTO '/data/copy.db'", 'open /data/copy.db'],
+    ['DETACH live', 'DETACH live'],
+  ])('reaches no other file: %s', (script, refused) => {
+    const database = make('create table t (i)');
+    confine(database);
+    expect(() => runScript(database, script)).toThrow(`cannot ${refused}`);
+    expect(database.isTransaction).toBe(false);
+  });
+
+  test('is a database like any other otherwise', () => {
+    const database = make('create table t (i)');
+    confine(database);
+    runScript(database, 'VACUUM');
+    runScript(
+      database,
+      'create temp table "attach" (i); drop table t; create virtual table f using fts5(a);',
+    );
+    expect(database.prepare("select name from sqlite_schema where name = 't'").get()).toBeUndefined();
+  });
 });

@@ -6,6 +6,7 @@ import {
   type SqlResultSet,
   type Transaction,
 } from '@prisma/driver-adapter-utils';
+import { confine, scratchVariable } from '../../../database/sqlite/confine.ts';
 import { describeHolders, findHolders } from '../../../database/sqlite/holders.ts';
 import { runScript } from '../../../database/sqlite/script.ts';
 import { messageOf } from '../../../lib/errors.ts';
@@ -19,9 +20,15 @@ const busyMs = 5000;
 const primaryCode = (code: number) => code & 0xff;
 const sqliteBusy = 5;
 
-/** Opens a database for the engine, with foreign keys on. One in memory for `:memory:`. */
+/**
+ * Opens a database for the engine, with foreign keys on. One in memory for `:memory:`. From a copy, and from memory, where a
+ * whole history is replayed, no migration gets at another file; on the live database it is its vendor's and its operator's
+ * affair (`outside-database`).
+ */
 export function openSqlite(file: string): DatabaseSync {
-  return new DatabaseSync(file, { timeout: busyMs });
+  const database = new DatabaseSync(file, { timeout: busyMs });
+  if (file === ':memory:' || process.env[scratchVariable] !== undefined) confine(database);
+  return database;
 }
 
 /**
