@@ -1,6 +1,6 @@
 import type { Holder } from './kept-rows.ts';
 import type { Review } from './review.ts';
-import type { SqliteSchema, SqliteTable } from './schema.ts';
+import { affinityOf, type SqliteSchema, type SqliteTable } from './schema.ts';
 import { fold } from './tokens.ts';
 
 /** Tells what of the tables that were there before a file is not there any more as it was. */
@@ -58,7 +58,7 @@ function compareTable(review: Review, line: number, { was, now, holder }: Pair):
       const renamedAt = review.lines.get(`${fold(now.name)}.${fold(is.name)}`) ?? line;
       review.report('rename-column', renamedAt, `renames ${what} to ${is.name}`, { table });
     }
-    if (is.type !== column.type)
+    if (affinityOf(is.type) !== affinityOf(column.type))
       review.reportLoss('change-type', line, table, `changes ${what} from ${column.type} to ${is.type}`);
     else if (is.isNotNull && !column.isNotNull)
       review.reportRisk('set-not-null', line, table, `makes ${what} NOT NULL`);

@@ -1,5 +1,6 @@
 import { slice } from './condition.ts';
 import type { Sandbox } from './sandbox.ts';
+import { affinityOf, type SqliteColumn } from './schema.ts';
 import type { SqliteStatement } from './statements.ts';
 import { fold, indexOfOwn, nameAt, queryOfTable, splitBy, type Token } from './tokens.ts';
 
@@ -15,14 +16,14 @@ export interface Copy {
 /**
  * Reads an INSERT ... SELECT or CREATE TABLE ... AS as a copy of all rows.
  *
- * @param columnsOf the columns of the table that is written, in their order
+ * @param written the columns of the table that is written, in their order
  * @returns undefined for everything that may leave rows out or is about more than one table: WHERE, LIMIT, DISTINCT, joins,
  * aggregates, OR IGNORE, OR REPLACE
  */
 export function readCopy(
   sandbox: Sandbox,
   { text, tokens }: SqliteStatement,
-  columnsOf: () => readonly string[],
+  written: readonly SqliteColumn[],
 ): Copy | undefined {
   const at = queryOfTable(tokens) ?? queryOfInsert(tokens);
   const select = at === undefined ? [] : tokens.slice(at);
@@ -35,7 +36,8 @@ export function readCopy(
   if (!results || results.some(({ database }) => database === 'temp')) return undefined;
 
   const named = namedColumns(tokens);
-  const targets = (named.length > 0 ? named : columnsOf()).map(fold);
+  const targets = (named.length > 0 ? named : written.map(({ name }) => name)).map(fold);
+  const typeOf = new Map(written.map(({ name, type }) => [fold(name), type]));
   const items = splitBy(select.slice(1, from), ({ text: one }) => one === ',');
   const isAligned = items.length === results.length;
   const hasQuery = (some: readonly Token[]) => some.some(({ word }) => word === 'SELECT');
@@ -45,7 +47,7 @@ export function readCopy(
     const [target, item] = [targets[index], isAligned ? (items[index] ?? []) : items.flat()];
     if (target === undefined) continue;
     const isPlain = result.table !== null && fold(result.table) === table && !hasQuery(item);
-    const source = isPlain ? result.column : isAligned ? keptColumn(item) : undefined;
+    const source = isPlain ? result.column : isAligned ? keptColumn(item, typeOf.get(target)) : undefined;
     if (source === null || source === undefined) made.add(target);
     // Of one that is copied twice, the one of its own name counts.
     else if (!columns.has(fold(source)) || fold(source) === target) columns.set(fold(source), target);
@@ -85,14 +87,19 @@ function onlyTable(tokens: readonly Token[]): string | undefined {
   return isOne && tokens[0]?.text !== '(' ? fold(name) : undefined;
 }
 
-/** The column of an expression that keeps its values: `coalesce(a, 0)` and `CAST(a AS TEXT)`, by which Prisma fills and changes. */
-function keptColumn(item: readonly Token[]): string | undefined {
+/**
+ * The column of an expression that keeps its values: `coalesce(a, 0)` and `CAST(a AS TEXT)`, by which Prisma fills and
+ * changes. A CAST keeps them in a column of its own kind: `CAST(price AS INTEGER)` in one of texts makes '12.50' '12'.
+ */
+function keptColumn(item: readonly Token[], type: string | undefined): string | undefined {
   const [call, open] = item;
   if (!['COALESCE', 'IFNULL', 'CAST'].includes(call?.word ?? '') || open?.text !== '(') return undefined;
   const { name, next } = nameAt(item, 2);
   const isFirst = item[next]?.text === ',' || item[next]?.word === 'AS';
   const close = item.findIndex(({ text, depth }, index) => index > 1 && text === ')' && depth === 0);
   const alias = item.slice(close + 1);
+  const cast = call?.word === 'CAST' ? item.slice(next + 1, close).map(({ text }) => text) : undefined;
+  if (cast && (type === undefined || affinityOf(cast.join(' ')) !== affinityOf(type))) return undefined;
   const isAll = alias.length === 0 || alias.length === 1 || (alias.length === 2 && alias[0]?.word === 'AS');
   return isFirst && close !== -1 && isAll ? name : undefined;
 }

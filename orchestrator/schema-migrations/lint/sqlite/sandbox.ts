@@ -1,6 +1,6 @@
 import type { DatabaseSync, StatementColumnMetadata } from 'node:sqlite';
 import { messageOf } from '../../../lib/errors.ts';
-import { readSchema, readTable, type SqliteSchema } from './schema.ts';
+import { readSchema, readTable, type SqliteColumn, type SqliteSchema } from './schema.ts';
 import type { SqliteStatement } from './statements.ts';
 import { queryOfTable } from './tokens.ts';
 
@@ -97,9 +97,9 @@ export class Sandbox {
     this.#database.exec(`PRAGMA foreign_keys=${areOn ? 'ON' : 'OFF'}`);
   }
 
-  /** The names of a table's columns by now. */
-  columnsOf(table: string): string[] {
-    return readTable(this.#database, table)?.columns.map(({ name }) => name) ?? [];
+  /** A table's columns by now. */
+  columnsOf(table: string): readonly SqliteColumn[] {
+    return readTable(this.#database, table)?.columns ?? [];
   }
 
   /** What is there by now; see `readSchema`. */

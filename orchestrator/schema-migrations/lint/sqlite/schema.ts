@@ -8,6 +8,14 @@ export interface SqliteColumn {
   readonly hasDefault: boolean;
 }
 
+/** What SQLite makes of a declared type: "Determination Of Column Affinity" (sqlite.org/datatype3.html). */
+export function affinityOf(type: string): 'INTEGER' | 'TEXT' | 'BLOB' | 'REAL' | 'NUMERIC' {
+  if (/INT/i.test(type)) return 'INTEGER';
+  if (/CHAR|CLOB|TEXT/i.test(type)) return 'TEXT';
+  if (/BLOB/i.test(type) || type === '') return 'BLOB';
+  return /REAL|FLOA|DOUB/i.test(type) ? 'REAL' : 'NUMERIC';
+}
+
 /** A table's columns, and the columns of each of its unique indexes. */
 export interface SqliteTable {
   readonly name: string;

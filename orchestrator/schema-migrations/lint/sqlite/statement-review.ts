@@ -67,7 +67,7 @@ function reviewRows(review: Review, statement: SqliteStatement, deeds: readonly 
   const holder = rows.in(first.table);
   const table = review.nameOf(holder?.of ?? first.table);
   if (first.does === 'insert' && !isOverwriting(statement)) {
-    const copy = readCopy(sandbox, statement, () => sandbox.columnsOf(first.table));
+    const copy = readCopy(sandbox, statement, sandbox.columnsOf(first.table));
     if (copy && !review.lossy.has(fold(first.table))) rows.copy(copy, first.table);
     return;
   }
@@ -161,10 +161,14 @@ function reviewCreate(review: Review, statement: SqliteStatement, deeds: readonl
     ({ word }, at) => word === 'CONFLICT' && ['IGNORE', 'REPLACE'].includes(tokens[at + 1]?.word ?? ''),
   );
   if (isLossy) review.lossy.add(fold(created.table));
-  const columns = () => sandbox.columnsOf(created.table);
+  const columns = sandbox.columnsOf(created.table);
   const isMadeByHand = indexOfOwn(tokens, 'EXISTS') !== -1 && sizes.has(fold(created.table));
   // The database has it, by no file: the one that is made here is not the one that is there.
-  if (isMadeByHand && !before.has(fold(created.table))) rows.add(created.table, columns());
+  if (isMadeByHand && !before.has(fold(created.table)))
+    rows.add(
+      created.table,
+      columns.map(({ name }) => name),
+    );
   const copy = queryOfTable(tokens) === undefined ? undefined : readCopy(sandbox, statement, columns);
   if (copy) rows.copy(copy, created.table);
 }
