@@ -16,6 +16,8 @@ export interface Deed {
 export interface Outcome {
   /** In SQLite's order: what the statement names comes before what follows of it. */
   readonly deeds: readonly Deed[];
+  /** Names of the triggers that it fires (and of views, which do nothing) -> what those do. */
+  readonly fired: ReadonlyMap<string, readonly Deed[]>;
   /** Why SQLite refuses it, in its words. */
   readonly error?: string;
 }
@@ -28,6 +30,7 @@ export interface Outcome {
 export class Sandbox {
   readonly #database: DatabaseSync;
   #deeds: Deed[] = [];
+  #fired = new Map<string, Deed[]>();
 
   private constructor(database: DatabaseSync, constants: Constants) {
     this.#database = database;
@@ -38,9 +41,11 @@ export class Sandbox {
         return constants.SQLITE_DENY;
       if (action === constants.SQLITE_FUNCTION && second?.toLowerCase() === 'load_extension')
         return constants.SQLITE_DENY;
+      if (by !== null && !this.#fired.has(by)) this.#fired.set(by, []);
       // A trigger's deeds are not the statement's.
-      const deed = by === null ? deedOf(action, first, second, schema) : undefined;
-      if (deed && !deed.table.startsWith('sqlite_')) this.#deeds.push(deed);
+      const deeds = by === null ? this.#deeds : this.#fired.get(by);
+      const deed = deedOf(action, first, second, schema);
+      if (deed && !deed.table.startsWith('sqlite_')) deeds?.push(deed);
       return constants.SQLITE_OK;
     });
   }
@@ -52,14 +57,14 @@ export class Sandbox {
 
   /** Tries a statement. Whatever stands in it, nothing outside of this database is read or written. */
   attempt(statement: SqliteStatement): Outcome {
-    this.#deeds = [];
+    const [deeds, fired] = [(this.#deeds = []), (this.#fired = new Map())];
     try {
       // Not `exec`: this takes one statement and leaves what may stand after it.
       const prepared = this.#database.prepare(textToRun(statement));
       if (isRun(statement)) prepared.run();
-      return { deeds: this.#deeds };
+      return { deeds, fired };
     } catch (error) {
-      return { deeds: this.#deeds, error: messageOf(error) };
+      return { deeds, fired, error: messageOf(error) };
     }
   }
 
@@ -100,6 +105,25 @@ export class Sandbox {
   /** A table's columns by now. */
   columnsOf(table: string): readonly SqliteColumn[] {
     return readTable(this.#database, table)?.columns ?? [];
+  }
+
+  /** The CREATE TRIGGER of a trigger by this name. */
+  triggerOf(name: string): string | undefined {
+    const found = this.#database
+      .prepare(
+        `select sql from sqlite_schema where type = 'trigger' and name = ?1 collate nocase
+         union all select sql from sqlite_temp_schema where type = 'trigger' and name = ?1 collate nocase`,
+      )
+      .get(name);
+    return found === undefined ? undefined : String(found['sql']);
+  }
+
+  isView(name: string): boolean {
+    return (
+      this.#database
+        .prepare("select 1 from sqlite_schema where type = 'view' and name = ? collate nocase")
+        .get(name) !== undefined
+    );
   }
 
   /** What is there by now; see `readSchema`. */

@@ -1,6 +1,6 @@
-import { hasCondition } from './condition.ts';
 import { readCopy } from './copy.ts';
 import type { Review } from './review.ts';
+import { reviewRows } from './row-review.ts';
 import type { Deed } from './sandbox.ts';
 import type { SqliteStatement } from './statements.ts';
 import { fold, indexOfOwn, nameAt, queryOfTable } from './tokens.ts';
@@ -9,14 +9,15 @@ import { reviewUnknownTable } from './unknown-table.ts';
 /** Tries one statement of a file, and follows what SQLite says that it does. */
 export function reviewStatement(review: Review, statement: SqliteStatement): void {
   if (isNotTried(review, statement)) return;
-  const { deeds, error } = review.sandbox.attempt(statement);
+  const outcome = review.sandbox.attempt(statement);
+  const { deeds, error } = outcome;
   if (error !== undefined) review.reportRefusal(statement.line, error);
   const own = deeds.filter(({ isTemporary }) => !isTemporary);
   if (error !== undefined || deeds.length === 0) reviewUnknownTable(review, statement);
   else if (statement.tokens[0]?.word === 'DROP') reviewDrop(review, statement, own);
   else if (statement.tokens[0]?.word === 'ALTER') reviewAlter(review, statement, own);
   else if (statement.tokens[0]?.word === 'CREATE') reviewCreate(review, statement, own);
-  else if (statement.tokens[0]?.word !== 'EXPLAIN') reviewRows(review, statement, deeds);
+  else if (statement.tokens[0]?.word !== 'EXPLAIN') reviewRows(review, statement, outcome);
 }
 
 /** What is about the session, or about what is outside of the database. */
@@ -57,45 +58,6 @@ function isNotTried(review: Review, { tokens, line, text }: SqliteStatement): bo
 /** A file of one statement runs as it is, and so does one with transactions of its own. */
 const isInTransaction = ({ statements }: Review) =>
   statements.length > 1 && !statements.some(({ tokens }) => tokens[0]?.word === 'BEGIN');
-
-/** Rows that are deleted, written over, or copied. */
-function reviewRows(review: Review, statement: SqliteStatement, deeds: readonly Deed[]): void {
-  const { sandbox, rows } = review;
-  const { line, tokens } = statement;
-  const first = deeds.find(({ does }) => does === 'delete' || does === 'update' || does === 'insert');
-  if (!first || first.isTemporary) return;
-  const holder = rows.in(first.table);
-  const table = review.nameOf(holder?.of ?? first.table);
-  if (first.does === 'insert' && !isOverwriting(statement)) {
-    const copy = readCopy(sandbox, statement, sandbox.columnsOf(first.table));
-    if (copy && !review.lossy.has(fold(first.table))) rows.copy(copy, first.table);
-    return;
-  }
-  if (!holder || hasCondition(sandbox, statement)) return;
-  if (first.does === 'delete')
-    review.reportLoss('delete-without-where', line, table, `deletes every row of ${table}`);
-  else if (first.does === 'insert') {
-    if (indexOfOwn(tokens, 'FROM') !== -1)
-      review.reportLoss('update-without-where', line, table, `writes rows of ${table} over`);
-  } else {
-    const kept = new Set(holder.columns.values());
-    const isOld = deeds.some(
-      ({ does, table: one, column = '' }) =>
-        does === 'update' && one === first.table && kept.has(fold(column)),
-    );
-    const message = `writes every row of ${table}`;
-    if (isOld) review.reportLoss('update-without-where', line, table, message);
-    // Nothing stood in a column that is new.
-    else review.report('update-without-where', line, message, { table });
-  }
-}
-
-/** REPLACE, OR REPLACE, ON CONFLICT DO UPDATE: what was there under the same key is gone. */
-function isOverwriting({ tokens }: SqliteStatement): boolean {
-  const into = indexOfOwn(tokens, 'INTO');
-  const conflict = indexOfOwn(tokens, 'DO');
-  return tokens[into - 1]?.word === 'REPLACE' || tokens[conflict + 1]?.word === 'UPDATE';
-}
 
 function reviewDrop(review: Review, { line }: SqliteStatement, deeds: readonly Deed[]): void {
   for (const { does, table } of deeds) if (does === 'index') review.touch(table, line);
