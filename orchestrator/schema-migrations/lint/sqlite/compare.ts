@@ -66,10 +66,26 @@ function compareTable(review: Review, line: number, { was, now, holder }: Pair):
       review.report('drop-not-null', line, `lets ${what} be null`, { table });
   }
   compareAdded(review, line, { was, now, holder }, dropped);
-  const unique = new Set(was.unique.map((columns) => renamed(columns, holder)));
-  for (const columns of now.unique)
-    if (!unique.has(fold(columns)))
-      review.reportRisk('add-unique', line, table, `makes ${table}(${columns}) unique`);
+  compareUnique(review, line, { was, now, holder });
+}
+
+function compareUnique(review: Review, line: number, { was, now, holder }: Pair): void {
+  const before = new Map([...was.unique, was.key].map((names) => [anyOrder(names, holder.columns), names]));
+  const after = new Set([...now.unique, now.key].map((names) => anyOrder(names)));
+  for (const names of now.unique)
+    if (!before.has(anyOrder(names)))
+      review.reportRisk('add-unique', line, was.name, `makes ${was.name}(${names.join(', ')}) unique`);
+  for (const [key, names] of before)
+    // Of columns that are gone, it is told that they are.
+    if (names.length > 0 && !after.has(key) && names.every((name) => holder.columns.has(fold(name))))
+      review.report(
+        'drop-constraint',
+        line,
+        `lets values of ${was.name}(${names.join(', ')}) be there twice`,
+        {
+          table: was.name,
+        },
+      );
 }
 
 function compareAdded(
@@ -93,8 +109,6 @@ function compareAdded(
   }
 }
 
-const renamed = (columns: string, { columns: names }: Holder) =>
-  columns
-    .split(', ')
-    .map((name) => names.get(fold(name)) ?? fold(name))
-    .join(', ');
+/** The same for the same columns in any order, by the names that they have afterwards. */
+const anyOrder = (names: readonly string[], renamed: ReadonlyMap<string, string> = new Map()) =>
+  JSON.stringify(names.map((name) => renamed.get(fold(name)) ?? fold(name)).toSorted());

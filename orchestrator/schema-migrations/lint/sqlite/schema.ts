@@ -16,11 +16,13 @@ export function affinityOf(type: string): 'INTEGER' | 'TEXT' | 'BLOB' | 'REAL' |
   return /REAL|FLOA|DOUB/i.test(type) ? 'REAL' : 'NUMERIC';
 }
 
-/** A table's columns, and the columns of each of its unique indexes. */
 export interface SqliteTable {
   readonly name: string;
   readonly columns: readonly SqliteColumn[];
-  readonly unique: readonly string[];
+  /** The columns of each unique index that is about columns alone. */
+  readonly unique: readonly (readonly string[])[];
+  /** The columns of the primary key: SQLite makes no index for one that is an INTEGER. */
+  readonly key: readonly string[];
 }
 
 /** Tables by their names, as `fold` makes them. */
@@ -57,10 +59,10 @@ export function readTable(database: DatabaseSync, name: string): SqliteTable | u
     .all(name) as unknown as Info[];
   const unique = database
     .prepare(
-      `select (select group_concat(name, ', ') from pragma_index_info(i.name, 'main')) as columns
+      `select (select json_group_array(name) from pragma_index_info(i.name, 'main')) as columns
        from pragma_index_list(?, 'main') i where i."unique" = 1`,
     )
-    .all(name) as { columns: string | null }[];
+    .all(name) as { columns: string }[];
   return {
     name: table.name,
     columns: columns.map((one) => ({
@@ -69,7 +71,10 @@ export function readTable(database: DatabaseSync, name: string): SqliteTable | u
       isNotNull: one.notnull === 1 && one.pk === 0,
       hasDefault: one.dflt_value !== null,
     })),
-    unique: unique.flatMap((one) => one.columns ?? []),
+    unique: unique
+      .map((one) => JSON.parse(one.columns) as (string | null)[])
+      .filter((names): names is string[] => !names.includes(null)),
+    key: columns.filter(({ pk }) => pk > 0).map((one) => one.name),
   };
 }
 
