@@ -43,6 +43,8 @@ test.each([
   ['DELETE FROM user;', ['delete-without-where']],
   ['DROP TABLE user; CREATE TABLE User (id);', ['update-without-where', 'drop-table']],
   ["ATTACH 'x' AS x;", ['outside-database']],
+  ['DROP TABLE "Team"; DROP TABLE "Badge";', ['drop-table', 'drop-table']],
+  ['DROP TABLE "Team";', ['delete-without-where', 'drop-table']],
   // Nothing is lost by these.
   ["ALTER TABLE User ADD phone TEXT;\nUPDATE User SET phone = '';", []],
   ['ALTER TABLE User RENAME TO Person; ALTER TABLE Person RENAME COLUMN name TO full;', []],
@@ -62,6 +64,10 @@ test.each([
   expect(await destructive(sql, 7, 'spare')).toEqual([rule]);
   expect(await destructive(sql, 0, 'spare')).toEqual([]);
   expect(await destructive(sql)).toEqual([]);
+});
+
+test('a table that the database does not have holds no rows', async () => {
+  expect(await findings('DROP TABLE IF EXISTS "tmp_import";', 500)).toEqual([]);
 });
 
 test('nothing outside of its own database in memory is written or read', async () => {

@@ -5,6 +5,8 @@ import { fold } from './tokens.ts';
 
 /** Tells what of the tables that were there before a file is not there any more as it was. */
 export function compareSchemas(review: Review, after: SqliteSchema): void {
+  // Rows of a table that is dropped as well are gone with it, which is told once.
+  for (const { of, tell } of review.cascades) if (review.rows.whereIs(of)) tell();
   for (const key of review.touched) {
     const was = review.before.get(key);
     if (!was) continue;

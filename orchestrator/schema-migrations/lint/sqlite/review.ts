@@ -22,6 +22,8 @@ export class Review {
   readonly touched = new Set<string>();
   /** Folded names of tables from before -> the line that dropped their rows. */
   readonly droppedAt = new Map<string, number>();
+  /** What dropping a table does to those that refer to it: told at the end, of those that are still there. */
+  readonly cascades: { readonly of: string; readonly tell: () => void }[] = [];
   /** Folded names of new tables that leave out or overwrite rows without a word: UNIQUE ON CONFLICT IGNORE. */
   readonly lossy = new Set<string>();
   /** SQLite's first complaint is told; the next may come of it. */

@@ -81,14 +81,11 @@ function reviewReferences(review: Review, line: number, dropped: string, deeds: 
     told.add(table);
     const name = review.nameOf(holder.of);
     const why = `dropping ${dropped} with foreign keys on`;
-    if (does === 'delete')
-      review.reportLoss(
-        'delete-without-where',
-        line,
-        name,
-        `${why} deletes the rows of ${name} that refer to it`,
-      );
-    else review.reportLoss('update-without-where', line, name, `${why} writes over ${name}.${column ?? ''}`);
+    const [rule, message] =
+      does === 'delete'
+        ? (['delete-without-where', `${why} deletes the rows of ${name} that refer to it`] as const)
+        : (['update-without-where', `${why} writes over ${name}.${column ?? ''}`] as const);
+    review.cascades.push({ of: holder.of, tell: () => review.reportLoss(rule, line, name, message) });
   }
 }
 
