@@ -26,11 +26,14 @@ export const bringEngine: Edit = (folder) => {
   appendFileSync(
     join(folder, 'api/build.js'),
     `
-const { mkdirSync, readdirSync, symlinkSync } = await import('node:fs');
+const { mkdirSync, readdirSync, rmSync, symlinkSync } = await import('node:fs');
 const packages = ${JSON.stringify(packages)};
 mkdirSync('node_modules', { recursive: true });
-for (const name of readdirSync(packages).filter((one) => !one.startsWith('.')))
+for (const name of readdirSync(packages).filter((one) => !one.startsWith('.'))) {
+  // In the place of the ledger's own, too: what belongs together comes from one place.
+  rmSync('node_modules/' + name, { recursive: true, force: true });
   symlinkSync(packages + '/' + name, 'node_modules/' + name);
+}
 `,
   );
   writeFileSync(
