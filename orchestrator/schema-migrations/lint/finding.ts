@@ -42,7 +42,16 @@ export interface TableSize {
   readonly bytes: number;
 }
 
-/** `table` in the schema public, `schema.table` elsewhere. */
+/** `table` in the schema public, `schema.table` elsewhere; a name with a dot in it is quoted, to be told from these. */
 export function tableKey(schema: string | undefined, table: string): string {
-  return schema === undefined || schema === 'public' || schema === 'main' ? table : `${schema}.${table}`;
+  const isPlain = schema === undefined || schema === 'public' || schema === 'main';
+  return isPlain ? quoted(table) : `${quoted(schema)}.${quoted(table)}`;
+}
+
+const quoted = (name: string) => (name.includes('.') ? `"${name}"` : name);
+
+/** The key of another name in the schema that a key is of. */
+export function keyBeside(key: string, name: string): string {
+  const schema = /^(?<schema>"[^"]*"|[^."]*)\.(?:"[^"]*"|[^."]*)$/.exec(key)?.groups?.['schema'];
+  return schema === undefined ? quoted(name) : `${schema}.${quoted(name)}`;
 }

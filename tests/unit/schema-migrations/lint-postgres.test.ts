@@ -74,6 +74,17 @@ describe('the size of the table', () => {
   });
 });
 
+test('to drop a table if it is there loses nothing in a database that has none', async () => {
+  const sql = `SET lock_timeout = '1s'; DROP TABLE IF EXISTS tmp_import;`;
+  const known: TableSizes = new Map([['users', { rows: 5, bytes: 500 }]]);
+  expect(await findings(sql, known)).toEqual([]);
+  expect(await findings(sql)).toMatchObject([{ rule: 'drop-table', destructive: true }]);
+  const elsewhere: TableSizes = new Map([['app.tmp_import', { rows: 5, bytes: 500 }]]);
+  expect(await findings(sql, elsewhere)).toMatchObject([{ rule: 'drop-table', destructive: true }]);
+  const renamed = `ALTER TABLE app RENAME TO tmp_import; ${sql}`;
+  expect(await findings(renamed, known)).toContainEqual(expect.objectContaining({ destructive: true }));
+});
+
 describe('the file', () => {
   const looked = async (migrations: readonly MigrationFile[], options: Parameters<typeof lint>[2] = {}) =>
     lint(migrations, await postgresReviewer(), options).flatMap((one) =>

@@ -3,6 +3,7 @@ import { volatileFunction } from './defaults.ts';
 import { columnOf, constraintsOf, namesOf, typeOf } from './nodes.ts';
 import type { Review } from './review.ts';
 import { reviewTypeChange } from './type-changes.ts';
+import { isSerial, storedType } from './types.ts';
 
 /** Looks at each action of an ALTER TABLE. */
 export function reviewAlterTable(review: Review, statement: AlterTableStmt, lines: readonly number[]): void {
@@ -85,11 +86,12 @@ function reviewNewColumn(review: Review, table: string, definition: ColumnDef, l
   const type = typeOf(typeName);
   const constraints = constraintsOf(definition.constraints);
   const has = (kind: Constraint['contype']) => constraints.find(({ contype }) => contype === kind);
-  review.addColumn(table, name, { type });
+  review.addColumn(table, name, { type: storedType(type) });
   const value = has('CONSTR_DEFAULT')?.raw_expr;
-  const isSerial = /^(?:small|big)?serial[248]?$/.test(type.name) || has('CONSTR_IDENTITY') !== undefined;
+  const isNumbered = isSerial(type) || has('CONSTR_IDENTITY') !== undefined;
   const computed = has('CONSTR_GENERATED');
-  if (isSerial) review.reportWork('volatile-default', line, table, `numbers every row in the new ${column}`);
+  if (isNumbered)
+    review.reportWork('volatile-default', line, table, `numbers every row in the new ${column}`);
   else if (computed?.generated_kind === 's')
     review.reportWork('rewrite-table', line, table, `computes the new ${column} for every row`);
   const called = volatileFunction(value);
@@ -103,7 +105,7 @@ function reviewNewColumn(review: Review, table: string, definition: ColumnDef, l
   const mustHaveValue =
     (has('CONSTR_NOTNULL') ?? has('CONSTR_PRIMARY')) !== undefined || review.schema.isStrictDomain(type.name);
   const isNull = value !== undefined && 'A_Const' in value && value.A_Const.isnull === true;
-  if (mustHaveValue && (value === undefined || isNull) && !isSerial && !computed)
+  if (mustHaveValue && (value === undefined || isNull) && !isNumbered && !computed)
     review.reportRisk('not-null-without-default', line, table, `adds ${column}, NOT NULL without a default`);
   for (const { contype, pktable } of constraints)
     if (contype === 'CONSTR_FOREIGN') review.refer(review.keyOf(pktable));

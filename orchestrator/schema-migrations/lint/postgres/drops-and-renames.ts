@@ -1,11 +1,12 @@
 import type { DropStmt, Node, RenameStmt } from 'libpg-query';
 import { reviewConcurrently } from './alter-table.ts';
+import { keyBeside } from '../finding.ts';
 import { keyOfNames, namesOf, textOf, typeOf } from './nodes.ts';
 import type { Review } from './review.ts';
 
 export function drop(
   review: Review,
-  { removeType, objects, concurrent, behavior }: DropStmt,
+  { removeType, objects, concurrent, behavior, missing_ok: ifThere }: DropStmt,
   line: number,
 ): void {
   if (concurrent) reviewConcurrently(review, line, 'DROP INDEX');
@@ -15,6 +16,7 @@ export function drop(
     switch (removeType) {
       case 'OBJECT_TABLE': {
         const table = 'List' in object && object.List.items?.length === 1 ? review.keyOfNamed(name) : name;
+        if (ifThere === true && review.isKnownMissing(table)) break;
         review.lock(table, line);
         review.reportLoss('drop-table', line, table, `drops the table ${table}`);
         review.drop(table);
@@ -73,8 +75,7 @@ export function rename(review: Review, statement: RenameStmt, line: number): voi
   if (renameType === 'OBJECT_TABLE' || (ofRelations.includes(renameType) && review.schema.hasTable(table))) {
     if (review.isOld(table))
       review.report('rename-table', line, `renames the table ${table} to ${newname}`, { table });
-    const schema = table.includes('.') ? `${table.split('.')[0] ?? ''}.` : '';
-    review.rename(table, `${schema}${newname}`);
+    review.rename(table, keyBeside(table, newname));
   } else if (renameType === 'OBJECT_SCHEMA')
     review.report(
       'rename-table',
@@ -88,5 +89,6 @@ export function rename(review: Review, statement: RenameStmt, line: number): voi
     if (review.isOld(table))
       review.report('rename-column', line, `renames ${table}.${subname} to ${newname}`, { table });
     review.renameColumn(table, subname, newname);
-  } else if (renameType === 'OBJECT_TYPE' && object) review.renameType(nameOf(object), newname);
+  } else if (renameType === 'OBJECT_TYPE' && object)
+    review.renameType(nameOf(object), keyBeside(nameOf(object), newname));
 }

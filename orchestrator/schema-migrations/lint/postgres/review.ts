@@ -62,6 +62,15 @@ export class Review {
     return this.schema.hasTable(table) || this.#sizeOf(table) !== undefined;
   }
 
+  /**
+   * Whether there surely is no table of that name: neither the files nor the database have one, which is asked for in
+   * every schema, since a connection may look for its tables in another one than public.
+   */
+  isKnownMissing(table: string): boolean {
+    const isNamed = (other: string) => other === table || other.endsWith(`.${table}`);
+    return this.#sizes !== undefined && !this.isThere(table) && ![...this.#sizes.keys()].some(isNamed);
+  }
+
   /** Whether the table was there before this migration. What is new is empty, and nobody uses it. */
   isOld(table: string): boolean {
     return !this.#created.has(table);

@@ -31,7 +31,8 @@ export class SchemaModel {
   renameTable(table: string, to: string): void {
     const columns = this.#tables.get(table);
     this.#tables.delete(table);
-    if (columns) this.#tables.set(to, columns);
+    // One that no file has made is there all the same.
+    this.#tables.set(to, columns ?? new Map<string, Column>());
     const checks = this.#notNull.get(table);
     this.#notNull.delete(table);
     if (checks) this.#notNull.set(to, checks);

@@ -8,6 +8,7 @@ import type { Statement } from './parse.ts';
 import { reviewCalls, reviewDo } from './procedures.ts';
 import type { Review } from './review.ts';
 import { reviewServerWide } from './server-wide.ts';
+import { storedType } from './types.ts';
 import { reviewWrites } from './writes.ts';
 
 /** Looks at one statement, and lets the schema be what it makes of it. */
@@ -100,7 +101,7 @@ function createTable(review: Review, { relation, tableElts, if_not_exists: ifMis
   for (const element of tableElts ?? [])
     if ('ColumnDef' in element)
       review.schema.setColumn(table, element.ColumnDef.colname ?? '', {
-        type: typeOf(element.ColumnDef.typeName),
+        type: storedType(typeOf(element.ColumnDef.typeName)),
       });
 }
 

@@ -18,7 +18,7 @@ export function reviewTypeChange(
     return;
   }
   const [before, after] = [from && review.schema.enumValues(from.name), review.schema.enumValues(to.name)];
-  if (before && after) {
+  if (before && after && from?.dimensions === to.dimensions) {
     const gone = before.filter((value) => !after.includes(value));
     if (gone.length === 0)
       review.reportWork('rewrite-table', line, table, `writes ${table} anew to change ${change}`);
@@ -45,7 +45,11 @@ function isCastOf(name: string, using: Node | undefined, from: ColumnType | unde
   const isKept = (node: Node | undefined): boolean => {
     if (!node || !('TypeCast' in node)) return columnOf(node) === name;
     const by = typeOf(node.TypeCast.typeName);
-    return isKept(node.TypeCast.arg) && from !== undefined && judgeTypeChange(from, by) !== 'unsafe';
+    // Text without a limit holds a value of any type, an array as a whole too: so Prisma changes an enum's arrays.
+    const holdsAll = by.name === 'text' && by.dimensions === 0;
+    return (
+      isKept(node.TypeCast.arg) && from !== undefined && (holdsAll || judgeTypeChange(from, by) !== 'unsafe')
+    );
   };
   return isKept(value);
 }

@@ -5,8 +5,22 @@ export interface ColumnType {
   readonly dimensions: number;
 }
 
+/** What a column is made of that is declared with one of the types that are short for a type and a sequence. */
+export function storedType(type: ColumnType): ColumnType {
+  return { ...type, name: serials[type.name] ?? type.name };
+}
+
+export const isSerial = ({ name }: ColumnType) => Object.hasOwn(serials, name);
+
+const serials: Readonly<Record<string, string>> = {
+  ...{ smallserial: 'int2', serial: 'int4', bigserial: 'int8' },
+  ...{ serial2: 'int2', serial4: 'int4', serial8: 'int8' },
+};
+
 export function formatType({ name, modifiers, dimensions }: ColumnType): string {
-  const size = modifiers.length === 0 ? '' : `(${modifiers.join(', ')})`;
+  // An interval's first one is a mask of the fields that it has.
+  const told = name === 'interval' ? modifiers.slice(1) : modifiers;
+  const size = told.length === 0 ? '' : `(${told.join(', ')})`;
   return `${displayNames[name] ?? name}${size}${'[]'.repeat(dimensions)}`;
 }
 
@@ -29,7 +43,7 @@ const displayNames: Readonly<Record<string, string>> = {
  */
 export function judgeTypeChange(from: ColumnType, to: ColumnType): 'free' | 'rewrite' | 'unsafe' {
   if (from.dimensions !== to.dimensions) return 'unsafe';
-  if (from.name === to.name) return judgeModifiers(from, to);
+  if (from.name === to.name) return isTime(to.name) ? judgeTime(from, to) : judgeModifiers(from, to);
   if (from.dimensions > 0) return judgeTypeChange({ ...from, dimensions: 0 }, { ...to, dimensions: 0 });
   const isUnlimited = to.modifiers.length === 0;
   if (isText(from.name) && isText(to.name) && from.name !== 'bpchar') {
@@ -40,13 +54,32 @@ export function judgeTypeChange(from: ColumnType, to: ColumnType): 'free' | 'rew
   // The blanks that fill it up go.
   if (from.name === 'bpchar' && isText(to.name)) return isUnlimited ? 'rewrite' : 'unsafe';
   if (from.name === 'cidr' && to.name === 'inet') return 'free';
-  if (isUnlimited && lossless[from.name]?.includes(to.name)) return 'rewrite';
+  if (lossless[from.name]?.includes(to.name) && (isUnlimited || (isTime(to.name) && keepsDigits(from, to))))
+    return 'rewrite';
   if (to.name === 'text') return 'rewrite';
   if (to.name === 'numeric') return judgeIntoNumeric(from.name, to.modifiers);
   return 'unsafe';
 }
 
 const isText = (name: string) => name === 'text' || name === 'varchar' || name === 'bpchar';
+
+const isTime = (name: string) => /^(?:time|timetz|timestamp|timestamptz|interval)$/.test(name);
+
+/** Digits of the second: six where it does not say. */
+function digitsOf({ name, modifiers }: ColumnType): number {
+  return name === 'date' ? 0 : (modifiers[name === 'interval' ? 1 : 0] ?? 6);
+}
+
+const keepsDigits = (from: ColumnType, to: ColumnType) => digitsOf(to) >= digitsOf(from);
+
+/** All fields of an interval, as the grammar has it: INTERVAL_FULL_RANGE. */
+const everyField = 0x7fff;
+
+function judgeTime(from: ColumnType, to: ColumnType): 'free' | 'unsafe' {
+  const [fields = everyField] = to.modifiers;
+  const losesFields = to.name === 'interval' && fields !== everyField && fields !== from.modifiers[0];
+  return keepsDigits(from, to) && !losesFields ? 'free' : 'unsafe';
+}
 
 /** The same type with other modifiers. */
 function judgeModifiers(
@@ -57,8 +90,7 @@ function judgeModifiers(
   const [size = Infinity, scale = 0] = to;
   const [oldSize, oldScale = 0] = from;
   if (oldSize === undefined) {
-    // Without a modifier a time has six digits, a char one place, and the others no limit.
-    if (['timestamp', 'timestamptz', 'time', 'timetz'].includes(name)) return size >= 6 ? 'free' : 'unsafe';
+    // Without a modifier a char has one place, and the others no limit.
     return name === 'bpchar' && size >= 1 ? 'rewrite' : 'unsafe';
   }
   if (name === 'numeric')
