@@ -20,7 +20,7 @@ function reviewAction(review: Review, table: string, action: AlterTableCmd, line
   const column = `${table}.${name}`;
   switch (action.subtype) {
     case 'AT_AddColumn':
-      if (def && 'ColumnDef' in def) reviewNewColumn(review, table, def.ColumnDef, line);
+      if (def && 'ColumnDef' in def) reviewNewColumn(review, table, action, def.ColumnDef, line);
       return;
     case 'AT_DropColumn':
       if (!review.isNewColumn(table, name))
@@ -80,13 +80,22 @@ export function reviewConcurrently(review: Review, line: number, what: string): 
     );
 }
 
-function reviewNewColumn(review: Review, table: string, definition: ColumnDef, line: number): void {
+function reviewNewColumn(
+  review: Review,
+  table: string,
+  { missing_ok: ifMissing }: AlterTableCmd,
+  definition: ColumnDef,
+  line: number,
+): void {
   const { colname: name = '', typeName } = definition;
   const column = `${table}.${name}`;
   const type = typeOf(typeName);
   const constraints = constraintsOf(definition.constraints);
   const has = (kind: Constraint['contype']) => constraints.find(({ contype }) => contype === kind);
-  review.addColumn(table, name, { type: storedType(type) });
+  if (ifMissing !== true || review.schema.lacksColumn(table, name))
+    review.addColumn(table, name, { type: storedType(type) });
+  // It has the values that it had.
+  else if (review.schema.column(table, name)) return;
   const value = has('CONSTR_DEFAULT')?.raw_expr;
   const isNumbered = isSerial(type) || has('CONSTR_IDENTITY') !== undefined;
   const computed = has('CONSTR_GENERATED');

@@ -15,7 +15,8 @@ export function drop(
     const name = nameOf(object);
     switch (removeType) {
       case 'OBJECT_TABLE': {
-        const table = 'List' in object && object.List.items?.length === 1 ? review.keyOfNamed(name) : name;
+        const [own = '', schema] = 'List' in object ? namesOf(object.List.items).toReversed() : [];
+        const table = review.names.keyOf(schema, own);
         if (ifThere === true && review.isKnownMissing(table)) break;
         review.lock(table, line);
         review.reportLoss('drop-table', line, table, `drops the table ${table}`);

@@ -12,7 +12,7 @@ import { parsePostgres, type Statement } from './parse.ts';
 import type { Review } from './review.ts';
 
 /* What blocks and functions run is looked at as if it stood in the file: a block's where it stands, a function's where a
-   statement of the same file calls it. */
+   statement calls it. */
 
 /** Gets its reviewer of statements from whoever calls it, which is what it serves. */
 type Look = (review: Review, statement: Statement) => void;
@@ -25,10 +25,13 @@ export function reviewDo(review: Review, { args }: DoStmt, line: number, look: L
   if (body === undefined) return;
   const language = optionOf(args, 'language') ?? 'plpgsql';
   if (language !== 'plpgsql') reportUnseen(review, line, `runs a block of ${language}`);
-  else reviewPlPgSql(review, `DO $holdfast$${body}$holdfast$`, (inBody) => line + inBody - 1, look);
+  else
+    review.perhaps(() =>
+      reviewPlPgSql(review, `DO $holdfast$${body}$holdfast$`, (inBody) => line + inBody - 1, look),
+    );
 }
 
-/** The functions and procedures of this file that a statement calls. */
+/** The functions and procedures that a statement calls, as far as migrations have made them. */
 export function reviewCalls(review: Review, node: Node, line: number, look: Look): void {
   const calls = findAll(node, ['FuncCall', 'funccall']).map(({ node: call }) => call as FuncCall);
   const nameOf = ({ funcname }: FuncCall) => namesOf(funcname).at(-1) ?? '';
@@ -36,9 +39,9 @@ export function reviewCalls(review: Review, node: Node, line: number, look: Look
     if (nameOf(call) !== 'set_config') continue;
     const [setting, value] = (call.args ?? []).map(constantOf);
     if (setting === 'lock_timeout') review.hasLockTimeout = !meansNone(value ?? '');
+    if (setting === 'search_path') review.names.setPath((value ?? '').split(','));
   }
   for (const name of new Set(calls.map(nameOf))) {
-    // One that calls itself is looked at once.
     review.call(name, ({ statement, text }) => reviewBody(review, statement, text, () => line, look));
   }
 }

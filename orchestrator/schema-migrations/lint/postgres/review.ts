@@ -1,19 +1,14 @@
-import type { CreateFunctionStmt, RangeVar } from 'libpg-query';
+import type { RangeVar } from 'libpg-query';
 import type { Remark, Severity, TableSize, TableSizes } from '../finding.ts';
 import { rules, type RuleName } from '../rules.ts';
-import { keyOf } from './nodes.ts';
+import { RelationNames } from './relation-names.ts';
+import type { Routine } from './routines.ts';
 import type { Column, SchemaModel } from './schema-model.ts';
 
 /** A lock on a smaller table is never noticed, and one on a bigger table by everybody. */
 const [smallTableRows, bigTableRows] = [10_000, 1_000_000];
 
 type Validation = 'foreign-key-validates' | 'check-validates';
-
-/** A function or procedure, with the text that made it. */
-export interface Routine {
-  readonly statement: CreateFunctionStmt;
-  readonly text: string;
-}
 
 /**
  * One migration while it is looked through: the schema that those before it have made, what this one has done so far,
@@ -30,13 +25,15 @@ export class Review {
   readonly #added = new Map<string, Map<string, Column>>();
   readonly #renamedTypes = new Set<string>();
   readonly #createdTypes = new Set<string>();
-  readonly #temporary = new Set<string>();
   /** Of tables that were renamed or made: what the database knows them by, undefined for none. */
   readonly #knownAs = new Map<string, string | undefined>();
   readonly #referred = new Set<string>();
   readonly #notValid = new Map<string, Validation>();
-  readonly #routines = new Map<string, Routine>();
-  readonly #underWay = new Set<string>();
+  /** What a statement's calls have had looked at so far. */
+  readonly #lookedAt = new Set<Routine>();
+  /** Blocks and functions that surround what is looked at. */
+  #depth = 0;
+  readonly names = new RelationNames((table) => this.isThere(table));
   /** Whether the rest of the file gives up on a lock that it does not get. */
   hasLockTimeout = false;
   #firstLock: { line: number; table: string } | undefined;
@@ -47,14 +44,24 @@ export class Review {
     this.#sizes = options.sizes;
   }
 
-  /** A relation's name for the lint. A temporary table hides the one of the same name, unless that is asked for by its schema. */
+  /** A relation's name for the lint. */
   keyOf(relation: RangeVar | undefined): string {
-    return relation?.schemaname === undefined ? this.keyOfNamed(keyOf(relation)) : keyOf(relation);
+    return this.names.keyOf(relation?.schemaname, relation?.relname ?? '');
   }
 
-  /** The same of a name without a schema. */
-  keyOfNamed(name: string): string {
-    return this.#temporary.has(name) ? `pg_temp.${name}` : name;
+  /**
+   * Looks at what may run or not: the body of a block or a function, with its IF and its EXCEPTION. What it makes may
+   * have been there before.
+   */
+  perhaps(look: () => void): void {
+    if (this.#isCertain) this.#lookedAt.clear();
+    this.#depth += 1;
+    look();
+    this.#depth -= 1;
+  }
+
+  get #isCertain(): boolean {
+    return this.#depth === 0;
   }
 
   /** Whether a table of that name is known to be there now, by the files or by the database. */
@@ -76,10 +83,17 @@ export class Review {
     return !this.#created.has(table);
   }
 
-  /** @returns the table's name for the lint */
-  create(relation: RangeVar | undefined): string {
-    if (relation?.relpersistence === 't') this.#temporary.add(relation.relname ?? '');
-    const table = this.keyOf(relation);
+  /** @returns the table's name for the lint; undefined where nothing is known by it of that table */
+  create(relation: RangeVar | undefined): string | undefined {
+    if (!relation) return undefined;
+    const isTemporary = relation.relpersistence === 't';
+    if (!this.#isCertain && !this.isKnownMissing(this.keyOf(relation))) {
+      const known = this.keyOf(relation);
+      if (isTemporary || this.schema.hasTable(known)) return undefined;
+      this.schema.createTable(known);
+      return known;
+    }
+    const table = this.names.keyOfNew(relation, isTemporary);
     this.#created.add(table);
     this.#knownAs.set(table, undefined);
     this.schema.createTable(table);
@@ -88,13 +102,13 @@ export class Review {
 
   drop(table: string): void {
     this.#created.delete(table);
-    this.#temporary.delete(table.replace(/^pg_temp\./, ''));
+    this.names.reveal(table);
     this.#knownAs.set(table, undefined);
     this.schema.dropTable(table);
   }
 
   rename(table: string, to: string): void {
-    if (this.#created.delete(table)) this.#created.add(to);
+    if (this.#created.delete(table) && this.#isCertain) this.#created.add(to);
     else this.#created.delete(to);
     if (this.#referred.delete(table)) this.#referred.add(to);
     this.#knownAs.set(to, this.#knownAs.has(table) ? this.#knownAs.get(table) : table);
@@ -103,7 +117,11 @@ export class Review {
   }
 
   createType(type: string): void {
-    this.#createdTypes.add(type);
+    if (this.#isCertain) this.#createdTypes.add(type);
+  }
+
+  createEnum(type: string, values: readonly string[]): void {
+    if (this.#isCertain || !this.schema.enumValues(type)) this.schema.setEnum(type, values);
   }
 
   isNewType(type: string): boolean {
@@ -122,7 +140,7 @@ export class Review {
 
   addColumn(table: string, name: string, column: Column): void {
     this.schema.setColumn(table, name, column);
-    if (!this.isOld(table)) return;
+    if (!this.isOld(table) || !this.#isCertain) return;
     const columns = this.#added.get(table) ?? new Map<string, Column>();
     this.#added.set(table, columns.set(name, column));
   }
@@ -135,11 +153,13 @@ export class Review {
   renameColumn(table: string, name: string, to: string): void {
     const columns = this.#added.get(table);
     const column = columns?.get(name);
-    if (column && columns?.delete(name) === true) columns.set(to, column);
+    if (column && columns?.delete(name) === true && this.#isCertain) columns.set(to, column);
+    if (!this.#isCertain) this.schema.doubtColumns(table);
     this.schema.renameColumn(table, name, to);
   }
 
   dropColumn(table: string, name: string, line: number): void {
+    if (!this.#isCertain) this.schema.doubtColumns(table);
     if (this.#added.get(table)?.delete(name) === true) {
       this.schema.dropColumn(table, name);
       return;
@@ -168,18 +188,18 @@ export class Review {
     return this.#notValid.get(`${table} ${name}`);
   }
 
-  /** A function or procedure that this migration makes. */
-  define(name: string, routine: Routine): void {
-    this.#routines.set(name, routine);
+  define(routine: Routine): void {
+    this.schema.routines.define(routine, this.#isCertain);
   }
 
-  /** Has what a call of it runs looked at, if this migration has made it. */
+  /** Has what a call of that name may run looked at, once for each statement of the file. */
   call(name: string, look: (routine: Routine) => void): void {
-    const routine = this.#routines.get(name);
-    if (!routine || this.#underWay.has(name)) return;
-    this.#underWay.add(name);
-    look(routine);
-    this.#underWay.delete(name);
+    for (const routine of this.schema.routines.named(name))
+      this.perhaps(() => {
+        if (this.#lookedAt.has(routine)) return;
+        this.#lookedAt.add(routine);
+        look(routine);
+      });
   }
 
   /** A statement that keeps others away from a table. */

@@ -1,3 +1,4 @@
+import { Routines } from './routines.ts';
 import type { ColumnType } from './types.ts';
 
 export interface Column {
@@ -7,6 +8,9 @@ export interface Column {
 /** What the migrations so far have made: as much of it as the rules ask for. */
 export class SchemaModel {
   readonly #tables = new Map<string, Map<string, Column>>();
+  /** Tables of which every column is known, by a CREATE TABLE that lists them. */
+  readonly #whole = new Set<string>();
+  readonly routines = new Routines();
   readonly #enums = new Map<string, readonly string[]>();
   readonly #strictDomains = new Set<string>();
   /** By table and constraint: columns that a CHECK keeps from being null, and whether every row was looked at. */
@@ -25,6 +29,7 @@ export class SchemaModel {
 
   dropTable(table: string): void {
     this.#tables.delete(table);
+    this.#whole.delete(table);
     this.#notNull.delete(table);
   }
 
@@ -33,9 +38,24 @@ export class SchemaModel {
     this.#tables.delete(table);
     // One that no file has made is there all the same.
     this.#tables.set(to, columns ?? new Map<string, Column>());
+    if (this.#whole.delete(table)) this.#whole.add(to);
     const checks = this.#notNull.get(table);
     this.#notNull.delete(table);
     if (checks) this.#notNull.set(to, checks);
+  }
+
+  /** Nothing but what the files say is in the table. */
+  trustColumns(table: string): void {
+    this.#whole.add(table);
+  }
+
+  doubtColumns(table: string): void {
+    this.#whole.delete(table);
+  }
+
+  /** Whether the table is known, and surely has no such column. */
+  lacksColumn(table: string, name: string): boolean {
+    return this.#whole.has(table) && this.column(table, name) === undefined;
   }
 
   column(table: string, name: string): Column | undefined {

@@ -2,7 +2,7 @@ import type { CreateStmt, Node, VariableSetStmt } from 'libpg-query';
 import { reviewAlterTable, reviewConcurrently } from './alter-table.ts';
 import { reviewCompositeType } from './composite-types.ts';
 import { drop, rename } from './drops-and-renames.ts';
-import { meansNone } from './constants.ts';
+import { constantOf, meansNone } from './constants.ts';
 import { constraintsOf, keyOfNames, namesOf, textOf, typeOf } from './nodes.ts';
 import type { Statement } from './parse.ts';
 import { reviewCalls, reviewDo } from './procedures.ts';
@@ -30,10 +30,7 @@ export function reviewStatement(review: Review, statement: Statement): void {
     if (kinds.includes('CONSTR_NOTNULL') && !kinds.includes('CONSTR_DEFAULT'))
       review.schema.addStrictDomain(keyOfNames(namesOf(domainname)));
   } else if ('CreateEnumStmt' in node)
-    review.schema.setEnum(
-      keyOfNames(namesOf(node.CreateEnumStmt.typeName)),
-      namesOf(node.CreateEnumStmt.vals),
-    );
+    review.createEnum(keyOfNames(namesOf(node.CreateEnumStmt.typeName)), namesOf(node.CreateEnumStmt.vals));
   else if ('DropStmt' in node) drop(review, node.DropStmt, line);
   else if ('DropOwnedStmt' in node)
     review.report('drop-table', line, `drops everything that a role owns, with its rows`, {
@@ -82,23 +79,28 @@ export function reviewStatement(review: Review, statement: Statement): void {
     review.report('explicit-transaction', line, `says ${word} by itself`);
   } else if ('VariableSetStmt' in node) setVariable(review, node.VariableSetStmt);
   else if ('CreateFunctionStmt' in node) {
-    review.define(namesOf(node.CreateFunctionStmt.funcname).at(-1) ?? '', {
-      statement: node.CreateFunctionStmt,
-      text,
-    });
+    review.define({ statement: node.CreateFunctionStmt, text });
     return;
   } else if ('DoStmt' in node) reviewDo(review, node.DoStmt, line, reviewStatement);
   // What a rule does, it does when somebody writes.
   if ('RuleStmt' in node) return;
   reviewServerWide(review, node, line);
   reviewWrites(review, node, line);
-  reviewCalls(review, node, line, reviewStatement);
+  if (!callsLater.some((kind) => kind in node)) reviewCalls(review, node, line, reviewStatement);
 }
 
-function createTable(review: Review, { relation, tableElts, if_not_exists: ifMissing }: CreateStmt): void {
+/** What they call is called when somebody reads or writes. */
+const callsLater = ['CreateStmt', 'ViewStmt', 'CreateTrigStmt', 'CreatePolicyStmt', 'AlterPolicyStmt'];
+
+function createTable(review: Review, statement: CreateStmt): void {
+  const { relation, tableElts = [], if_not_exists: ifMissing } = statement;
   if (ifMissing && review.isThere(review.keyOf(relation))) return;
   const table = review.create(relation);
-  for (const element of tableElts ?? [])
+  if (table === undefined) return;
+  const isBorrowing = statement.inhRelations ?? statement.ofTypename ?? statement.partbound;
+  if (!review.isOld(table) && !isBorrowing && !tableElts.some((one) => 'TableLikeClause' in one))
+    review.schema.trustColumns(table);
+  for (const element of tableElts)
     if ('ColumnDef' in element)
       review.schema.setColumn(table, element.ColumnDef.colname ?? '', {
         type: storedType(typeOf(element.ColumnDef.typeName)),
@@ -107,6 +109,8 @@ function createTable(review: Review, { relation, tableElts, if_not_exists: ifMis
 
 /** Whether it is a timeout that the rest of the file has: 0 is none, and a RESET takes it back. */
 function setVariable(review: Review, { name, kind, args = [] }: VariableSetStmt): void {
+  if (name === 'search_path' || kind === 'VAR_RESET_ALL')
+    review.names.setPath(args.map((one) => constantOf(one) ?? ''));
   if (name !== 'lock_timeout' && kind !== 'VAR_RESET_ALL') return;
   review.hasLockTimeout = kind === 'VAR_SET_VALUE' && !args.every(isNothing);
 }
