@@ -85,6 +85,21 @@ test('to drop a table if it is there loses nothing in a database that has none',
   expect(await findings(renamed, known)).toContainEqual(expect.objectContaining({ destructive: true }));
 });
 
+test.each([
+  ["EXECUTE format('UPDATE %I SET name = NULL', t)", true],
+  ["EXECUTE format('ALTER TABLE %I DROP COLUMN a', t)", true],
+  ["s := 'TRUNCATE '; EXECUTE s || t", true],
+  ["IF t = 'x' THEN s := 'ALTER ROLE app'; END IF; EXECUTE s", true],
+  ["EXECUTE 'ANALYZE ' || t", false],
+  ["UPDATE users SET name = '' WHERE id = 1; EXECUTE 'ANALYZE ' || t -- DROP it", false],
+  ["EXECUTE format('SELECT 1 FROM %I FOR UPDATE', t)", false],
+])('what is put together while it runs is asked about by its words: %s is a loss: %s', async (body, loss) => {
+  const sql = `DO $$ DECLARE t text; s text; BEGIN ${body};\nEND $$;`;
+  expect(await findings(sql)).toContainEqual(
+    expect.objectContaining({ rule: 'dynamic-sql', destructive: loss }),
+  );
+});
+
 describe('the file', () => {
   const looked = async (migrations: readonly MigrationFile[], options: Parameters<typeof lint>[2] = {}) =>
     lint(migrations, await postgresReviewer(), options).flatMap((one) =>

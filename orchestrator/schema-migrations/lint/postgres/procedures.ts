@@ -1,6 +1,5 @@
 import {
   parsePlPgSQLSync,
-  parseSync,
   type CreateFunctionStmt,
   type DoStmt,
   type FuncCall,
@@ -9,6 +8,7 @@ import {
 import { constantOf, constantParts, meansNone } from './constants.ts';
 import { findAll, namesOf, textOf } from './nodes.ts';
 import { parsePostgres, type Statement } from './parse.ts';
+import { constantsOf, expressionOf, queriesOf, textsOf } from './plpgsql.ts';
 import type { Review } from './review.ts';
 
 /* What blocks and functions run is looked at as if it stood in the file: a block's where it stands, a function's where a
@@ -27,7 +27,12 @@ export function reviewDo(review: Review, { args }: DoStmt, line: number, look: L
   if (language !== 'plpgsql') reportUnseen(review, line, `runs a block of ${language}`);
   else
     review.perhaps(() =>
-      reviewPlPgSql(review, `DO $holdfast$${body}$holdfast$`, (inBody) => line + inBody - 1, look),
+      reviewPlPgSql(
+        review,
+        { text: `DO $holdfast$${body}$holdfast$`, body },
+        (inBody) => line + inBody - 1,
+        look,
+      ),
     );
 }
 
@@ -37,7 +42,7 @@ export function reviewCalls(review: Review, node: Node, line: number, look: Look
   const nameOf = ({ funcname }: FuncCall) => namesOf(funcname).at(-1) ?? '';
   for (const call of calls) {
     if (nameOf(call) !== 'set_config') continue;
-    const [setting, value] = (call.args ?? []).map(constantOf);
+    const [setting, value] = (call.args ?? []).map((one) => constantOf(one));
     if (setting === 'lock_timeout') review.hasLockTimeout = !meansNone(value ?? '');
     if (setting === 'search_path') review.names.setPath((value ?? '').split(','));
   }
@@ -55,7 +60,7 @@ function reviewBody(
 ): void {
   const language = optionOf(options, 'language') ?? 'sql';
   const body = optionOf(options, 'as');
-  if (language === 'plpgsql') reviewPlPgSql(review, text, lineOf, look);
+  if (language === 'plpgsql') reviewPlPgSql(review, { text, body: body ?? '' }, lineOf, look);
   else if (language === 'sql' && body !== undefined) reviewSql(review, body, lineOf, look);
   else if (sqlBody)
     for (const { kind, node } of findAll(sqlBody, ['DeleteStmt', 'UpdateStmt', 'MergeStmt', 'InsertStmt']))
@@ -77,8 +82,13 @@ function reviewSql(review: Review, sql: string, lineOf: LineOf, look: Look): voi
     look(review, { node, text, line: lineOf(line), partLines: partLines.map(lineOf) });
 }
 
-/** @param text the whole statement: DO, or CREATE FUNCTION */
-function reviewPlPgSql(review: Review, text: string, lineOf: LineOf, look: Look): void {
+/** @param code its text is the whole statement: DO, or CREATE FUNCTION */
+function reviewPlPgSql(
+  review: Review,
+  { text, body }: { text: string; body: string },
+  lineOf: LineOf,
+  look: Look,
+): void {
   let tree: unknown;
   try {
     tree = parsePlPgSQLSync(text);
@@ -86,6 +96,7 @@ function reviewPlPgSql(review: Review, text: string, lineOf: LineOf, look: Look)
     reportUnseen(review, lineOf(1), 'runs a block that could not be read');
     return;
   }
+  const constants = constantsOf(tree);
   for (const { query, isDynamic, line } of queriesOf(tree)) {
     const at: LineOf = (inQuery) => lineOf(line + inQuery - 1);
     if (!isDynamic) {
@@ -93,50 +104,28 @@ function reviewPlPgSql(review: Review, text: string, lineOf: LineOf, look: Look)
       continue;
     }
     const expression = expressionOf(query);
-    const said = constantOf(expression);
+    const said = constantOf(expression, constants);
     if (said !== undefined) reviewSql(review, said, () => lineOf(line), look);
-    else reportUnseen(review, lineOf(line), 'runs SQL that is put together while it runs', expression);
+    else
+      reportUnseen(review, lineOf(line), 'runs SQL that is put together while it runs', [
+        ...constantParts(expression),
+        ...textsOf(body),
+      ]);
   }
 }
 
-interface Query {
-  readonly query: string;
-  /** It is an expression that yields the SQL. */
-  readonly isDynamic: boolean;
-  /** In the body, from 1. */
-  readonly line: number;
+/** What cannot be looked into: a word in it, or in a text that it may be made of, is enough to ask before it runs. */
+function reportUnseen(review: Review, line: number, what: string, texts: readonly string[] = []): void {
+  const telling = texts.find((text) => destructiveWord.test(text));
+  review.report(
+    'dynamic-sql',
+    line,
+    `${what}${telling === undefined ? '' : `, with "${telling.trim()}" in it`}`,
+    {
+      destructive: telling !== undefined,
+    },
+  );
 }
 
-/** Every piece of SQL in a tree of PL/pgSQL. Expressions are among them, which do not parse as statements. */
-function queriesOf(tree: unknown, line = 1, kind = ''): Query[] {
-  if (Array.isArray(tree)) return tree.flatMap((one) => queriesOf(one, line, kind));
-  if (typeof tree !== 'object' || tree === null) return [];
-  const { lineno } = tree as { lineno?: unknown };
-  const at = typeof lineno === 'number' ? lineno : line;
-  return Object.entries(tree).flatMap(([name, value]) => {
-    const query = (value as { PLpgSQL_expr?: { query?: string } } | null)?.PLpgSQL_expr?.query;
-    if (query === undefined) return queriesOf(value, at, name);
-    const isDynamic = name === 'dynquery' || (name === 'query' && dynamicStatements.has(kind));
-    return [{ query, isDynamic, line: at }];
-  });
-}
-
-const dynamicStatements = new Set(['PLpgSQL_stmt_dynexecute', 'PLpgSQL_stmt_dynfors']);
-
-function expressionOf(text: string): Node | undefined {
-  try {
-    const [found] = findAll(parseSync(`SELECT ${text}`), ['ResTarget']);
-    return (found?.node as { val?: Node } | undefined)?.val;
-  } catch {
-    return undefined;
-  }
-}
-
-/** What cannot be looked into: a word in it is enough to ask before it runs. */
-function reportUnseen(review: Review, line: number, what: string, expression?: Node): void {
-  const words = constantParts(expression).join(' ');
-  const destructive = /\b(?:drop|truncate|delete)\b/i.test(words);
-  review.report('dynamic-sql', line, `${what}${destructive ? `, with "${words.trim()}" in it` : ''}`, {
-    destructive,
-  });
-}
+/** FOR UPDATE locks, and ON DELETE says what a foreign key does. */
+const destructiveWord = /\b(?:drop|truncate|alter|(?<!\b(?:for|key|on)\s+)(?:delete|update))\b/i;

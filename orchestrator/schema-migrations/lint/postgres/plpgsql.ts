@@ -1,0 +1,81 @@
+import { parseSync, scanSync, type Node } from 'libpg-query';
+import { constantOf, type Constants } from './constants.ts';
+import { findAll } from './nodes.ts';
+
+/* The tree of a body in PL/pgSQL, in which every piece of SQL is a text. */
+
+export interface Query {
+  readonly query: string;
+  /** It is an expression that yields the SQL. */
+  readonly isDynamic: boolean;
+  /** In the body, from 1. */
+  readonly line: number;
+}
+
+/** Every piece of SQL in a tree of PL/pgSQL. Expressions are among them, which do not parse as statements. */
+export function queriesOf(tree: unknown, line = 1, kind = ''): Query[] {
+  if (Array.isArray(tree)) return tree.flatMap((one) => queriesOf(one, line, kind));
+  if (typeof tree !== 'object' || tree === null) return [];
+  const { lineno } = tree as { lineno?: unknown };
+  const at = typeof lineno === 'number' ? lineno : line;
+  return Object.entries(tree).flatMap(([name, value]) => {
+    const query = (value as { PLpgSQL_expr?: { query?: string } } | null)?.PLpgSQL_expr?.query;
+    if (query === undefined) return queriesOf(value, at, name);
+    const isDynamic = name === 'dynquery' || (name === 'query' && dynamicStatements.has(kind));
+    return [{ query, isDynamic, line: at }];
+  });
+}
+
+const dynamicStatements = new Set(['PLpgSQL_stmt_dynexecute', 'PLpgSQL_stmt_dynfors']);
+
+/** The expression that a text is; undefined where it is none. */
+export function expressionOf(text: string): Node | undefined {
+  try {
+    const [found] = findAll(parseSync(`SELECT ${text}`), ['ResTarget']);
+    return (found?.node as { val?: Node } | undefined)?.val;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * The variables of a body that hold what they are declared with: nothing assigns to them, by := or INTO or a loop. What a
+ * CALL assigns to, the tree does not tell.
+ */
+export function constantsOf(tree: unknown): Constants {
+  const assigned = new Set(
+    findAll(tree, ['varno', 'target']).flatMap(({ node }) => (typeof node === 'number' ? node : [])),
+  );
+  const hasCall = findAll(tree, ['PLpgSQL_stmt_call']).length > 0;
+  const datums = findAll(tree, ['datums']).flatMap(({ node }) => node as readonly Datum[]);
+  const names = datums.map(({ PLpgSQL_var: variable }) => variable?.refname);
+  return new Map(
+    datums.flatMap(({ PLpgSQL_var: variable }, index) => {
+      const isKept = variable?.isconst === true || (!assigned.has(index) && !hasCall);
+      // Of two with one name it depends on where they are.
+      if (!variable || !isKept || names.indexOf(variable.refname) !== names.lastIndexOf(variable.refname))
+        return [];
+      const value = constantOf(expressionOf(variable.default_val?.PLpgSQL_expr.query ?? 'null'));
+      return value === undefined ? [] : [[variable.refname, value] as const];
+    }),
+  );
+}
+
+interface Datum {
+  readonly PLpgSQL_var?: {
+    readonly refname: string;
+    readonly isconst?: boolean;
+    readonly default_val?: { readonly PLpgSQL_expr: { readonly query: string } };
+  };
+}
+
+/** The texts in quotes that stand in a body, wherever. */
+export function textsOf(body: string): string[] {
+  try {
+    return scanSync(`${body}\n`)
+      .tokens.filter(({ tokenName }) => /^U?SCONST$/.test(tokenName))
+      .map(({ text }) => text);
+  } catch {
+    return [body];
+  }
+}
