@@ -92,12 +92,24 @@ export const rules = {
   'index-not-concurrently': {
     severity: 'warning',
     why: 'Nobody may write to the table while the index is built.',
-    recipe: 'CREATE INDEX CONCURRENTLY, alone in a migration of its own.',
+    recipe: 'CREATE INDEX CONCURRENTLY (REINDEX ... CONCURRENTLY), alone in a migration of its own.',
   },
   'concurrently-not-alone': {
     severity: 'error',
     why: 'A migration of several statements is one transaction, and CONCURRENTLY cannot run inside of one: it fails.',
     recipe: 'Put it into a migration of its own, with nothing else in the file.',
+  },
+  'locks-table': {
+    severity: 'warning',
+    why: 'Nobody may write to it, most often not even read it, until the whole migration is over.',
+    recipe:
+      'Take a LOCK out: each statement takes the one that it needs. REFRESH MATERIALIZED VIEW CONCURRENTLY where the view has a unique index.',
+  },
+  'detach-partition': {
+    severity: 'warning',
+    why: 'Its rows stay in a table of their own, and whatever looks for them in the whole finds them no more.',
+    recipe:
+      'Take every use of these rows out of the code in one release; detach them in a later one, CONCURRENTLY and alone in its file.',
   },
   'foreign-key-validates': {
     severity: 'warning',
@@ -162,9 +174,9 @@ export const rules = {
   },
   'outside-database': {
     severity: 'error',
-    why: 'It reaches into files that no snapshot holds: what it does there, nobody sees and nothing takes back.',
+    why: 'It reaches into files or databases that no snapshot holds: what it does there, nobody sees and nothing takes back.',
     recipe:
-      'Take it out. What is to come from or go to another file is moved by a program of its own, outside of an update.',
+      'Take it out. What is to come from or go to another place is moved by a program of its own, outside of an update.',
   },
   'empty-file': {
     severity: 'warning',

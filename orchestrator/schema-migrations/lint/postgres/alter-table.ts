@@ -63,9 +63,24 @@ function reviewAction(review: Review, table: string, action: AlterTableCmd, line
     case 'AT_SetAccessMethod':
       review.reportWork('rewrite-table', line, table, `writes ${table} anew`);
       return;
+    case 'AT_AttachPartition':
+      if (def && 'PartitionCmd' in def) {
+        const part = review.keyOf(def.PartitionCmd.name);
+        review.reportWork('check-validates', line, part, `checks every row of ${part} against its bounds`);
+      }
+      return;
     case 'AT_DetachPartition':
-      if (def && 'PartitionCmd' in def && def.PartitionCmd.concurrent)
-        reviewConcurrently(review, line, 'DETACH PARTITION');
+      if (!(def && 'PartitionCmd' in def)) return;
+      if (def.PartitionCmd.concurrent) reviewConcurrently(review, line, 'DETACH PARTITION');
+      if (review.isOld(table))
+        review.report(
+          'detach-partition',
+          line,
+          `takes ${review.keyOf(def.PartitionCmd.name)} out of ${table}`,
+          {
+            table,
+          },
+        );
       return;
     default:
   }

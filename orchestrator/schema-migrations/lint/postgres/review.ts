@@ -8,6 +8,9 @@ import type { Column, SchemaModel } from './schema-model.ts';
 /** A lock on a smaller table is never noticed, and one on a bigger table by everybody. */
 const [smallTableRows, bigTableRows] = [10_000, 1_000_000];
 
+/** Tables that the sizes leave out: records of what was run. */
+const uncounted = /^(?:holdfast|pg_\w+|information_schema)\.|_prisma_migrations$/;
+
 type Validation = 'foreign-key-validates' | 'check-validates';
 
 /**
@@ -75,7 +78,8 @@ export class Review {
    */
   isKnownMissing(table: string): boolean {
     const isNamed = (other: string) => other === table || other.endsWith(`.${table}`);
-    return this.#sizes !== undefined && !this.isThere(table) && ![...this.#sizes.keys()].some(isNamed);
+    if (this.#sizes === undefined || this.isThere(table) || uncounted.test(table)) return false;
+    return ![...this.#sizes.keys()].some(isNamed);
   }
 
   /** Whether the table was there before this migration. What is new is empty, and nobody uses it. */

@@ -1,4 +1,5 @@
-import type { Node } from 'libpg-query';
+import type { FuncCall, Node } from 'libpg-query';
+import { findAll, namesOf } from './nodes.ts';
 import type { Review } from './review.ts';
 
 /** Statements whose work lies outside of any database, by the name that the grammar has for them. */
@@ -38,4 +39,28 @@ export function reviewServerWide(review: Review, node: Node, line: number): void
           .replaceAll(/(?<=[a-z])[A-Z]/g, ' $&')
           .toUpperCase()})`,
       );
+}
+
+/** Functions that write to another database or to the server's files, or read these. */
+const reachingOut = new Set(
+  'dblink dblink_exec dblink_send_query lo_import lo_export pg_file_write pg_file_rename pg_file_unlink'.split(
+    ' ',
+  ),
+);
+
+/** What a statement does to files of the server, to programs on it and to other databases. */
+export function reviewOutside(review: Review, node: Node, line: number): void {
+  if ('CopyStmt' in node) {
+    const { filename, is_program: isProgram } = node.CopyStmt;
+    if (isProgram) review.report('outside-database', line, 'runs a program on the server (COPY ... PROGRAM)');
+    else if (filename !== undefined)
+      review.report('outside-database', line, `works on the server's file ${filename} (COPY)`);
+  }
+  for (const { node: call } of findAll(node, ['FuncCall'])) {
+    const name = namesOf((call as FuncCall).funcname).at(-1) ?? '';
+    if (reachingOut.has(name))
+      review.report('outside-database', line, `calls ${name}(), which works outside of this database`, {
+        destructive: name === 'dblink_exec',
+      });
+  }
 }

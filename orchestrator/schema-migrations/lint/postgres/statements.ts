@@ -1,13 +1,15 @@
 import type { CreateStmt, Node, VariableSetStmt } from 'libpg-query';
 import { reviewAlterTable, reviewConcurrently } from './alter-table.ts';
 import { reviewCompositeType } from './composite-types.ts';
+import { createDomain, reviewDomain } from './domains.ts';
+import { reviewLocks } from './locks.ts';
 import { drop, rename } from './drops-and-renames.ts';
 import { constantOf, meansNone } from './constants.ts';
-import { constraintsOf, keyOfNames, namesOf, textOf, typeOf } from './nodes.ts';
+import { keyOfNames, namesOf, textOf, typeOf } from './nodes.ts';
 import type { Statement } from './parse.ts';
 import { reviewCalls, reviewDo } from './procedures.ts';
 import type { Review } from './review.ts';
-import { reviewServerWide } from './server-wide.ts';
+import { reviewOutside, reviewServerWide } from './server-wide.ts';
 import { storedType } from './types.ts';
 import { reviewWrites } from './writes.ts';
 
@@ -24,12 +26,9 @@ export function reviewStatement(review: Review, statement: Statement): void {
   } else if ('SelectStmt' in node && node.SelectStmt.intoClause)
     review.create(node.SelectStmt.intoClause.rel);
   else if ('CompositeTypeStmt' in node) review.createType(review.keyOf(node.CompositeTypeStmt.typevar));
-  else if ('CreateDomainStmt' in node) {
-    const { domainname, constraints } = node.CreateDomainStmt;
-    const kinds = constraintsOf(constraints).map(({ contype }) => contype);
-    if (kinds.includes('CONSTR_NOTNULL') && !kinds.includes('CONSTR_DEFAULT'))
-      review.schema.addStrictDomain(keyOfNames(namesOf(domainname)));
-  } else if ('CreateEnumStmt' in node)
+  else if ('CreateDomainStmt' in node) createDomain(review, node.CreateDomainStmt);
+  else if ('AlterDomainStmt' in node) reviewDomain(review, node.AlterDomainStmt, line);
+  else if ('CreateEnumStmt' in node)
     review.createEnum(keyOfNames(namesOf(node.CreateEnumStmt.typeName)), namesOf(node.CreateEnumStmt.vals));
   else if ('DropStmt' in node) drop(review, node.DropStmt, line);
   else if ('DropOwnedStmt' in node)
@@ -66,14 +65,6 @@ export function reviewStatement(review: Review, statement: Statement): void {
       );
     if (!concurrent)
       review.reportWork('index-not-concurrently', line, table, `builds ${idxname} on ${table}`);
-  } else if ('ReindexStmt' in node) {
-    const isConcurrent = node.ReindexStmt.params?.some(
-      (one) => 'DefElem' in one && one.DefElem.defname === 'concurrently',
-    );
-    if (isConcurrent) reviewConcurrently(review, line, 'REINDEX');
-  } else if ('ClusterStmt' in node) {
-    const table = review.keyOf(node.ClusterStmt.relation);
-    review.reportWork('rewrite-table', line, table, `writes ${table} anew`);
   } else if ('TransactionStmt' in node) {
     const word = (node.TransactionStmt.kind ?? '').replace('TRANS_STMT_', '').replaceAll('_', ' ');
     review.report('explicit-transaction', line, `says ${word} by itself`);
@@ -84,7 +75,9 @@ export function reviewStatement(review: Review, statement: Statement): void {
   } else if ('DoStmt' in node) reviewDo(review, node.DoStmt, line, reviewStatement);
   // What a rule does, it does when somebody writes.
   if ('RuleStmt' in node) return;
+  reviewLocks(review, node, line);
   reviewServerWide(review, node, line);
+  reviewOutside(review, node, line);
   reviewWrites(review, node, line);
   if (!callsLater.some((kind) => kind in node)) reviewCalls(review, node, line, reviewStatement);
 }
