@@ -51,3 +51,9 @@ export function isAtLeast(version: string, wanted: string): boolean {
   const least = semver.coerce(wanted, { includePrerelease: true });
   return least !== null && semver.gte(version, least);
 }
+
+/** The higher of two versions as somebody wrote them; what is written short (`2.4`) is filled up. */
+export function higherOf(one: string, other: string): string {
+  const [left, right] = [one, other].map((text) => semver.coerce(text, { includePrerelease: true }));
+  return left && right && semver.gt(right, left) ? other : one;
+}

@@ -1,3 +1,4 @@
+import { higherOf } from '../../tools/versions.ts';
 import { isRuleName, type RuleName } from './rules.ts';
 
 /** A comment of a migration's file. */
@@ -11,9 +12,9 @@ export interface Comment {
 export interface Directives {
   /** Rule -> the reason why its findings are accepted. */
   readonly accepted: ReadonlyMap<RuleName, string>;
-  /** Comments that accept what no rule says, or give no reason. */
+  /** Comments that accept what no rule says, give no reason, or ask for a version in other words. */
   readonly misspelled: readonly { readonly line: number; readonly message: string }[];
-  /** `-- Requires application version >= X` */
+  /** `-- Requires application version >= X`, the highest of them. */
   readonly requiresVersion: string | undefined;
   /** `-- BREAKING: ...` */
   readonly breaking: readonly string[];
@@ -23,6 +24,9 @@ export interface Directives {
 
 const accept = /^holdfast:accept\b\s*(?<rules>[^:]*)(?::(?<reason>.*))?$/is;
 const requires = /^requires\s+application\s+version\s*>=\s*v?(?<version>\d[\w.+-]*)/i;
+/** What is nearly that: a demand that nobody heeds is worse than none. */
+const meantToRequire =
+  /^requires\s+(?:the\s+)?app\w*(?:\s+\w+)?\s+version\b|^requires\s+(?:app\w*|version)\s*[:=<>]/i;
 const breaking = /^breaking(?:\s+change)?\s*:\s*(?<what>.+)$/is;
 const rollback = /^rollback\s*:\s*(?<sql>.+)$/is;
 
@@ -47,7 +51,13 @@ export function parseDirectives(comments: readonly Comment[]): Directives {
         else if (reason !== '') accepted.set(name, reason);
       }
     }
-    told.version ??= requires.exec(text)?.groups?.['version'];
+    const version = requires.exec(text)?.groups?.['version'];
+    if (version !== undefined) told.version = higherOf(told.version ?? version, version);
+    else if (meantToRequire.test(text))
+      misspelled.push({
+        line,
+        message: 'it asks for a version, and not as "Requires application version >= X"',
+      });
     const what = breaking.exec(text)?.groups?.['what'];
     if (what !== undefined) told.breaking.push(what.trim());
     const sql = rollback.exec(text)?.groups?.['sql'];

@@ -205,8 +205,8 @@ export const rules = {
   },
   'unknown-accept': {
     severity: 'warning',
-    why: 'A comment accepts what no rule says, so it accepts nothing.',
-    recipe: 'Write: -- holdfast:accept RULE, RULE: the reason',
+    why: 'A comment to the updater says what it does not understand, so it does nothing.',
+    recipe: 'Write: -- holdfast:accept RULE, RULE: the reason; or: -- Requires application version >= 2.4.0',
   },
 } as const satisfies Readonly<Record<string, Rule>>;
 

@@ -63,6 +63,15 @@ describe('the size of the table', () => {
     expect(await severityOf(locks, 2_000_000)).toEqual(['error', 'error', 'error', 'error']);
   });
 
+  test('the recipe for a unique index on a big table is no error itself', async () => {
+    const index = async (how: string) =>
+      (await findings(`CREATE UNIQUE INDEX ${how} u ON users (email);`, sized(2_000_000))).filter(
+        ({ severity }) => severity === 'error',
+      );
+    expect(await index('CONCURRENTLY')).toEqual([]);
+    expect(await index('')).not.toEqual([]);
+  });
+
   test('what fails on one row is an error on one row, and nothing on none', async () => {
     const column = 'ALTER TABLE users ADD COLUMN phone text NOT NULL;';
     expect(await severityOf(column, 1)).toEqual(['error']);
@@ -167,6 +176,17 @@ SELECT '-- BREAKING: not this one';`;
     breaking: ['orders without a customer are refused'],
     rollback: ['ALTER TABLE users DROP COLUMN a;', 'DROP TYPE x;'],
   });
+});
+
+test('of several versions that are asked for, the highest counts', async () => {
+  const asked = ['2.9', '2.10.0', '2.4'].map((one) => `-- Requires application version >= ${one}\n`);
+  const { directives } = (await postgresReviewer())(`${asked.join('')}SELECT 1;`);
+  expect(directives.requiresVersion).toBe('2.10.0');
+});
+
+test('a transaction of its own is told once', async () => {
+  const told = (await findings('BEGIN;\nSELECT 1;\nCOMMIT;')).map(({ rule }) => rule);
+  expect(told).toEqual(['explicit-transaction']);
 });
 
 test('lines are right behind letters of several bytes', async () => {

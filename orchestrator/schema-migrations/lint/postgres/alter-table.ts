@@ -38,7 +38,9 @@ function reviewAction(review: Review, table: string, action: AlterTableCmd, line
       if (review.isOld(table)) review.report('drop-not-null', line, `lets ${column} be null`, { table });
       return;
     case 'AT_AddConstraint':
-      if (def && 'Constraint' in def) reviewConstraint(review, table, def.Constraint, line);
+      if (!(def && 'Constraint' in def)) return;
+      review.addConstraint(table, def.Constraint);
+      reviewConstraint(review, table, def.Constraint, line);
       return;
     case 'AT_ValidateConstraint': {
       review.schema.validateConstraint(table, name);
@@ -53,9 +55,7 @@ function reviewAction(review: Review, table: string, action: AlterTableCmd, line
       return;
     }
     case 'AT_DropConstraint':
-      review.schema.dropConstraint(table, name);
-      if (review.isOld(table))
-        review.report('drop-constraint', line, `drops the constraint ${name} of ${table}`, { table });
+      review.dropConstraint(table, name, line);
       return;
     case 'AT_SetLogged':
     case 'AT_SetUnLogged':

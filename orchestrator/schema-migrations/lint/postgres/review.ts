@@ -1,15 +1,11 @@
-import type { RangeVar } from 'libpg-query';
-import type { Remark, Severity, TableSize, TableSizes } from '../finding.ts';
+import type { Constraint, RangeVar } from 'libpg-query';
+import type { Remark, Severity, TableSizes } from '../finding.ts';
 import { rules, type RuleName } from '../rules.ts';
+import { ConstraintChanges } from './constraint-changes.ts';
+import { KnownSizes } from './known-sizes.ts';
 import { RelationNames } from './relation-names.ts';
 import type { Routine } from './routines.ts';
 import type { Column, SchemaModel } from './schema-model.ts';
-
-/** A lock on a smaller table is never noticed, and one on a bigger table by everybody. */
-const [smallTableRows, bigTableRows] = [10_000, 1_000_000];
-
-/** Tables that the sizes leave out: records of what was run. */
-const uncounted = /^(?:holdfast|pg_\w+|information_schema)\.|_prisma_migrations$/;
 
 type Validation = 'foreign-key-validates' | 'check-validates';
 
@@ -22,14 +18,12 @@ export class Review {
   readonly remarks: Remark[] = [];
   /** A migration of one statement runs outside of a transaction. */
   readonly isAlone: boolean;
-  readonly #sizes: TableSizes | undefined;
+  readonly #sizes: KnownSizes;
   readonly #created = new Set<string>();
   readonly #dropped = new Map<string, { name: string; column: Column | undefined; line: number }[]>();
   readonly #added = new Map<string, Map<string, Column>>();
   readonly #renamedTypes = new Set<string>();
   readonly #createdTypes = new Set<string>();
-  /** Of tables that were renamed or made: what the database knows them by, undefined for none. */
-  readonly #knownAs = new Map<string, string | undefined>();
   readonly #referred = new Set<string>();
   readonly #notValid = new Map<string, Validation>();
   /** What a statement's calls have had looked at so far. */
@@ -37,6 +31,7 @@ export class Review {
   /** Blocks and functions that surround what is looked at. */
   #depth = 0;
   readonly names = new RelationNames((table) => this.isThere(table));
+  readonly #constraints = new ConstraintChanges();
   /** Whether the rest of the file gives up on a lock that it does not get. */
   hasLockTimeout = false;
   #firstLock: { line: number; table: string } | undefined;
@@ -44,7 +39,7 @@ export class Review {
   constructor(schema: SchemaModel, options: { isAlone: boolean; sizes?: TableSizes | undefined }) {
     this.schema = schema;
     this.isAlone = options.isAlone;
-    this.#sizes = options.sizes;
+    this.#sizes = new KnownSizes(options.sizes);
   }
 
   /** A relation's name for the lint. */
@@ -69,17 +64,12 @@ export class Review {
 
   /** Whether a table of that name is known to be there now, by the files or by the database. */
   isThere(table: string): boolean {
-    return this.schema.hasTable(table) || this.#sizeOf(table) !== undefined;
+    return this.schema.hasTable(table) || this.#sizes.of(table) !== undefined;
   }
 
-  /**
-   * Whether there surely is no table of that name: neither the files nor the database have one, which is asked for in
-   * every schema, since a connection may look for its tables in another one than public.
-   */
+  /** Whether there surely is no table of that name: neither the files nor the database have one. */
   isKnownMissing(table: string): boolean {
-    const isNamed = (other: string) => other === table || other.endsWith(`.${table}`);
-    if (this.#sizes === undefined || this.isThere(table) || uncounted.test(table)) return false;
-    return ![...this.#sizes.keys()].some(isNamed);
+    return !this.schema.hasTable(table) && this.#sizes.lacks(table);
   }
 
   /** Whether the table was there before this migration. What is new is empty, and nobody uses it. */
@@ -99,7 +89,7 @@ export class Review {
     }
     const table = this.names.keyOfNew(relation, isTemporary);
     this.#created.add(table);
-    this.#knownAs.set(table, undefined);
+    this.#sizes.forget(table);
     this.schema.createTable(table);
     return table;
   }
@@ -107,7 +97,7 @@ export class Review {
   drop(table: string): void {
     this.#created.delete(table);
     this.names.reveal(table);
-    this.#knownAs.set(table, undefined);
+    this.#sizes.forget(table);
     this.schema.dropTable(table);
   }
 
@@ -115,8 +105,7 @@ export class Review {
     if (this.#created.delete(table) && this.#isCertain) this.#created.add(to);
     else this.#created.delete(to);
     if (this.#referred.delete(table)) this.#referred.add(to);
-    this.#knownAs.set(to, this.#knownAs.has(table) ? this.#knownAs.get(table) : table);
-    this.#knownAs.set(table, undefined);
+    this.#sizes.rename(table, to);
     this.schema.renameTable(table, to);
   }
 
@@ -192,6 +181,15 @@ export class Review {
     return this.#notValid.get(`${table} ${name}`);
   }
 
+  addConstraint(table: string, constraint: Constraint): void {
+    if (this.#isCertain) this.#constraints.add(table, constraint);
+  }
+
+  dropConstraint(table: string, name: string, line: number): void {
+    this.schema.dropConstraint(table, name);
+    if (this.isOld(table)) this.#constraints.drop({ table, name, line });
+  }
+
   define(routine: Routine): void {
     this.schema.routines.define(routine, this.#isCertain);
   }
@@ -218,8 +216,8 @@ export class Review {
   /** What takes rows away: no loss where there are none. */
   reportLoss(rule: RuleName, line: number, table: string, message: string): void {
     if (!this.isOld(table)) return;
-    const isEmpty = this.#sizeOf(table)?.rows === 0;
-    this.report(rule, line, `${message}${this.#describeSize(table)}`, {
+    const isEmpty = this.#sizes.of(table)?.rows === 0;
+    this.report(rule, line, `${message}${this.#sizes.describe(table)}`, {
       table,
       destructive: !isEmpty,
       ...(isEmpty ? { severity: 'info' } : {}),
@@ -229,34 +227,25 @@ export class Review {
   /** What takes the longer the bigger the table is; on a new or a small one it is no matter. */
   reportWork(rule: RuleName, line: number, table: string, message: string): void {
     const severity = this.#severityOfWork(table, rules[rule].severity);
-    if (severity) this.report(rule, line, `${message}${this.#describeSize(table)}`, { table, severity });
+    if (severity) this.report(rule, line, `${message}${this.#sizes.describe(table)}`, { table, severity });
   }
 
-  /** What fails because of rows that may be there, whatever their number. */
-  reportRisk(rule: RuleName, line: number, table: string, message: string): void {
-    if (!this.isOld(table) || this.#sizeOf(table)?.rows === 0) return;
-    const severity = this.#severityOfWork(table, rules[rule].severity) ?? 'warning';
-    this.report(rule, line, `${message}${this.#describeSize(table)}`, {
+  /**
+   * What fails because of rows that may be there, whatever their number.
+   *
+   * @param isWaited for by others, the longer the bigger the table is
+   */
+  reportRisk(rule: RuleName, line: number, table: string, message: string, isWaited = true): void {
+    if (!this.isOld(table) || this.#sizes.of(table)?.rows === 0) return;
+    const severity = (isWaited ? this.#severityOfWork(table, rules[rule].severity) : undefined) ?? 'warning';
+    this.report(rule, line, `${message}${this.#sizes.describe(table)}`, {
       table,
       severity: rules[rule].severity === 'error' ? 'error' : severity,
     });
   }
 
   #severityOfWork(table: string, unknown: Severity): Severity | undefined {
-    if (!this.isOld(table)) return undefined;
-    const rows = this.#sizeOf(table)?.rows;
-    if (rows === undefined) return unknown;
-    return rows < smallTableRows ? undefined : rows < bigTableRows ? 'warning' : 'error';
-  }
-
-  #sizeOf(table: string): TableSize | undefined {
-    const known = this.#knownAs.has(table) ? this.#knownAs.get(table) : table;
-    return known === undefined ? undefined : this.#sizes?.get(known);
-  }
-
-  #describeSize(table: string): string {
-    const size = this.#sizeOf(table);
-    return size === undefined ? '' : ` (${size.rows.toLocaleString('en-US')} rows)`;
+    return this.isOld(table) ? this.#sizes.severityOfWork(table, unknown) : undefined;
   }
 
   /** What only the whole file tells. */
@@ -271,6 +260,8 @@ export class Review {
               table,
               `drops ${table}.${name} and adds ${table}.${other} of the same type`,
             );
+    for (const { table, name, line } of this.#constraints.unreplaced())
+      this.report('drop-constraint', line, `drops the constraint ${name} of ${table}`, { table });
     if (this.#firstLock)
       this.report(
         'no-lock-timeout',

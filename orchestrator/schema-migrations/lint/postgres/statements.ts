@@ -62,12 +62,15 @@ export function reviewStatement(review: Review, statement: Statement): void {
         line,
         table,
         `the unique index ${idxname} refuses values that are there twice in ${table}`,
+        concurrent !== true,
       );
     if (!concurrent)
       review.reportWork('index-not-concurrently', line, table, `builds ${idxname} on ${table}`);
   } else if ('TransactionStmt' in node) {
     const word = (node.TransactionStmt.kind ?? '').replace('TRANS_STMT_', '').replaceAll('_', ' ');
-    review.report('explicit-transaction', line, `says ${word} by itself`);
+    // Once: the COMMIT goes with its BEGIN.
+    if (!review.remarks.some(({ rule }) => rule === 'explicit-transaction'))
+      review.report('explicit-transaction', line, `says ${word} by itself`);
   } else if ('VariableSetStmt' in node) setVariable(review, node.VariableSetStmt);
   else if ('CreateFunctionStmt' in node) {
     review.define({ statement: node.CreateFunctionStmt, text });

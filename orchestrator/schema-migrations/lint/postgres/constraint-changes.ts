@@ -1,0 +1,45 @@
+import type { Constraint } from 'libpg-query';
+
+interface Dropped {
+  readonly table: string;
+  readonly name: string;
+  readonly line: number;
+}
+
+/** The constraints that a file drops, and what it adds in their place. */
+export class ConstraintChanges {
+  readonly #dropped: Dropped[] = [];
+  readonly #added: { readonly table: string; readonly name: string; readonly kind: Constraint['contype'] }[] =
+    [];
+
+  drop(dropped: Dropped): void {
+    this.#dropped.push(dropped);
+  }
+
+  add(table: string, { conname: name = '', contype: kind }: Constraint): void {
+    this.#added.push({ table, name, kind });
+  }
+
+  /** Those in whose place nothing came: neither one of the same name, nor one of the same kind, each for one of them. */
+  unreplaced(): Dropped[] {
+    const left = [...this.#added];
+    const take = (isIt: (one: (typeof left)[number]) => boolean) => {
+      const at = left.findIndex(isIt);
+      if (at !== -1) left.splice(at, 1);
+      return at !== -1;
+    };
+    return this.#dropped
+      .filter((gone) => !take((one) => one.table === gone.table && one.name === gone.name))
+      .filter((gone) => !take((one) => one.table === gone.table && one.kind === kindByName(gone.name)));
+  }
+}
+
+/** The kind that a name says which PostgreSQL or Prisma gave. */
+function kindByName(name: string): Constraint['contype'] {
+  return kinds[/_(?<kind>fkey|key|pkey|check|excl)\d*$/.exec(name)?.groups?.['kind'] ?? ''];
+}
+
+const kinds: Readonly<Record<string, Constraint['contype']>> = {
+  ...{ fkey: 'CONSTR_FOREIGN', key: 'CONSTR_UNIQUE', pkey: 'CONSTR_PRIMARY' },
+  ...{ check: 'CONSTR_CHECK', excl: 'CONSTR_EXCLUSION' },
+};
