@@ -98,6 +98,8 @@ test('to drop a table if it is there loses nothing in a database that has none',
   const records = `DROP TABLE IF EXISTS _prisma_migrations, holdfast.data_migrations;`;
   expect(await findings(records, known)).toContainEqual(expect.objectContaining({ destructive: true }));
   expect(await findings(sql, elsewhere)).toMatchObject([{ rule: 'drop-table', destructive: true }]);
+  const moved = `ALTER SCHEMA sales RENAME TO trade; DROP TABLE IF EXISTS trade.orders;`;
+  expect(await findings(moved, known)).toContainEqual(expect.objectContaining({ destructive: true }));
   const renamed = `ALTER TABLE app RENAME TO tmp_import; ${sql}`;
   expect(await findings(renamed, known)).toContainEqual(expect.objectContaining({ destructive: true }));
 });

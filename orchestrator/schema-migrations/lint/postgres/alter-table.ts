@@ -57,6 +57,7 @@ function reviewAction(review: Review, table: string, action: AlterTableCmd, line
     case 'AT_DropConstraint':
       review.dropConstraint(table, name, line);
       return;
+    case 'AT_SetExpression':
     case 'AT_SetLogged':
     case 'AT_SetUnLogged':
     case 'AT_SetTableSpace':

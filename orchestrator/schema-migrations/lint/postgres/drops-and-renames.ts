@@ -77,13 +77,14 @@ export function rename(review: Review, statement: RenameStmt, line: number): voi
     if (review.isOld(table))
       review.report('rename-table', line, `renames the table ${table} to ${newname}`, { table });
     review.rename(table, keyBeside(table, newname));
-  } else if (renameType === 'OBJECT_SCHEMA')
+  } else if (renameType === 'OBJECT_SCHEMA') {
+    review.schema.hasRenamedSchema = true;
     review.report(
       'rename-table',
       line,
       `renames the schema ${subname}, and so every table in it, to ${newname}`,
     );
-  else if (renameType === 'OBJECT_ATTRIBUTE') {
+  } else if (renameType === 'OBJECT_ATTRIBUTE') {
     if (!review.isNewType(table))
       review.report('rename-column', line, `renames ${subname} of the type ${table} to ${newname}`);
   } else if (renameType === 'OBJECT_COLUMN' && relationType === 'OBJECT_TABLE') {

@@ -27,8 +27,13 @@ export class KnownSizes {
   }
 
   rename(table: string, to: string): void {
-    this.#knownAs.set(to, this.#knownAs.has(table) ? this.#knownAs.get(table) : table);
+    this.alias(table, to);
     this.forget(table);
+  }
+
+  /** Another name that the table may have. */
+  alias(table: string, to: string): void {
+    this.#knownAs.set(to, this.#knownAs.has(table) ? this.#knownAs.get(table) : table);
   }
 
   /**

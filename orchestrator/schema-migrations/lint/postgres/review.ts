@@ -69,7 +69,7 @@ export class Review {
 
   /** Whether there surely is no table of that name: neither the files nor the database have one. */
   isKnownMissing(table: string): boolean {
-    return !this.schema.hasTable(table) && this.#sizes.lacks(table);
+    return !this.schema.hasRenamedSchema && !this.schema.hasTable(table) && this.#sizes.lacks(table);
   }
 
   /** Whether the table was there before this migration. What is new is empty, and nobody uses it. */
@@ -105,8 +105,14 @@ export class Review {
     if (this.#created.delete(table) && this.#isCertain) this.#created.add(to);
     else this.#created.delete(to);
     if (this.#referred.delete(table)) this.#referred.add(to);
-    this.#sizes.rename(table, to);
     this.schema.renameTable(table, to);
+    if (this.#isCertain) this.#sizes.rename(table, to);
+    else {
+      // It may still be there by its old name.
+      this.#sizes.alias(table, to);
+      this.schema.createTable(table);
+      this.schema.doubtColumns(to);
+    }
   }
 
   createType(type: string): void {

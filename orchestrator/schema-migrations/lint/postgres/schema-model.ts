@@ -11,6 +11,8 @@ export class SchemaModel {
   /** Tables of which every column is known, by a CREATE TABLE that lists them. */
   readonly #whole = new Set<string>();
   readonly routines = new Routines();
+  /** From here on nobody knows by its name that a table is not there. */
+  hasRenamedSchema = false;
   readonly #enums = new Map<string, readonly string[]>();
   readonly #strictDomains = new Set<string>();
   /** By table and constraint: columns that a CHECK keeps from being null, and whether every row was looked at. */

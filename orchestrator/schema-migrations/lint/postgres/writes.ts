@@ -20,14 +20,14 @@ export function reviewWrites(review: Review, statement: Node, line: number): voi
   }
 }
 
-/** What a SELECT yields may have the key of any row; a VALUES names the rows that it writes over. */
+/** What is read from a table may have the key of any row; what reads none names the rows that it writes over. */
 function reviewInsert(
   review: Review,
   { relation, selectStmt, onConflictClause: conflict }: InsertStmt,
   line: number,
 ): void {
   if (conflict?.action !== 'ONCONFLICT_UPDATE' || !meansEveryRow(conflict.whereClause)) return;
-  if (!selectStmt || !('SelectStmt' in selectStmt) || selectStmt.SelectStmt.valuesLists) return;
+  if (findAll(selectStmt, ['RangeVar', 'RangeFunction']).length === 0) return;
   reportUpdate(review, review.keyOf(relation), conflict.targetList, line, 'that is inserted again');
 }
 
