@@ -104,6 +104,18 @@ test('to drop a table if it is there loses nothing in a database that has none',
   expect(await findings(renamed, known)).toContainEqual(expect.objectContaining({ destructive: true }));
 });
 
+test.each(['TABLE', 'TEMP TABLE'])(
+  'a %s that a block makes is new where the database is known to have none of that name',
+  async (kind) => {
+    const sql = `SET lock_timeout = '1s'; DO $$ BEGIN CREATE ${kind} work (i int); DELETE FROM work; DROP TABLE work; END $$;`;
+    const size = { rows: 5, bytes: 500 };
+    expect(await findings(sql, new Map([['users', size]]))).toEqual([]);
+    expect(await findings(sql, new Map([['work', size]]))).toContainEqual(
+      expect.objectContaining({ rule: 'drop-table', destructive: true }),
+    );
+  },
+);
+
 test.each([
   ["EXECUTE format('UPDATE %I SET name = NULL', t)", true],
   ["EXECUTE format('ALTER TABLE %I DROP COLUMN a', t)", true],
