@@ -122,7 +122,9 @@ test.each([
   ["s := 'TRUNCATE '; EXECUTE s || t", true],
   ["IF t = 'x' THEN s := 'ALTER ROLE app'; END IF; EXECUTE s", true],
   ["EXECUTE 'ANALYZE ' || t", false],
-  ["UPDATE users SET name = '' WHERE id = 1; EXECUTE 'ANALYZE ' || t -- DROP it", false],
+  ['DECLARE r users%ROWTYPE; BEGIN r.age := 1; DELETE FROM users; END', true],
+  ['DECLARE r users%ROWTYPE; BEGIN r.age := 1; -- DROP nothing\n END', false],
+  ["UPDATE users SET name = '' WHERE id = 1; EXECUTE 'ANALYZE ' || t /* DROP it */", false],
   ["EXECUTE format('SELECT 1 FROM %I FOR UPDATE', t)", false],
 ])('what is put together while it runs is asked about by its words: %s is a loss: %s', async (body, loss) => {
   const sql = `DO $$ DECLARE t text; s text; BEGIN ${body};\nEND $$;`;

@@ -93,7 +93,9 @@ function reviewPlPgSql(
   try {
     tree = parsePlPgSQLSync(text);
   } catch {
-    reportUnseen(review, lineOf(1), 'runs a block that could not be read');
+    // As with a record whose columns only the database knows.
+    const lines = body.split('\n').map((one) => one.replace(/--.*$/, ''));
+    reportUnseen(review, lineOf(1), 'runs a block that could not be read', lines);
     return;
   }
   const constants = constantsOf(tree);
