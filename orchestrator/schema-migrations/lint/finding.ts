@@ -44,8 +44,9 @@ export interface TableSize {
 
 /** `table` in the schema public, `schema.table` elsewhere; a name with a dot in it is quoted, to be told from these. */
 export function tableKey(schema: string | undefined, table: string): string {
-  const isPlain = schema === undefined || schema === 'public' || schema === 'main';
-  return isPlain ? quoted(table) : `${quoted(schema)}.${quoted(table)}`;
+  // SQLite's: there is nothing to tell it from.
+  if (schema === 'main') return table;
+  return schema === undefined || schema === 'public' ? quoted(table) : `${quoted(schema)}.${quoted(table)}`;
 }
 
 const quoted = (name: string) => (name.includes('.') ? `"${name}"` : name);
