@@ -100,6 +100,29 @@ describe('the other commands', { timeout: 60_000 }, () => {
     expect(shadows).toEqual([]);
   });
 
+  test('CHECK and EXCLUDE constraints, and the actions of foreign keys: all have the type "char"', async () => {
+    await harness.project.schema(`
+      model Item { \n id Int @id \n count Int \n parts Part[] \n }
+      model Part { \n id Int @id \n itemId Int \n item Item @relation(fields: [itemId], references: [id], onDelete: Cascade) \n }`);
+    const diff = ['migrate', 'diff', '--from-config-datasource', '--to-schema', 'prisma/schema.prisma'];
+    const script = await harness.project.run(harness.url, [...diff, '--script', '-o', 'init.sql']);
+    expect(script.exitCode).toBe(0);
+    await harness.project.migrations({
+      '1_init': await readFile(join(harness.project.folder, 'init.sql'), 'utf8'),
+      '2_constraints': `ALTER TABLE "Item" ADD CONSTRAINT positive CHECK (count > 0);
+        ALTER TABLE "Item" ADD CONSTRAINT apart EXCLUDE USING gist (int4range(id, count) WITH &&);`,
+    });
+    expect(await harness.project.run(harness.url, deploy)).toMatchObject({ exitCode: 0 });
+
+    const none = await harness.project.run(harness.url, [...diff, '--exit-code']);
+    expect(none.output).toContain('No difference detected');
+    expect(none.exitCode).toBe(0);
+    const pull = await harness.project.run(harness.url, ['db', 'pull', '--print']);
+    expect(pull.output).toContain('onDelete: Cascade');
+    expect(pull.output).toContain('check constraint');
+    expect(pull.output).toContain('exclusion constraint');
+  });
+
   test('dev: a migration that waits is applied, the next one is written and applied, through a shadow database', async () => {
     const { project, url } = harness;
     await harness.server.recreate(harness.database);

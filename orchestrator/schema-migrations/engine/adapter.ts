@@ -1,5 +1,12 @@
 import { PrismaPg } from '@prisma/adapter-pg';
-import { DriverAdapterError, type SqlDriverAdapter, type SqlQuery } from '@prisma/driver-adapter-utils';
+import {
+  ColumnTypeEnum,
+  DriverAdapterError,
+  type ColumnType,
+  type SqlDriverAdapter,
+  type SqlQuery,
+  type SqlResultSet,
+} from '@prisma/driver-adapter-utils';
 import { Pool, type PoolClient, type QueryConfig, type QueryResult } from 'pg';
 import { messageOf } from '../../lib/errors.ts';
 import { isConnectionLost } from './connection-error.ts';
@@ -24,7 +31,8 @@ export async function adapterOf(
   return {
     provider: official.provider,
     adapterName: official.adapterName,
-    queryRaw: async (query) => await withDriverErrors(session, async () => await official.queryRaw(query)),
+    queryRaw: async (query) =>
+      await withDriverErrors(session, async () => withCharacters(await official.queryRaw(query))),
     executeRaw: async (query) => {
       if (isSkippedLock(query)) return 0;
       return await withDriverErrors(session, async () => await official.executeRaw(query));
@@ -56,18 +64,33 @@ function poolOf(session: EngineSession): Pool {
 
 const typeOids = { char: 18, text: 25 };
 
+/** The columns of PostgreSQL's internal one-byte type "char", by the rows they are of. */
+const charColumns = new WeakMap<object, ReadonlySet<number>>();
+
 /**
- * Calls PostgreSQL's internal one-byte type "char" text. `@prisma/adapter-pg` 7.10 refuses it, and the engine's own
- * question after the actions of foreign keys returns it: diff, dev, push and pull all ended with "Column type 'char'
- * could not be deserialized" (https://github.com/prisma/orm/issues/27403 is the same fault with another type).
+ * Calls the type "char" text on the way through `@prisma/adapter-pg`, which (7.10) refuses it: diff, dev, push and pull
+ * all ended with "Column type 'char' could not be deserialized" (https://github.com/prisma/orm/issues/27403 is the same
+ * fault with another type). `withCharacters` gives it its name back.
  */
 function withCharAsText<Result extends QueryResult | QueryResult[]>(result: Result): Result {
   // Several statements in one query give several results, which nobody reads.
   if (Array.isArray(result)) return result;
-  for (const field of result.fields) {
-    if (field.dataTypeID === typeOids.char) field.dataTypeID = typeOids.text;
+  const columns = new Set<number>();
+  for (const [index, field] of result.fields.entries()) {
+    if (field.dataTypeID !== typeOids.char) continue;
+    field.dataTypeID = typeOids.text;
+    columns.add(index);
   }
+  charColumns.set(result.rows, columns);
   return result;
+}
+
+/** The engine reads the actions of foreign keys as characters or text; the kinds of constraints (CHECK) as characters only. */
+function withCharacters(set: SqlResultSet): SqlResultSet {
+  const columns = charColumns.get(set.rows);
+  const typeOf = (type: ColumnType, index: number) =>
+    columns?.has(index) === true ? ColumnTypeEnum.Character : type;
+  return { ...set, columnTypes: set.columnTypes.map(typeOf) };
 }
 
 /** An error that is not a DriverAdapterError reaches the CLI as "External error id#0". */
