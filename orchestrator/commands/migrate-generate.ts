@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { untilAborted, type Appliance } from '../appliance/appliance.ts';
 import { writeFileAtomic } from '../lib/atomic-file.ts';
@@ -6,10 +6,10 @@ import { Refusal, UsageError } from '../lib/errors.ts';
 import { plural } from '../lib/units.ts';
 import { readMigrations } from '../schema-migrations/inspect.ts';
 import { isWellNamed } from '../schema-migrations/lint/lint.ts';
-import { loadGrammar, parsePostgres } from '../schema-migrations/lint/postgres/parse.ts';
-import { downNames, type MigrationFile } from '../schema-migrations/migration-file.ts';
+import { loadGrammar } from '../schema-migrations/lint/postgres/parse.ts';
+import type { MigrationFile } from '../schema-migrations/migration-file.ts';
 import { migrationsFolder } from '../schema-migrations/pending.ts';
-import { deployToScratch, diffToSchema, pullSchema } from '../schema-migrations/scratch-deploy.ts';
+import { deployToScratch, diffToSchema } from '../schema-migrations/scratch-deploy.ts';
 import { readProvider } from '../schema-migrations/inspect.ts';
 import { splitByTable, type NewMigration } from '../schema-migrations/split/split-by-table.ts';
 import { locked } from './locked.ts';
@@ -87,60 +87,6 @@ function nameThem(parts: readonly NewMigration[], newest = ''): NewMigration[] {
   const [year = 0, month = 1, day = 1, hour = 0, minute = 0, second = 0] = taken;
   const first = Math.max(Date.now(), Date.UTC(year, month - 1, day, hour, minute, second + 1));
   return parts.map(({ name, sql }, index) => ({ name: `${stamp(first + index * 1000)}_${name}`, sql }));
-}
-
-/** `migrate generate-down NAME`: the SQL that takes a migration back, as far as a schema tells. */
-export async function generateDown(session: Session, name: string, dryRun: boolean): Promise<number> {
-  return await onScratch(session, 'migrate generate-down', async (appliance, migrations) => {
-    const index = find(migrations, name);
-    const migration = migrations[index];
-    const before = migrations[index - 1];
-    const [downName = 'down.sql'] = downNames;
-    const file = join(migrationsFolder(appliance.config) ?? '', name, downName);
-    if (!dryRun && existsSync(join(appliance.directory, file)))
-      throw new Refusal(
-        `cannot write ${file}: it is there already`,
-        'delete it first, or add --dry-run to see what would be written',
-      );
-    const schema = join(appliance.state.path, 'before.prisma');
-    try {
-      const sql = await appliance.database?.withScratch(async (scratch) => {
-        if (before) await deployToScratch(appliance, scratch, before.name);
-        writeFileAtomic(schema, before ? await pullSchema(appliance, scratch) : emptySchema(appliance));
-        await deployToScratch(appliance, scratch, migration?.name ?? name);
-        return await diffToSchema(appliance, scratch, schema);
-      });
-      await loadGrammar();
-      const plain = withoutTransactions(sql ?? '').trim();
-      const text = `${plain === '' ? '-- Nothing of the schema is to be taken back.\nSELECT 1;' : plain}\n`;
-      if (!dryRun) writeFileAtomic(join(appliance.directory, file), text, 0o644);
-      session.ui.result(
-        { type: 'result', ok: true, exitCode: 0, file, sql: text, dryRun },
-        dryRun ? text : `✔ ${file}\n  Next: read it; then ./run.sh migrate test-down ${name}`,
-      );
-      return 0;
-    } finally {
-      rmSync(schema, { force: true });
-    }
-  });
-}
-
-/** Prisma puts an enum that loses a value into a transaction; a way back is one as a whole. */
-function withoutTransactions(sql: string): string {
-  const own = parsePostgres(sql).statements.filter(({ node }) => 'TransactionStmt' in node);
-  const lines = new Set(own.map(({ line }) => line));
-  return sql
-    .split('\n')
-    .filter((_, index) => !lines.has(index + 1))
-    .join('\n');
-}
-
-/** schema.prisma without a model: what is there before the first migration. */
-function emptySchema({ directory, config }: Appliance): string {
-  const text = readFileSync(join(directory, config.prisma?.dir ?? '.', 'prisma/schema.prisma'), 'utf8');
-  return [...text.matchAll(/^(?:datasource|generator)\s+\w+\s*\{[^}]*\}/gm)]
-    .map(([block]) => block)
-    .join('\n\n');
 }
 
 export function find(migrations: readonly MigrationFile[], name: string): number {

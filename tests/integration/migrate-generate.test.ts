@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, globSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { Ledger } from '../support/ledger.ts';
@@ -232,6 +232,57 @@ test('the way back of a value of an enum is one that migrate down takes, and goe
   expect(await ledger.run('migrate', 'test-down', name)).toMatchObject({
     error: expect.stringMatching(/begins or ends a transaction by itself/),
   });
+});
+
+test('what Prisma does not see is named, and no way back is written that leaves it there in silence', async () => {
+  const name = '20260401000000_unseen';
+  const file = join(ledger.directory, folder, name, 'down.sql');
+  const unseen = `create schema base; create view small as select id from entries where amount < 10;
+    create function nix() returns trigger language plpgsql as $$ begin return new; end; $$;
+    create trigger nix before insert on entries for each row execute function nix();
+    create index few on entries (amount) where amount > 100;
+    alter table entries add constraint chk check (amount > -1000000);`;
+  write(name, unseen);
+  const refused = await ledger.run('migrate', 'generate-down', name);
+  expect(refused).toMatchObject({
+    exitCode: 3,
+    error: expect.stringMatching(/^cannot write the way back of 20260401000000_unseen: Prisma does not see/),
+    next: expect.stringContaining(`./run.sh migrate test-down ${name}`),
+  });
+  for (const made of [
+    /SCHEMA base/,
+    /VIEW .*small/,
+    /FUNCTION .*nix/,
+    /TRIGGER nix/,
+    /INDEX few/,
+    /chk CHECK/,
+  ])
+    expect(refused.error).toMatch(made);
+  expect(await ledger.run('migrate', 'generate-down', name, '--dry-run')).toMatchObject({ exitCode: 3 });
+  expect(existsSync(file)).toBe(false);
+
+  // Beside what it sees: that is written, and the rest is told.
+  write(name, `create table tags (id int primary key); ${unseen}`);
+  const written = await ledger.run('migrate', 'generate-down', name);
+  expect(written).toMatchObject({ exitCode: 0, result: { notSeen: expect.any(Array) } });
+  expect(written.text).toMatch(/! Prisma does not see .*\n(?: .*\n)* *left over: .*CREATE VIEW [^\n]*small/);
+  expect(written.text).not.toContain('left over: CREATE TABLE');
+  expect(readFileSync(file, 'utf8')).toContain('DROP TABLE "tags"');
+
+  // What it does not see may stand in the way of what it does.
+  rmSync(file);
+  write(name, 'alter table entries add column tag int; create view tagged as select tag from entries;');
+  expect(await ledger.run('migrate', 'generate-down', name)).toMatchObject({
+    ...{ exitCode: 0, result: { failure: expect.stringContaining('view tagged') } },
+    text: expect.stringContaining('! It fails as it is, and has to be mended by hand: '),
+  });
+
+  // Rows are no schema.
+  const rows = '20260402000000_rows';
+  write(rows, 'update entries set amount = amount + 1 where amount < 0;');
+  expect(await ledger.run('migrate', 'generate-down', rows)).toMatchObject({ exitCode: 0 });
+  expect(readFileSync(join(ledger.directory, folder, rows, 'down.sql'), 'utf8')).toContain('SELECT 1;');
+  expect(await scratches()).toEqual([]);
 });
 
 test('a way back that empties a column is told, and the order of columns is no difference', async () => {
