@@ -44,6 +44,7 @@ export async function showPlan(session: Session, to: string | undefined): Promis
   const blocked = applied === undefined ? [] : await findBlocked(appliance, origin, target);
   const linted = applied === undefined || !migrates ? [] : await lintTarget(appliance, origin, target);
   const { destructive } = judge(linted);
+  const breaking = linted.flatMap(({ directives }) => directives.breaking);
   const space = await estimateSpace(appliance).catch(() => []);
   const stopping = runningServices(appliance, appliance.config);
   const open = describeOpenRun(appliance);
@@ -59,6 +60,7 @@ export async function showPlan(session: Session, to: string | undefined): Promis
     `  room needed:        ${space.map(({ what, bytes }) => `${formatBytes(bytes)} for ${what}`).join(', ') || 'unknown'}`,
     ...(migrates ? [] : [`  migrations:         ${switchedOff}`]),
     ...(appliance.database?.isShared === true ? [`  ${sharedNotice}`] : []),
+    ...breaking.map((line) => `  BREAKING: ${line}`),
     ...destructive.map(
       ({ migration, message }) => `  Takes data away: ${migration} ${message}. It needs --allow-destructive.`,
     ),
@@ -86,6 +88,7 @@ export async function showPlan(session: Session, to: string | undefined): Promis
       schemaMigrations: schema,
       dataMigrations: data,
       blocked,
+      breaking,
       destructive,
       services: stopping,
       space: space.map(({ what, bytes }) => ({ what, bytes })),

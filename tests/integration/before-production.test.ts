@@ -74,8 +74,12 @@ test('update --dry-run says what would be taken away, and changes nothing', asyn
   const plan = await ledger.run('update', '--dry-run');
   expect(plan).toMatchObject({
     exitCode: 0,
-    result: { destructive: [expect.objectContaining({ rule: 'drop-table', table: 'spare' })] },
+    result: {
+      breaking: ['the report "spare parts" ends'],
+      destructive: [expect.objectContaining({ rule: 'drop-table', table: 'spare' })],
+    },
   });
+  expect(plan.text).toContain('BREAKING: the report "spare parts" ends');
   expect(plan.text).toContain(
     `Takes data away: ${drop} drops the table spare (3 rows). It needs --allow-destructive.`,
   );
