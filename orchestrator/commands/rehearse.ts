@@ -4,18 +4,11 @@ import type { Appliance } from '../appliance/appliance.ts';
 import type { DatabaseFacts } from '../database/database-facts.ts';
 import { compareProperties } from '../database/facts.ts';
 import { exitCodes, InterruptedError, messageOf, Refusal } from '../lib/errors.ts';
-import { formatBytes, formatCount, formatDuration } from '../lib/units.ts';
+import { formatBytes } from '../lib/units.ts';
 import type { Register } from '../main.ts';
 import { noteRehearsal } from '../pipeline/last-rehearsal.ts';
 import { estimateOutage } from '../pipeline/outage-estimate.ts';
-import {
-  rehearsalFolder,
-  rehearse,
-  removeRehearsal,
-  type Rehearsed,
-  type RehearsalReport,
-  type RehearsalSource,
-} from '../pipeline/rehearsal.ts';
+import { rehearsalFolder, rehearse, removeRehearsal, type RehearsalSource } from '../pipeline/rehearsal.ts';
 import type { Target } from '../pipeline/step.ts';
 import { lintTarget } from '../pipeline/schema-gate.ts';
 import { verifyStaysInside } from '../schema-migrations/stays-inside.ts';
@@ -23,8 +16,8 @@ import { findDestination, readOrigin } from '../pipeline/target.ts';
 import { chooseByName } from '../snapshot/choose.ts';
 import { databaseDump, holdsDatabase } from '../snapshot/manifest.ts';
 import { listSnapshots, verifySnapshot, type SnapshotListing } from '../snapshot/store.ts';
-import type { Paint } from '../ui/ui.ts';
 import { locked } from './locked.ts';
+import { describeReport, type Rehearsal } from './rehearsal-report.ts';
 import type { Session } from './session.ts';
 
 interface RehearseOptions {
@@ -51,7 +44,11 @@ export const registerRehearse: Register = (program, act) => {
       act(
         async (session, options: RehearseOptions) =>
           await locked(session, 'rehearse', async ({ appliance, signals }) => {
-            const { target } = await findDestination(appliance, options.to);
+            const destination = await findDestination(appliance, options.to);
+            const target = {
+              ...destination.target,
+              ...(options.to === undefined ? {} : { asked: { to: options.to } }),
+            };
             const report = await rehearseAndTell(session, appliance, target, {
               signal: signals.abort.signal,
               ...(options.snapshot === undefined ? {} : { snapshot: options.snapshot }),
@@ -93,17 +90,14 @@ export async function rehearseAndTell(
     snapshot,
     withFiles = false,
   }: { signal: AbortSignal; snapshot?: string | true; withFiles?: boolean },
-): Promise<RehearsalReport> {
+): Promise<Rehearsal> {
   const { ui } = session;
   const note = (line: string) => ui.say(ui.paint.dim(`  ${line}`));
   await removeRehearsal(appliance);
   try {
     await appliance.database?.ensureRunning();
-    verifyStaysInside(
-      await lintTarget(appliance, await readOrigin(appliance), target),
-      `rehearse ${target.label}`,
-      { unread: 'refuse' },
-    );
+    const linted = await lintTarget(appliance, await readOrigin(appliance), target);
+    verifyStaysInside(linted, `rehearse ${target.label}`, { unread: 'refuse' });
     const before = await appliance.database?.describeProperties();
     await verifyRoom(appliance);
     const source = await findSource(appliance, snapshot, signal, note);
@@ -114,7 +108,7 @@ export async function rehearseAndTell(
     await verifyLiveIsAsBefore(appliance, before, target);
     const { commit, label } = target;
     noteRehearsal(appliance, { commit, label, ok: report.ok, at: new Date().toISOString() });
-    return report;
+    return { ...report, linted };
   } catch (error) {
     if (error instanceof InterruptedError || error instanceof Refusal) throw error;
     signal.throwIfAborted();
@@ -199,53 +193,4 @@ async function verifyRoom({ database, state }: Appliance): Promise<void> {
       `cannot rehearse: ${formatBytes(free)} free at ${state.path}, ${formatBytes(room.bytes)} needed for a copy of the database`,
       'make room (./run.sh backup prune), then try again',
     );
-}
-
-/** What was tried and how it went, for people. */
-function describeReport(
-  { ok, migrations, restoreMs }: RehearsalReport,
-  target: Target,
-  estimateMs: number | undefined,
-  paint: Paint,
-): string {
-  const failed = migrations.find(({ error }) => error !== undefined);
-  return [
-    ...migrations.map((one) => describeRehearsed(one, paint)),
-    ...(migrations.length === 0 ? ['  There is no migration to try.'] : []),
-    ...(ok
-      ? [
-          `${paint.green('✔')} ${target.label} came through on a copy that was restored in ${formatDuration(restoreMs)}.`,
-          estimateMs === undefined
-            ? '  How long the appliance will be away is not known yet: no update was measured here.'
-            : `  An update will keep it away for about ${formatDuration(estimateMs)}.`,
-          `  ${paint.bold('Next:')} ./run.sh update`,
-        ]
-      : [
-          `${paint.red('✖')} ${target.label} would not come through: ${failed?.name ?? ''}. Nothing was stopped or changed.`,
-          `  ${paint.bold('Next:')} send these lines to the vendor; an update would fail there, and be restored`,
-        ]),
-  ].join('\n');
-}
-
-function describeRehearsed({ name, ms, locks, rows, error }: Rehearsed, paint: Paint): string {
-  const touched = rows.map((one) => `${formatCount(one.rows)} of ${one.table}`).join(', ');
-  const held = locks.map(
-    (one) => `${one.table} no ${one.blocks === 'read' ? 'reading' : 'writing'} for ${formatDuration(one.ms)}`,
-  );
-  return [
-    `  ${error === undefined ? paint.green('✔') : paint.red('✖')} ${name} ${paint.dim(formatDuration(ms))}`,
-    ...(touched === '' ? [] : [`      rows: ${touched}`]),
-    ...(held.length === 0 ? [] : [`      locks: ${held.join(', ')}`]),
-    ...(error === undefined ? [] : [`      ${error.replaceAll('\n', '\n      ')}`]),
-  ].join('\n');
-}
-
-/** What `update --rehearse` refuses with. */
-export function verifyRehearsed({ ok, migrations }: RehearsalReport, target: Target): void {
-  if (ok) return;
-  const failed = migrations.find(({ error }) => error !== undefined);
-  throw new Refusal(
-    `cannot update to ${target.label}: ${failed?.name ?? ''} failed in the rehearsal: ${failed?.error ?? ''}`,
-    './run.sh rehearse shows all of it; send it to the vendor. Nothing was stopped or changed',
-  );
 }

@@ -8,24 +8,21 @@ import { notifyAll } from '../pipeline/notify.ts';
 import { lintTarget } from '../pipeline/schema-gate.ts';
 import { stepsOfUpdate } from '../pipeline/steps.ts';
 import { findDestination, type Destination } from '../pipeline/target.ts';
+import { updateCommand, type AskedUpdate } from '../pipeline/update-command.ts';
 import type { Linted } from '../schema-migrations/lint/lint.ts';
 import { findPending } from '../steps/migrate-schema.ts';
 import { locked, type Locked } from './locked.ts';
 import { consentToLoss, tellRelease } from './consent.ts';
 import { exitCodeAfter } from './recovering.ts';
-import { rehearseAndTell, verifyRehearsed } from './rehearse.ts';
+import { verifyRehearsed } from './rehearsal-report.ts';
+import { rehearseAndTell } from './rehearse.ts';
 import { runAndTell } from './run-and-tell.ts';
 import { setUpOrTell } from './setup.ts';
 import type { Session } from './session.ts';
 import { showPlan } from './update-plan.ts';
 
-interface UpdateOptions {
-  readonly to?: string;
+interface UpdateOptions extends AskedUpdate {
   readonly dryRun?: boolean;
-  readonly allowDestructive?: boolean;
-  readonly rehearse?: boolean;
-  readonly migrate?: boolean;
-  readonly forwardOnly?: boolean;
 }
 
 export const registerUpdate: Register = (program, act) => {
@@ -73,7 +70,7 @@ async function update(
         run: recovered.run.id,
         identical: recovered.report.compared !== '',
       },
-      'The interrupted run was brought to its end; no new update was begun.\n  Next: ./run.sh update, whenever it suits you.',
+      `The interrupted run was brought to its end; no new update was begun.\n  Next: ${updateCommand({ asked: options })}, whenever it suits you.`,
     );
     return exitCode;
   }
@@ -86,14 +83,16 @@ async function update(
   if (destination.relation !== 'newer' && !(await hasPendingWork(appliance, migrate)))
     return tellCurrent(session, appliance, destination);
   const { origin } = destination;
-  const target =
-    destination.relation === 'newer'
+  const target = {
+    ...(destination.relation === 'newer'
       ? destination.target
-      : { commit: origin.commit, label: origin.label, config: appliance.config };
+      : { commit: origin.commit, label: origin.label, config: appliance.config }),
+    asked: options,
+  };
   await tellRelease(session, appliance, origin, target);
   const migrates = migratesByItself(target.config, migrate);
   if (migrates && options.forwardOnly !== true && appliance.database?.isShared === true)
-    await verifyForwardOnly(appliance, origin, target, './run.sh update');
+    await verifyForwardOnly(appliance, origin, target);
   const allowDestructive =
     options.allowDestructive === true ||
     (migrates &&

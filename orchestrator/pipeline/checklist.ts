@@ -1,4 +1,5 @@
 import type { Appliance } from '../appliance/appliance.ts';
+import { shellWord } from '../lib/shell-word.ts';
 import { plural } from '../lib/units.ts';
 import { lintMigrations, readMigrations, readProvider, readRecorded } from '../schema-migrations/inspect.ts';
 import type { RuleName } from '../schema-migrations/lint/rules.ts';
@@ -50,7 +51,7 @@ export async function fillChecklist(
 ): Promise<ChecklistItem[]> {
   const { commit, config } = target;
   const at = ref === undefined ? undefined : commit;
-  const to = ref === undefined ? '' : ` --to ${ref}`;
+  const to = ref === undefined ? '' : ` --to ${shellWord(ref)}`;
   const files = await readMigrations(appliance, config, at);
   const recorded = await readRecorded(appliance);
   const provider = await readProvider(appliance, config, at);

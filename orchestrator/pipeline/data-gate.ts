@@ -1,5 +1,6 @@
 import type { Appliance } from '../appliance/appliance.ts';
 import { Refusal } from '../lib/errors.ts';
+import { shellWord } from '../lib/shell-word.ts';
 import { filesAt, isDescendant, resolveRevision, textsAt } from '../tools/git-facts.ts';
 import {
   dataMigrationFiles,
@@ -11,6 +12,7 @@ import {
 import { pendingInTarget, schemaMigrationsAt } from './pending-in-target.ts';
 import { parseRequirement, type Requirement } from './requirement.ts';
 import type { Origin, Target } from './step.ts';
+import { updateCommand } from './update-command.ts';
 
 /** A schema migration of the target that waits for a data migration which is not done here. */
 export interface Blocked {
@@ -112,10 +114,10 @@ async function howToUnblock(
     return 'ask the vendor for a release whose file says it as one text in quotes, or by a constant of the same file: the name of a folder of a schema migration';
   const installed = dataMigrationFilesInCheckout(appliance.directory, appliance.config);
   if (installed.some((file) => file.id === id))
-    return `./run.sh data ${state === 'FAILED' ? 'retry' : 'run'} ${id}, then ./run.sh update again`;
+    return `./run.sh data ${state === 'FAILED' ? 'retry' : 'run'} ${id}, then ${updateCommand(target)} again`;
   const tag = introducedIn && (await findBetween(appliance, origin, target, introducedIn));
   if (tag !== undefined && tag !== '')
-    return `./run.sh update --to ${tag}, which has it; then ./run.sh update again`;
+    return `./run.sh update --to ${shellWord(tag)}, which has it; then ${updateCommand(target)} again`;
   const of = introducedIn === undefined ? '' : ` (${introducedIn})`;
   return `ask the vendor for a release that has ${id}${of}, and not yet ${requiredBefore}; update to that one first`;
 }

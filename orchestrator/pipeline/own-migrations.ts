@@ -6,6 +6,7 @@ import { filesAt } from '../tools/git-facts.ts';
 import { dataMigrationFiles, pendingDataMigrations, readDataMigrationStates } from './data-pending.ts';
 import { pendingInTarget } from './pending-in-target.ts';
 import type { Origin, Target } from './step.ts';
+import { updateCommand } from './update-command.ts';
 
 /**
  * Whether an update or a setup migrates the database by itself. In a test environment only where that was switched on:
@@ -35,8 +36,7 @@ export const sharedNotice =
 export async function verifyForwardOnly(
   appliance: Appliance,
   origin: Pick<Origin, 'commit'>,
-  target: Pick<Target, 'commit' | 'label' | 'config'>,
-  command: string,
+  target: Pick<Target, 'commit' | 'label' | 'config' | 'asked'>,
 ): Promise<void> {
   const { runtime, directory } = appliance;
   const { prisma } = target.config;
@@ -53,6 +53,6 @@ export async function verifyForwardOnly(
   if (all.length === 0) return;
   throw new Refusal(
     `cannot migrate to ${target.label}: the database is shared with another environment, so that a failure could not take back ${plural(all.length, 'migration')} (${all.join(', ')})`,
-    `if the code of both environments works before and after each of them: ${command} --forward-only`,
+    `if the code of both environments works before and after each of them: ${updateCommand(target, { forwardOnly: true })}`,
   );
 }

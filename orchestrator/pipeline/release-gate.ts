@@ -1,9 +1,11 @@
 import type { Appliance } from '../appliance/appliance.ts';
 import { Refusal } from '../lib/errors.ts';
+import { shellWord } from '../lib/shell-word.ts';
 import { fileAt, isDescendant } from '../tools/git-facts.ts';
 import * as git from '../tools/git.ts';
 import { isAtLeast, releasesWithin, versionAt } from '../tools/versions.ts';
 import type { Origin, Target } from './step.ts';
+import { updateCommand } from './update-command.ts';
 
 /**
  * A release may need another one before it (`requires.fromVersion`).
@@ -25,7 +27,7 @@ export async function verifyFromVersion(
     if (!(await isDescendant(runtime, directory, origin.commit, release.commit))) continue;
     throw new Refusal(
       `cannot update to ${target.label}: it needs ${fromVersion} or newer before it, and ${is} is installed`,
-      `./run.sh update --to ${release.tag}, then ./run.sh update again`,
+      `./run.sh update --to ${shellWord(release.tag)}, then ${updateCommand(target)} again`,
     );
   }
   throw new Refusal(

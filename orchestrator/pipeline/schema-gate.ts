@@ -1,5 +1,6 @@
 import type { Appliance } from '../appliance/appliance.ts';
 import { Refusal } from '../lib/errors.ts';
+import { shellWord } from '../lib/shell-word.ts';
 import { lintMigrations, readMigrations, readProvider, readRecorded } from '../schema-migrations/inspect.ts';
 import type { Linted } from '../schema-migrations/lint/lint.ts';
 import { judge } from '../schema-migrations/lint/verdict.ts';
@@ -7,6 +8,7 @@ import { isAtLeast, versionAt } from '../tools/versions.ts';
 import { pendingMigrations } from '../schema-migrations/pending.ts';
 import { pendingInTarget } from './pending-in-target.ts';
 import type { Origin, Target } from './step.ts';
+import { updateCommand } from './update-command.ts';
 
 /** The schema migrations that an update would apply, looked through; none where the appliance has none. Looks only. */
 export async function lintTarget(
@@ -37,23 +39,34 @@ export async function lintCheckout(appliance: Appliance, to?: string): Promise<L
   return linted.filter(({ migration }) => names.has(migration.name));
 }
 
+/** The same of an update. Throws nothing: what `update` would refuse with is told by a rehearsal, too. */
+export function refusalOfLoss(
+  linted: readonly Linted[],
+  target: Pick<Target, 'label' | 'asked'>,
+): Refusal | undefined {
+  return unwantedLoss(linted, `update to ${target.label}`, {
+    look: `./run.sh migrate lint --to ${shellWord(target.label)}`,
+    allow: updateCommand(target, { allowDestructive: true }),
+  });
+}
+
 /**
  * What takes data away does so only where somebody said so: the vendor in the file, or the operator now.
  *
  * @param doing as in "cannot ...": "update to v3"
  * @param commands what shows it, and what does it all the same
- * @throws Refusal that names the first
+ * @returns a refusal that names the first
  */
-export function verifyNoUnwantedLoss(
+export function unwantedLoss(
   linted: readonly Linted[],
   doing: string,
   commands: { readonly look: string; readonly allow: string },
-): void {
+): Refusal | undefined {
   const { destructive } = judge(linted);
   const [first] = destructive;
-  if (!first) return;
+  if (!first) return undefined;
   const others = destructive.length === 1 ? '' : ` (and ${destructive.length - 1} more such)`;
-  throw new Refusal(
+  return new Refusal(
     `cannot ${doing}: the schema migration ${first.migration} ${first.message}${others}, and what is in there is lost`,
     `look at it: ${commands.look}; if it is meant so: ${commands.allow}`,
   );

@@ -5,6 +5,7 @@ import type { SnapshotDraft } from '../snapshot/draft.ts';
 import type { VerifiedManifest } from '../snapshot/manifest.ts';
 import type { Journal } from './journal.ts';
 import type { RunKind, StepName } from './journal-entries.ts';
+import type { AskedUpdate } from './update-command.ts';
 
 /** A step of a run. There is no undo: there is one recovery, the snapshot, so that one path is exercised and tested. */
 export interface Step {
@@ -37,6 +38,8 @@ export interface Target {
   /** For people: a tag or a short id. */
   readonly label: string;
   readonly config: Config;
+  /** The options by which it was asked for, where it goes by those of `update`. */
+  readonly asked?: AskedUpdate;
 }
 
 /** Where a run comes from. */

@@ -12,8 +12,9 @@ import { verifyFromVersion } from '../pipeline/release-gate.ts';
 import {
   lintCheckout,
   lintTarget,
+  refusalOfLoss,
+  unwantedLoss,
   verifyApplicationVersion,
-  verifyNoUnwantedLoss,
 } from '../pipeline/schema-gate.ts';
 import { verifyDeployable } from '../pipeline/deployable.ts';
 import { migratesByItself, sharedNotice } from '../pipeline/own-migrations.ts';
@@ -87,11 +88,8 @@ async function verifyRelease(context: StepContext): Promise<void> {
   await verifyDeployable(appliance, target, `update to ${target.label}`);
   const linted = await lintTarget(appliance, origin, target);
   await verifyApplicationVersion(appliance, linted, target);
-  if (!allowDestructive)
-    verifyNoUnwantedLoss(linted, `update to ${target.label}`, {
-      look: `./run.sh migrate lint --to ${target.label}`,
-      allow: './run.sh update --allow-destructive',
-    });
+  const refusal = allowDestructive ? undefined : refusalOfLoss(linted, target);
+  if (refusal) throw refusal;
   for (const { migration, directives } of linted)
     for (const line of directives.breaking) output(`${migration.name}: BREAKING: ${line}`);
   for (const { migration, findings } of linted)
@@ -127,11 +125,12 @@ async function verifyMigrating({
   await verifyDeployable(appliance, { config: target.config }, 'migrate the database');
   const linted = await lintCheckout(appliance, migrating?.to);
   await verifyApplicationVersion(appliance, linted, target);
-  if (!allowDestructive)
-    verifyNoUnwantedLoss(linted, 'migrate the database', {
-      look: './run.sh migrate lint',
-      allow: './run.sh migrate deploy --allow-destructive',
-    });
+  const to = migrating?.to === undefined ? '' : ` --to ${shellWord(migrating.to)}`;
+  const refusal = unwantedLoss(linted, 'migrate the database', {
+    look: './run.sh migrate lint',
+    allow: `./run.sh migrate deploy${to} --allow-destructive`,
+  });
+  if (refusal && !allowDestructive) throw refusal;
 }
 
 /** A registry that is lost or damaged would let every data migration run again, on rows that it has changed long ago. */

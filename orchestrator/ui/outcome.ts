@@ -4,6 +4,7 @@ import type { ResultEvent } from '../pipeline/events.ts';
 import type { RunPhase } from '../pipeline/journal-entries.ts';
 import type { RunResult } from '../pipeline/pipeline.ts';
 import type { Origin, Target } from '../pipeline/step.ts';
+import { updateCommand } from '../pipeline/update-command.ts';
 import type { Paint } from './ui.ts';
 
 /** The exit code that says what state the appliance is in after a run. */
@@ -84,7 +85,7 @@ export function describeOutcome(result: RunResult, origin: Origin, target: Targe
           : `Restored the snapshot in ${formatDuration(restoreMs)}.\n  compared: ${compared}. ${origin.label} answers.`;
       const advice =
         result.error instanceof InterruptedError
-          ? './run.sh update, whenever it suits you.'
+          ? `${updateCommand(target)}, whenever it suits you.`
           : 'nothing to do now; send that log to the vendor. Retrying fails the same way.';
       return `${how}\n${paint.green(`RESTORED to ${origin.label}.`)} No data was lost. ${offline}\n  ${paint.bold('Why:')}  ./run.sh logs ${result.run}\n${next(advice)}`;
     }

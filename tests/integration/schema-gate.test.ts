@@ -53,6 +53,16 @@ describe('a release that takes data away', () => {
     expect(refused.events.some((event) => event.type === 'step' && event.step === 'stop-services')).toBe(
       false,
     );
+    const again = './run.sh update --to v3.0.0 --allow-destructive';
+    expect(await ledger.run('update', '--to', 'v3.0.0')).toMatchObject({
+      ...{ exitCode: 3, next: expect.stringContaining(again) },
+    });
+    const rehearsed = await ledger.run('rehearse', '--to', 'v3.0.0');
+    expect(rehearsed).toMatchObject({ exitCode: 0, result: { ok: true } });
+    expect(rehearsed.text).toContain(
+      'An update would be refused: cannot update to v3.0.0: the schema migration',
+    );
+    expect(rehearsed.text).toMatch(new RegExp(`Next: .*${again}$`, 'm'));
     expect(differences(was, await ledger.capture())).toEqual([]);
 
     expect(await ledger.run('update', '--allow-destructive')).toMatchObject({ exitCode: 0 });
