@@ -168,6 +168,17 @@ test.each(Object.entries(changes))(
   },
 );
 
+test('a name that Prisma does not escape is no bug of ours', async () => {
+  extend('model Odd {\n  id Int @id\n  text String @map("weird \\"name")\n}');
+  expect(await ledger.run('migrate', 'generate', 'odd', '--per-table')).toMatchObject({
+    exitCode: 3,
+    error: expect.stringMatching(
+      /^cannot write one migration a table: the SQL that Prisma writes .* line \d+/,
+    ),
+    next: expect.stringContaining('@map'),
+  });
+});
+
 /** A migration of a test's own. */
 function write(name: string, sql: string, down?: string): void {
   mkdirSync(join(ledger.directory, folder, name), { recursive: true });

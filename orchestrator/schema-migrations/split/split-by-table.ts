@@ -1,3 +1,4 @@
+import { Refusal } from '../../lib/errors.ts';
 import { parsePostgres } from '../lint/postgres/parse.ts';
 import { readOwners } from './owners.ts';
 import { partsOf, type Part } from './script-parts.ts';
@@ -15,11 +16,15 @@ export interface NewMigration {
  *
  * @param sql as `prisma migrate diff --script` writes it; `loadGrammar` comes before
  * @param before the schema that the script starts from, as pg_dump writes it
+ * @throws Refusal where the script does not parse, as with a quote in a name
  */
 export function splitByTable(sql: string, before: string): NewMigration[] {
   const { statements, syntaxError } = parsePostgres(sql);
   if (syntaxError)
-    throw new Error(`cannot take the script apart: line ${syntaxError.line}: ${syntaxError.message}`);
+    throw new Refusal(
+      `cannot write one migration a table: the SQL that Prisma writes for this schema does not parse, line ${syntaxError.line}: ${syntaxError.message.split('\n')[0] ?? ''}`,
+      'Prisma does not escape a double quote in a name: give what @map or @@map calls so another one',
+    );
   const parts = partsOf(statements, readOwners(before));
   const needs = needsOf(parts);
   const done = new Set<Part>();
