@@ -6,17 +6,20 @@ export interface Situation {
   /** A setup that is at work. */
   readonly settingUp: boolean;
   readonly healthy: boolean;
+  /** The schema migrations of the code that is here are applied, as far as is known. `start` refuses otherwise. */
+  readonly fits: boolean;
   readonly open: Pick<OpenRun, 'active'> | undefined;
   /** The newest run that came to its end. */
   readonly last: { readonly run: string; readonly outcome: string } | undefined;
 }
 
 /** The commands that help most now, the best first. */
-export function nextCommands({ installed, settingUp, healthy, open, last }: Situation): string[] {
+export function nextCommands({ installed, settingUp, healthy, fits, open, last }: Situation): string[] {
   if (open?.active === true) return ['./run.sh status --follow', './run.sh logs --follow'];
   if (open) return ['./run.sh recover', './run.sh logs'];
   if (settingUp) return ['./run.sh status'];
   if (!installed) return ['./run.sh setup', './run.sh doctor', './run.sh help'];
+  if (!healthy && !fits) return ['./run.sh migrate deploy', './run.sh migrate status', './run.sh logs'];
   if (!healthy) return ['./run.sh start', './run.sh doctor', './run.sh logs'];
   // Retrying what was restored fails the same way: what it was comes first.
   if (last?.outcome === 'restored')

@@ -80,11 +80,15 @@ async function start(session: Session, { appliance }: Locked, asBefore: boolean)
   return 0;
 }
 
+/** The schema migrations of the code that is here which its database does not have. */
+export async function findUnapplied(appliance: Appliance): Promise<string[]> {
+  // In a test environment the schema is pushed, and nobody keeps books.
+  return migratesByItself(appliance.config) ? await findPending(appliance, appliance.config) : [];
+}
+
 /** Code whose own schema migrations are not applied would fail, or write what the schema does not mean. Throws Refusal. */
 async function verifySchemaFits(appliance: Appliance): Promise<void> {
-  // In a test environment the schema is pushed, and nobody keeps books.
-  if (!migratesByItself(appliance.config)) return;
-  const pending = await findPending(appliance, appliance.config);
+  const pending = await findUnapplied(appliance);
   if (pending.length === 0) return;
   throw new Refusal(
     `cannot start the services: ${plural(pending.length, 'schema migration')} of the code that is here ${pending.length === 1 ? 'is' : 'are'} not applied (${pending.join(', ')})`,

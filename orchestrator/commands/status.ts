@@ -10,6 +10,7 @@ import { readOrigin } from '../pipeline/target.ts';
 import { listSnapshots } from '../snapshot/store.ts';
 import { readEnd } from './run-end.ts';
 import { nextCommands } from './next-commands.ts';
+import { findUnapplied } from './services.ts';
 import type { Session } from './session.ts';
 import { followRun } from './status-follow.ts';
 import { showHistory } from './status-history.ts';
@@ -50,10 +51,15 @@ async function showStatus(session: Session, appliance: Appliance): Promise<numbe
   const lastEnd = last === undefined ? undefined : readEnd(appliance, last);
   const installed = state.isInstalled();
   const setup = installed ? undefined : lookAtSetup(appliance);
+  const healthy = services.every(({ ok }) => ok);
+  // A server that does not run is not started for a look.
+  const mayAsk = installed && !healthy && !open && database?.ok === true;
+  const unapplied = mayAsk ? await findUnapplied(appliance).catch(() => []) : [];
   const next = nextCommands({
     installed,
     settingUp: setup?.active === true,
-    healthy: services.every(({ ok }) => ok),
+    healthy,
+    fits: unapplied.length === 0,
     open,
     last: last === undefined || !lastEnd ? undefined : { run: last, outcome: lastEnd.outcome },
   });

@@ -161,7 +161,10 @@ describe('down', () => {
     expect(outcome).toMatchObject({ exitCode: 0, result: { migrations: [first], services: 'stopped' } });
     expect(ledger.pids()).toMatchObject({ api: 0, web: 0 });
     expect(await states()).toEqual(['0001_entries: applied', `${first}: pending`]);
-    expect(await ledger.run('start')).toMatchObject({ exitCode: 3 });
+    expect(await ledger.run('start')).toMatchObject({
+      ...{ exitCode: 3, next: expect.stringMatching(/^\.\/run\.sh migrate deploy applies them/) },
+    });
+    expect((await ledger.run('status')).text).toMatch(/Next: \.\/run\.sh migrate deploy /);
     expect(await ledger.run('recover')).toMatchObject({ exitCode: 0 });
     expect(ledger.pids()).toMatchObject({ api: 0, web: 0 });
 

@@ -10,6 +10,7 @@ import { registerRollback } from '../../orchestrator/commands/rollback.ts';
 import { registerServices } from '../../orchestrator/commands/services.ts';
 import type { GlobalOptions, Session } from '../../orchestrator/commands/session.ts';
 import { registerSetup } from '../../orchestrator/commands/setup.ts';
+import { registerStatus } from '../../orchestrator/commands/status.ts';
 import { registerUpdate } from '../../orchestrator/commands/update.ts';
 import { loadAppliance } from '../../orchestrator/config/load.ts';
 import { HoldfastError, messageOf } from '../../orchestrator/lib/errors.ts';
@@ -83,7 +84,7 @@ export async function runInProcess(
       }
     };
   for (const register of [
-    ...[registerUpdate, registerRollback, registerRecover, registerSetup],
+    ...[registerUpdate, registerRollback, registerRecover, registerSetup, registerStatus],
     ...[registerBackup, registerData, registerDb, registerMigrate, registerRehearse, registerServices],
   ])
     register(command, act);

@@ -5,6 +5,7 @@ const well: Situation = {
   installed: true,
   settingUp: false,
   healthy: true,
+  fits: true,
   open: undefined,
   last: undefined,
 };
@@ -17,6 +18,11 @@ test.each<[string, Partial<Situation>, string]>([
     'it was restored, but a service is down now',
     { healthy: false, last: { run: 'r1', outcome: 'restored' } },
     './run.sh start',
+  ],
+  [
+    'the schema was taken back from under the code',
+    { healthy: false, fits: false },
+    './run.sh migrate deploy',
   ],
   ['it was never set up', { installed: false, healthy: false }, './run.sh setup'],
   ['it is being set up', { installed: false, settingUp: true, healthy: false }, './run.sh status'],
