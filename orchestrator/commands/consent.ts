@@ -24,10 +24,15 @@ export async function tellRelease(
  * Asks somebody at a terminal before schema migrations take data away, and says what vendors say that they break.
  * Where nobody is, the checks before the run decide.
  *
+ * @param look the command that shows it
  * @returns whether what takes data away was agreed to
  * @throws Refusal if it was not, at a terminal
  */
-export async function consentToLoss({ ui }: Session, linted: readonly Linted[]): Promise<boolean> {
+export async function consentToLoss(
+  { ui }: Session,
+  linted: readonly Linted[],
+  look: string,
+): Promise<boolean> {
   const breaking = linted.flatMap(({ directives }) => directives.breaking);
   for (const line of breaking) ui.say(`${ui.paint.yellow('! BREAKING:')} ${line}`);
   const { destructive } = judge(linted);
@@ -40,8 +45,5 @@ export async function consentToLoss({ ui }: Session, linted: readonly Linted[]):
   );
   if (answer === undefined) return false;
   if (answer === word) return true;
-  throw new Refusal(
-    'the answer was another one. Nothing was changed',
-    './run.sh migrate lint shows what it was about',
-  );
+  throw new Refusal('the answer was another one. Nothing was changed', `${look} shows what it was about`);
 }

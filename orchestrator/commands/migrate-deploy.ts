@@ -1,4 +1,5 @@
 import { Refusal } from '../lib/errors.ts';
+import { shellWord } from '../lib/shell-word.ts';
 import { lintCheckout } from '../pipeline/schema-gate.ts';
 import { migrateSteps } from '../pipeline/steps.ts';
 import { readOrigin } from '../pipeline/target.ts';
@@ -43,11 +44,12 @@ export async function deployMigrations(session: Session, options: DeployOptions)
     if (database.isShared === true && options.forwardOnly !== true)
       throw new Refusal(
         `cannot migrate: the database is shared with another environment, so that a failure could not take back what was applied (${all.join(', ') || 'by the command of its own'})`,
-        'if the code of both environments works before and after each of them: ./run.sh migrate deploy --forward-only',
+        `if the code of both environments works before and after each of them: ./run.sh migrate deploy${to === undefined ? '' : ` --to ${shellWord(to)}`} --forward-only`,
       );
     const allowDestructive =
       options.allowDestructive === true ||
-      (session.ui.canAsk && (await consentToLoss(session, await lintCheckout(appliance, to))));
+      (session.ui.canAsk &&
+        (await consentToLoss(session, await lintCheckout(appliance, to), './run.sh migrate lint')));
     const migrations = all.filter((name) => to === undefined || name <= to);
     return await runAndTell(
       session,

@@ -5,7 +5,7 @@ import type { Register } from '../main.ts';
 import { pendingDataMigrationsInCheckout } from '../pipeline/data-pending.ts';
 import { migratesByItself, verifyForwardOnly } from '../pipeline/own-migrations.ts';
 import { notifyAll } from '../pipeline/notify.ts';
-import { lintTarget } from '../pipeline/schema-gate.ts';
+import { lintCommand, lintTarget } from '../pipeline/schema-gate.ts';
 import { stepsOfUpdate } from '../pipeline/steps.ts';
 import { findDestination, type Destination } from '../pipeline/target.ts';
 import { updateCommand, type AskedUpdate } from '../pipeline/update-command.ts';
@@ -97,7 +97,7 @@ async function update(
     options.allowDestructive === true ||
     (migrates &&
       session.ui.canAsk &&
-      (await consentToLoss(session, await lintNow(appliance, origin, target))));
+      (await consentToLoss(session, await lintNow(appliance, origin, target), lintCommand(target))));
   if (options.rehearse === true)
     verifyRehearsed(
       await rehearseAndTell(session, appliance, target, { signal: signals.abort.signal }),

@@ -39,13 +39,17 @@ export async function lintCheckout(appliance: Appliance, to?: string): Promise<L
   return linted.filter(({ migration }) => names.has(migration.name));
 }
 
+/** The command that shows what a version would bring. */
+export const lintCommand = ({ label }: Pick<Target, 'label'>) =>
+  `./run.sh migrate lint --to ${shellWord(label)}`;
+
 /** The same of an update. Throws nothing: what `update` would refuse with is told by a rehearsal, too. */
 export function refusalOfLoss(
   linted: readonly Linted[],
   target: Pick<Target, 'label' | 'asked'>,
 ): Refusal | undefined {
   return unwantedLoss(linted, `update to ${target.label}`, {
-    look: `./run.sh migrate lint --to ${shellWord(target.label)}`,
+    look: lintCommand(target),
     allow: updateCommand(target, { allowDestructive: true }),
   });
 }

@@ -143,6 +143,7 @@ test('at a terminal: BREAKING is said, and the table is typed by name; another a
   expect(wrong.said).toMatch(/drops the table spare \(3 rows\)/);
   expect(wrong).toMatchObject({ exitCode: 3, isAnswered: true });
   expect(wrong.said).toMatch(/the answer was another one\. Nothing was changed/);
+  expect(wrong.said).toMatch(/migrate lint --to v2\.0\.0 shows what it was about/);
   expect(differences(was, await ledger.capture())).toEqual([]);
 
   const right = await typed(['update'], asks, 'spare');
