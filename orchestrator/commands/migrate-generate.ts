@@ -11,7 +11,11 @@ import type { MigrationFile } from '../schema-migrations/migration-file.ts';
 import { migrationsFolder } from '../schema-migrations/pending.ts';
 import { deployToScratch, diffToSchema } from '../schema-migrations/scratch-deploy.ts';
 import { readProvider } from '../schema-migrations/inspect.ts';
-import { splitByTable, type NewMigration } from '../schema-migrations/split/split-by-table.ts';
+import {
+  splitByTable,
+  splitSqliteByTable,
+  type NewMigration,
+} from '../schema-migrations/split/split-by-table.ts';
 import { locked } from './locked.ts';
 import type { Session } from './session.ts';
 
@@ -38,11 +42,6 @@ export async function generateMigration(
     );
   return await onScratch(session, 'migrate generate', async (appliance, migrations) => {
     const { config, directory } = appliance;
-    if (perTable && (await readProvider(appliance, config)) === 'sqlite')
-      throw new UsageError(
-        'cannot write one migration a table for SQLite: a table that is rebuilt is rebuilt with those that refer to it',
-        `./run.sh migrate generate "${name}"`,
-      );
     const { sql = '', before = '' } =
       (await appliance.database?.withScratch(async (scratch) => {
         const last = migrations.at(-1);
@@ -58,7 +57,11 @@ export async function generateMigration(
       return 0;
     }
     await loadGrammar();
-    const parts: NewMigration[] = perTable ? splitByTable(sql, before) : [{ name: snake, sql }];
+    const split = async (): Promise<NewMigration[]> =>
+      (await readProvider(appliance, config)) === 'sqlite'
+        ? splitSqliteByTable(sql, migrations.map((one) => one.sql).join(';\n'))
+        : splitByTable(sql, before);
+    const parts: NewMigration[] = perTable ? await split() : [{ name: snake, sql }];
     const written = nameThem(parts, migrations.at(-1)?.name).map((part) => ({
       ...part,
       file: join(migrationsFolder(config) ?? '', part.name, 'migration.sql'),

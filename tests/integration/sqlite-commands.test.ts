@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { listSnapshots } from '../../orchestrator/snapshot/store.ts';
@@ -145,6 +145,22 @@ test('migrate generate writes what the schema needs, found in a database of its 
     exitCode: 0,
     result: { migrations: [{ sql: expect.stringContaining('CREATE TABLE "new_accounts"') }] },
   });
+});
+
+test('migrate generate --per-table writes what can be applied one after another, and is all of it', async () => {
+  const schema = join(ledger.directory, 'api/prisma/schema.prisma');
+  const folder = join(ledger.directory, 'api/prisma/migrations');
+  const [was, there] = [readFileSync(schema, 'utf8'), readdirSync(folder)];
+  writeFileSync(schema, `${was}\nmodel Visit {\n  id   Int @id\n  note String\n\n  @@index([note])\n}\n`);
+  expect(await ledger.run('migrate', 'generate', 'all', '--per-table')).toMatchObject({
+    exitCode: 0,
+    error: '',
+  });
+  const made = readdirSync(folder).filter((name) => !there.includes(name));
+  expect(made.map((name) => name.slice(15))).toEqual(['create_visit', 'update_accounts', 'drop_log']);
+  expect((await ledger.run('migrate', 'generate', 'nothing', '--dry-run')).text).toMatch(/^No changes/);
+  for (const name of made) rmSync(join(folder, name), { recursive: true });
+  writeFileSync(schema, was);
 });
 
 test('db stats, db inspect, doctor and status look at the file', async () => {

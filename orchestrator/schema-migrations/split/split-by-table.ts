@@ -2,6 +2,7 @@ import { Refusal } from '../../lib/errors.ts';
 import { parsePostgres } from '../lint/postgres/parse.ts';
 import { readOwners } from './owners.ts';
 import { partsOf, type Part } from './script-parts.ts';
+import { sqlitePartsOf } from './sqlite-parts.ts';
 
 /** A migration to be written: its name without the time, and its SQL. */
 export interface NewMigration {
@@ -25,7 +26,18 @@ export function splitByTable(sql: string, before: string): NewMigration[] {
       `cannot write one migration a table: the SQL that Prisma writes for this schema does not parse, line ${syntaxError.line}: ${syntaxError.message.split('\n')[0] ?? ''}`,
       'Prisma does not escape a double quote in a name: give what @map or @@map calls so another one',
     );
-  const parts = partsOf(statements, readOwners(before));
+  return gather(partsOf(statements, readOwners(before)));
+}
+
+/**
+ * The same of a script for SQLite.
+ *
+ * @param history the SQL of all migrations before it
+ */
+export const splitSqliteByTable = (sql: string, history: string): NewMigration[] =>
+  gather(sqlitePartsOf(sql, history));
+
+function gather(parts: readonly Part[]): NewMigration[] {
   const needs = needsOf(parts);
   const done = new Set<Part>();
   const migrations: NewMigration[] = [];
