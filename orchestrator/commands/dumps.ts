@@ -47,20 +47,28 @@ export async function dumpDatabase(
   const registry = livingRegistry(appliance);
   if (registry !== undefined && existsSync(registry)) copyFileSync(registry, registryOf(dump));
   writeFileAtomic(factsOf(dump), JSON.stringify(facts));
-  const kept = new Set([...listDumps(appliance).slice(-keptDumps), keep]);
-  // What a killed one left behind, without its facts, goes as well.
-  for (const file of readdirSync(folder)) {
-    const of = join(folder, file.replace(/(?:\.registry)?\.json$/, ''));
-    if (!kept.has(of)) rmSync(join(folder, file), { force: true });
-  }
+  pruneDumps(folder, keep);
   const back = `./run.sh db restore ${shellWord(dump)}`;
   ui.say(`The database as it was is in a dump; ${back} brings it back.`);
   return { dump, back };
 }
 
+/** Ours bear the time they were made at; what somebody else has laid there is left alone. */
+const ownName = /^(\d{17}-.+\.dump)(?:\.registry)?(?:\.json)?$/;
+
+/** Drops all but the newest that can be restored, and what a killed one left behind without its facts. May be run twice. */
+export function pruneDumps(folder: string, keep?: string): void {
+  const kept = new Set([...listIn(folder).slice(-keptDumps), keep]);
+  for (const name of readdirSync(folder)) {
+    const [, dump] = ownName.exec(name) ?? [];
+    if (dump !== undefined && !kept.has(join(folder, dump))) rmSync(join(folder, name), { force: true });
+  }
+}
+
 /** Those that can be restored, the oldest first. */
-function listDumps(appliance: Appliance): string[] {
-  const folder = folderOf(appliance);
+const listDumps = (appliance: Appliance): string[] => listIn(folderOf(appliance));
+
+function listIn(folder: string): string[] {
   if (!existsSync(folder)) return [];
   return readdirSync(folder)
     .filter((name) => name.endsWith('.dump') && existsSync(factsOf(join(folder, name))))
