@@ -3,16 +3,18 @@ import { join } from 'node:path';
 import { messageOf, Refusal } from '../lib/errors.ts';
 import type { Secrets } from '../lib/secrets.ts';
 import { waitFor } from '../lib/wait.ts';
-import { directoryDescriptor, lastLines, type Runtime } from '../runtime/runtime.ts';
-import { ensurePostgresInstalled, findServerBinaries, serverUser } from './binaries.ts';
+import { lastLines, type Runtime } from '../runtime/runtime.ts';
+import { ensurePostgresInstalled, findServerBinaries } from './binaries.ts';
 import { PostgresClient } from './client.ts';
+import { reloadAccess } from './cluster-access.ts';
+import { isSwapOpen, readContents, type Contents } from './cluster-contents.ts';
+import { startCluster } from './cluster-start.ts';
 import {
   administrator,
   initialiseCluster,
   isInitialised,
   readCredentials,
   readPostmasterPid,
-  removeStaleLocks,
   writeAccessFile,
   type Access,
   type Credentials,
@@ -23,12 +25,6 @@ import type { PostgresServer } from './server.ts';
 import { endSessionsOverTcp } from './sessions.ts';
 import { endNewcomers } from './newcomers.ts';
 import { reachableSocketFolder, removeSocketLink } from './socket-folder.ts';
-
-/** Whether what an appliance needs is there. */
-interface Contents {
-  readonly role: boolean;
-  readonly database: boolean;
-}
 
 const stopPolicy = { signal: 'SIGINT', timeoutMs: 60_000, kill: 'process' } as const;
 
@@ -94,7 +90,7 @@ export class EmbeddedServer implements PostgresServer {
     await ensurePostgresInstalled(this.#runtime, this.#say);
     if (!isInitialised(this.#folder))
       await initialiseCluster(this.#runtime, await this.bin(), this.#folder, this.#configured);
-    if (!this.#runtime.serviceState(this.#service).running) await this.#startAlone();
+    if (!this.#runtime.serviceState(this.#service).running) await this.#start();
     await this.#ensureDatabase(await this.#untilItAnswers());
   }
 
@@ -165,77 +161,34 @@ export class EmbeddedServer implements PostgresServer {
     writeAccessFile(this.#folder, access);
     if (!this.#runtime.serviceState(this.#service).running) return;
     const client = await this.#client();
-    await client.execute('select pg_reload_conf();');
-    // A reload is asynchronous. The claim "nobody gets in" is checked with connections that must be refused.
-    let answer = '';
-    const done = await waitFor(
-      async () => {
-        answer = await this.#answerTo(await this.service());
-        const isOut = isRejection(answer) === (access !== 'open');
-        const isRight = isRejection(await this.#answerTo(await this.window())) === (access === 'secluded');
-        return isOut && isRight ? true : undefined;
-      },
-      { timeoutMs: 10_000 },
-    );
+    const [outside, inside] = [await this.#as(await this.service()), await this.#as(await this.window())];
+    const { isTaken, isPasswordWrong } = await reloadAccess(access, { client, outside, inside });
     // Whose password a migration changed: no snapshot holds roles, and only we tell the services.
-    if (answer.includes('password authentication failed')) await client.execute(this.#givePassword('alter'));
-    if (!done) throw new Error(`the database server did not take its new access file (${access})`);
+    if (isPasswordWrong) await client.execute(this.#givePassword('alter'));
+    if (!isTaken) throw new Error(`the database server did not take its new access file (${access})`);
     if (access === 'open') return;
     await endNewcomers(readPostmasterPid(this.#folder));
     if (access === 'fenced') await endSessionsOverTcp(client);
   }
 
-  /** Why the server lets nobody in who comes like this; empty if it does. */
-  async #answerTo(connection: Connection): Promise<string> {
-    const outside = new PostgresClient(this.#runtime, await this.bin(), connection);
-    return await outside.execute('select 1;').then(() => '', messageOf);
+  async #as(connection: Connection): Promise<PostgresClient> {
+    return new PostgresClient(this.#runtime, await this.bin(), connection);
   }
 
   #givePassword(verb: 'create' | 'alter'): string {
     return `${verb} role app login password ${quoteLiteral(this.#credentials().appPassword)};`;
   }
 
-  /** `doctor` and an update may both find it stopped: the second one to come finds it running. */
-  async #startAlone(): Promise<void> {
-    const lock = await waitFor(async () => await this.#runtime.tryLock(join(this.#folder, 'start.lock')), {
-      timeoutMs: 90_000,
-    });
-    if (!lock) throw new Refusal('cannot start the database server: another command has been at it for 90 s');
-    try {
-      if (!this.#runtime.serviceState(this.#service).running) await this.#start();
-    } finally {
-      await lock.release();
-    }
-  }
-
   async #start(): Promise<void> {
-    // Children of a server that died hold its shared memory, and the new one would refuse to start.
-    await this.stop();
-    removeStaleLocks(this.#folder);
-    const { port } = this.#credentials();
-    const user = serverUser();
-    const logFile = join(this.#folder, 'server.log');
-    await this.#runtime.startService({
-      ...this.#service,
-      argv: [
-        join(await this.bin(), 'postgres'),
-        '-D',
-        `${directoryDescriptor}/data`,
-        ...[
-          '-p',
-          String(port),
-          '-c',
-          'listen_addresses=127.0.0.1',
-          '-c',
-          'unix_socket_directories=../socket',
-        ],
-        ...['-c', 'unix_socket_permissions=0700', '-c', 'log_timezone=UTC'],
-      ],
-      cwd: '/',
-      env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LC_ALL: 'C.UTF-8' },
-      logFile,
-      openDirectory: join(this.#folder, 'cluster'),
-      ...(user ? { user: user.name } : {}),
+    await startCluster({
+      runtime: this.#runtime,
+      folder: this.#folder,
+      bin: await this.bin(),
+      port: this.#credentials().port,
+      service: this.#service,
+      stop: async () => {
+        await this.stop();
+      },
     });
   }
 
@@ -248,7 +201,7 @@ export class EmbeddedServer implements PostgresServer {
       async () => {
         if (!this.#runtime.serviceState(this.#service).running) return false;
         try {
-          return await this.#contents(client);
+          return await readContents(client, this.#database);
         } catch (error) {
           last = error;
           return undefined;
@@ -263,34 +216,17 @@ export class EmbeddedServer implements PostgresServer {
     return contents;
   }
 
-  async #contents(client: PostgresClient): Promise<Contents> {
-    const name = quoteLiteral(this.#database);
-    return await client.query<Contents>(
-      `select json_build_object('role', exists(select from pg_roles where rolname = 'app'),
-        'database', exists(select from pg_database where datname = ${name}));`,
-    );
-  }
-
   async #ensureDatabase(there: Contents): Promise<void> {
     const client = await this.#client();
     if (!there.role) await client.execute(this.#givePassword('create'));
     // A database that is missing in the middle of a swap is no reason to make an empty one: recovery knows by OID.
-    if (!there.database && !(await this.#swapIsOpen(client))) {
+    if (!there.database && !(await isSwapOpen(client))) {
       await client.execute(`create database ${quoteIdentifier(this.#database)} owner app;`);
     }
   }
 
-  async #swapIsOpen(client: PostgresClient): Promise<boolean> {
-    return await client.query<boolean>(
-      `select to_json(exists(select from pg_database where datname like 'hf\\_%'));`,
-    );
-  }
-
   async #client(): Promise<PostgresClient> {
-    return new PostgresClient(this.#runtime, await this.bin(), {
-      ...(await this.admin()),
-      database: 'postgres',
-    });
+    return await this.#as({ ...(await this.admin()), database: 'postgres' });
   }
 
   #credentials(): Credentials {
@@ -300,6 +236,3 @@ export class EmbeddedServer implements PostgresServer {
     return credentials;
   }
 }
-
-/** True if the access file keeps somebody out; a database that is closed, full or gone is another matter. */
-const isRejection = (answer: string) => answer.includes('pg_hba.conf rejects');

@@ -1,6 +1,5 @@
 import { insideRun, type Appliance } from '../appliance/appliance.ts';
 import { closeGate, type Gate } from '../appliance/gate.ts';
-import { isWorker, startOrder, startService } from '../appliance/services.ts';
 import { runHooks } from '../hooks/run-hooks.ts';
 import { HoldfastError, InterruptedError, messageOf, NotRestoredError } from '../lib/errors.ts';
 import type { Signals } from '../lib/signals.ts';
@@ -9,6 +8,7 @@ import { releaseReserves } from '../snapshot/reserve.ts';
 import type { SnapshotKind } from '../snapshot/manifest.ts';
 import { applyAfterCommit } from './after-commit.ts';
 import type { Driver, Listener } from './events.ts';
+import { bothErrors, stoppedByTheDisk, tryToNote } from './failures.ts';
 import {
   answeredBefore,
   outcomeWhenDone,
@@ -18,7 +18,7 @@ import {
   type StepName,
 } from './journal-entries.ts';
 import { recoverRun, type RecoveryReport } from './recovery.ts';
-import { openToAll, startAndVerify } from './starting.ts';
+import { openToAll, startAndVerify, startWorkers } from './starting.ts';
 import { beginRun, finishRun, type Run } from './run.ts';
 import { LockLostError } from './run-lock.ts';
 import type { Migrating, Origin, Restoring, Step, StepContext, Target } from './step.ts';
@@ -219,15 +219,6 @@ function makeContext(
   };
 }
 
-/** The journal may be what failed (a full disk): recovery does not need this record. */
-function tryToNote(run: Run, step: StepName, message: string): void {
-  try {
-    run.journal.append({ type: 'step-failed', step, message });
-  } catch {
-    // Told to the operator in any case.
-  }
-}
-
 /** After a backup the same version starts again. */
 async function startAgain(appliance: Appliance, run: Run): Promise<void> {
   await openToAll(appliance);
@@ -237,21 +228,6 @@ async function startAgain(appliance: Appliance, run: Run): Promise<void> {
   await startAndVerify(appliance, appliance.config, { commit, label }, { only, answered });
 }
 
-/** Services that nobody can ask run from the commit on. */
-async function startWorkers(appliance: Appliance, target: Target): Promise<void> {
-  const database = (await appliance.database?.environment()) ?? {};
-  for (const name of startOrder(target.config)) {
-    const service = target.config.services[name];
-    if (service && isWorker(service))
-      await startService(appliance, name, {
-        config: target.config,
-        commit: target.commit,
-        label: target.label,
-        database,
-      });
-  }
-}
-
 /** After the commit (or the backup) nothing can trigger a restore: what fails is told. */
 async function tryAfterwards(warn: (message: string) => void, work: () => Promise<void>): Promise<void> {
   try {
@@ -259,21 +235,4 @@ async function tryAfterwards(warn: (message: string) => void, work: () => Promis
   } catch (error) {
     warn(messageOf(error));
   }
-}
-
-/** A way back that cannot be written down could not be gone on with after a crash: a new process decides by the disk. */
-function stoppedByTheDisk(error: unknown, step: StepName): NotRestoredError {
-  return new NotRestoredError(
-    `${step}: ${messageOf(error)}; nothing more was done, since nothing more could be written down`,
-    { next: 'look at the disk (dmesg), then ./run.sh recover', cause: error },
-  );
-}
-
-/** Both causes: why the run failed, and why the way back did. */
-function bothErrors(error: unknown, step: StepName, restoreError: unknown): NotRestoredError {
-  const next = restoreError instanceof HoldfastError ? restoreError.next : undefined;
-  return new NotRestoredError(`${step}: ${messageOf(error)}\nand then: ${messageOf(restoreError)}`, {
-    next: next ?? './run.sh recover goes on where this stopped',
-    cause: new AggregateError([error, restoreError], 'the run and its restore failed'),
-  });
 }

@@ -10,8 +10,9 @@ import { dropUnsealed } from '../snapshot/draft.ts';
 import { releaseReserves } from '../snapshot/reserve.ts';
 import { restoreSnapshot } from '../snapshot/restore.ts';
 import { registryPath } from '../snapshot/registry.ts';
-import { findWhole, listSnapshots, verifySnapshot } from '../snapshot/store.ts';
+import { verifySnapshot } from '../snapshot/store.ts';
 import type { Listener } from './events.ts';
+import { insteadOfDamaged } from './failures.ts';
 import { answeredBefore, phaseOf, type RunPhase } from './journal-entries.ts';
 import type { Run } from './run.ts';
 import { openToAll, startAndVerify } from './starting.ts';
@@ -182,7 +183,7 @@ async function restoreSealed(
     // What keeps a restore from going on, such as a program that has the database open, says itself what to do.
     const first = error instanceof Refusal ? error.next : undefined;
     const next = isDamaged
-      ? await insteadOf(appliance.backupsDirectory, sealed.snapshot)
+      ? await insteadOfDamaged(appliance.backupsDirectory, sealed.snapshot)
       : first === undefined
         ? `${goesOn}; the data is safe in the snapshot`
         : `${first}; ${goesOn}, and the data is safe in the snapshot`;
@@ -191,16 +192,6 @@ async function restoreSealed(
       cause: error,
     });
   }
-}
-
-/** What helps when the snapshot of an open run is damaged: a whole copy of it, or another one by hand. */
-async function insteadOf(backupsDirectory: string, id: string): Promise<string> {
-  const folder = join(backupsDirectory, id);
-  const other = await findWhole(listSnapshots(backupsDirectory).filter((one) => one.id !== id));
-  const byHand = other
-    ? `or go back to ${other.id} by ${join(other.folder, 'RESTORE.md')}`
-    : 'there is no other good snapshot here';
-  return `put a whole copy of it in the place of ${folder} (tar --extract of an exported archive), then ./run.sh recover; ${byHand}`;
 }
 
 async function readRestored(appliance: Appliance, run: Run): Promise<{ compared: string; config: Config }> {

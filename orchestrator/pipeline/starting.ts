@@ -4,6 +4,7 @@ import { verifyRelease, waitUntilHealthy } from '../appliance/health.ts';
 import { isWorker, startOrder, startService } from '../appliance/services.ts';
 import type { Config } from '../config/schema.ts';
 import { messageOf } from '../lib/errors.ts';
+import type { Target } from './step.ts';
 
 /** Lifts fence and gate. May be run twice. */
 export async function openToAll(appliance: Appliance): Promise<void> {
@@ -45,5 +46,20 @@ export async function startAndVerify(
       if (!options.onOther) throw error;
       options.onOther(messageOf(error));
     }
+  }
+}
+
+/** Services that nobody can ask run from the commit on. */
+export async function startWorkers(appliance: Appliance, target: Target): Promise<void> {
+  const database = (await appliance.database?.environment()) ?? {};
+  for (const name of startOrder(target.config)) {
+    const service = target.config.services[name];
+    if (service && isWorker(service))
+      await startService(appliance, name, {
+        config: target.config,
+        commit: target.commit,
+        label: target.label,
+        database,
+      });
   }
 }

@@ -44,7 +44,7 @@ function reviewAction(review: Review, table: string, action: AlterTableCmd, line
       return;
     case 'AT_ValidateConstraint': {
       review.schema.validateConstraint(table, name);
-      const rule = review.ruleOfValidation(table, name);
+      const rule = review.constraints.ruleOfValidation(table, name);
       if (rule)
         review.reportRisk(
           rule,
@@ -133,7 +133,7 @@ function reviewNewColumn(
   if (mustHaveValue && (value === undefined || isNull) && !isNumbered && !computed)
     review.reportRisk('not-null-without-default', line, table, `adds ${column}, NOT NULL without a default`);
   for (const { contype, pktable } of constraints)
-    if (contype === 'CONSTR_FOREIGN') review.refer(review.keyOf(pktable));
+    if (contype === 'CONSTR_FOREIGN') review.constraints.refer(review.keyOf(pktable));
   // A new column without a default is null everywhere: no reference to check, no value twice.
   if (value === undefined) return;
   for (const constraint of constraints)
@@ -145,9 +145,9 @@ function reviewConstraint(review: Review, table: string, constraint: Constraint,
   const name = constraint.conname === undefined ? '' : ` ${constraint.conname}`;
   switch (constraint.contype) {
     case 'CONSTR_FOREIGN': {
-      review.refer(review.keyOf(constraint.pktable));
+      review.constraints.refer(review.keyOf(constraint.pktable));
       if (constraint.skip_validation) {
-        review.addNotValid(table, constraint.conname ?? '', 'foreign-key-validates');
+        review.constraints.addNotValid(table, constraint.conname ?? '', 'foreign-key-validates');
         return;
       }
       const columns = namesOf(constraint.fk_attrs).join(', ');
@@ -171,7 +171,8 @@ function reviewConstraint(review: Review, table: string, constraint: Constraint,
         columnsKept(constraint.raw_expr),
         constraint.skip_validation !== true,
       );
-      if (constraint.skip_validation) review.addNotValid(table, constraint.conname ?? '', 'check-validates');
+      if (constraint.skip_validation)
+        review.constraints.addNotValid(table, constraint.conname ?? '', 'check-validates');
       else
         review.reportRisk(
           'check-validates',

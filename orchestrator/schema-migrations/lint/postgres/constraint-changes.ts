@@ -6,11 +6,38 @@ interface Dropped {
   readonly line: number;
 }
 
-/** The constraints that a file drops, and what it adds in their place. */
+/** The rule for validating a constraint right away, in the transaction that holds the lock of adding it. */
+type Validation = 'foreign-key-validates' | 'check-validates';
+
+/** What a file does about constraints: those that it drops, what it adds in their place, and what it leaves for later. */
 export class ConstraintChanges {
+  readonly #referred = new Set<string>();
+  readonly #notValid = new Map<string, Validation>();
   readonly #dropped: Dropped[] = [];
   readonly #added: { readonly table: string; readonly name: string; readonly kind: Constraint['contype'] }[] =
     [];
+
+  /** A foreign key that leads to the table. */
+  refer(to: string): void {
+    this.#referred.add(to);
+  }
+
+  isReferred(table: string): boolean {
+    return this.#referred.has(table);
+  }
+
+  renameTable(table: string, to: string): void {
+    if (this.#referred.delete(table)) this.#referred.add(to);
+  }
+
+  /** One that is added without looking at the rows that are there. */
+  addNotValid(table: string, name: string, rule: Validation): void {
+    this.#notValid.set(`${table} ${name}`, rule);
+  }
+
+  ruleOfValidation(table: string, name: string): Validation | undefined {
+    return this.#notValid.get(`${table} ${name}`);
+  }
 
   drop(dropped: Dropped): void {
     this.#dropped.push(dropped);

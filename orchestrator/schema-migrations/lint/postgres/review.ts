@@ -1,13 +1,12 @@
 import type { Constraint, RangeVar } from 'libpg-query';
 import type { Remark, Severity, TableSizes } from '../finding.ts';
 import { rules, type RuleName } from '../rules.ts';
+import { ColumnChanges } from './column-changes.ts';
 import { ConstraintChanges } from './constraint-changes.ts';
 import { KnownSizes } from './known-sizes.ts';
 import { RelationNames } from './relation-names.ts';
 import type { Routine } from './routines.ts';
 import type { Column, SchemaModel } from './schema-model.ts';
-
-type Validation = 'foreign-key-validates' | 'check-validates';
 
 /**
  * One migration while it is looked through: the schema that those before it have made, what this one has done so far,
@@ -20,18 +19,15 @@ export class Review {
   readonly isAlone: boolean;
   readonly #sizes: KnownSizes;
   readonly #created = new Set<string>();
-  readonly #dropped = new Map<string, { name: string; column: Column | undefined; line: number }[]>();
-  readonly #added = new Map<string, Map<string, Column>>();
   readonly #renamedTypes = new Set<string>();
   readonly #createdTypes = new Set<string>();
-  readonly #referred = new Set<string>();
-  readonly #notValid = new Map<string, Validation>();
   /** What a statement's calls have had looked at so far. */
   readonly #lookedAt = new Set<Routine>();
   /** Blocks and functions that surround what is looked at. */
   #depth = 0;
   readonly names = new RelationNames((table) => this.isThere(table));
-  readonly #constraints = new ConstraintChanges();
+  readonly #columns = new ColumnChanges();
+  readonly constraints = new ConstraintChanges();
   /** Whether the rest of the file gives up on a lock that it does not get. */
   hasLockTimeout = false;
   #firstLock: { line: number; table: string } | undefined;
@@ -104,7 +100,7 @@ export class Review {
   rename(table: string, to: string): void {
     if (this.#created.delete(table) && this.#isCertain) this.#created.add(to);
     else this.#created.delete(to);
-    if (this.#referred.delete(table)) this.#referred.add(to);
+    this.constraints.renameTable(table, to);
     this.schema.renameTable(table, to);
     if (this.#isCertain) this.#sizes.rename(table, to);
     else {
@@ -139,61 +135,33 @@ export class Review {
 
   addColumn(table: string, name: string, column: Column): void {
     this.schema.setColumn(table, name, column);
-    if (!this.isOld(table) || !this.#isCertain) return;
-    const columns = this.#added.get(table) ?? new Map<string, Column>();
-    this.#added.set(table, columns.set(name, column));
+    if (this.isOld(table) && this.#isCertain) this.#columns.add(table, name, column);
   }
 
   /** Whether this migration has added the column. */
   isNewColumn(table: string, name: string): boolean {
-    return this.#added.get(table)?.has(name) ?? false;
+    return this.#columns.isNew(table, name);
   }
 
   renameColumn(table: string, name: string, to: string): void {
-    const columns = this.#added.get(table);
-    const column = columns?.get(name);
-    if (column && columns?.delete(name) === true && this.#isCertain) columns.set(to, column);
+    this.#columns.rename(table, name, this.#isCertain ? to : undefined);
     if (!this.#isCertain) this.schema.doubtColumns(table);
     this.schema.renameColumn(table, name, to);
   }
 
   dropColumn(table: string, name: string, line: number): void {
     if (!this.#isCertain) this.schema.doubtColumns(table);
-    if (this.#added.get(table)?.delete(name) === true) {
-      this.schema.dropColumn(table, name);
-      return;
-    }
-    const column = this.schema.column(table, name);
-    this.#dropped.set(table, [...(this.#dropped.get(table) ?? []), { name, column, line }]);
+    this.#columns.drop(table, { name, column: this.schema.column(table, name), line });
     this.schema.dropColumn(table, name);
   }
 
-  /** A foreign key that leads to the table. */
-  refer(to: string): void {
-    this.#referred.add(to);
-  }
-
-  isReferred(table: string): boolean {
-    return this.#referred.has(table);
-  }
-
-  /** A constraint that this migration adds without looking at the rows that are there. */
-  addNotValid(table: string, name: string, rule: Validation): void {
-    this.#notValid.set(`${table} ${name}`, rule);
-  }
-
-  /** The rule for validating it right away, in the transaction that holds the lock of adding it. */
-  ruleOfValidation(table: string, name: string): Validation | undefined {
-    return this.#notValid.get(`${table} ${name}`);
-  }
-
   addConstraint(table: string, constraint: Constraint): void {
-    if (this.#isCertain) this.#constraints.add(table, constraint);
+    if (this.#isCertain) this.constraints.add(table, constraint);
   }
 
   dropConstraint(table: string, name: string, line: number): void {
     this.schema.dropConstraint(table, name);
-    if (this.isOld(table)) this.#constraints.drop({ table, name, line });
+    if (this.isOld(table)) this.constraints.drop({ table, name, line });
   }
 
   define(routine: Routine): void {
@@ -256,17 +224,14 @@ export class Review {
 
   /** What only the whole file tells. */
   finish(): void {
-    for (const [table, dropped] of this.#dropped)
-      for (const { name, column, line } of dropped)
-        for (const [other, { type }] of this.#added.get(table) ?? [])
-          if (other !== name && column && JSON.stringify(column.type) === JSON.stringify(type))
-            this.reportLoss(
-              'possible-rename',
-              line,
-              table,
-              `drops ${table}.${name} and adds ${table}.${other} of the same type`,
-            );
-    for (const { table, name, line } of this.#constraints.unreplaced())
+    for (const { table, name, line, other } of this.#columns.possibleRenames())
+      this.reportLoss(
+        'possible-rename',
+        line,
+        table,
+        `drops ${table}.${name} and adds ${table}.${other} of the same type`,
+      );
+    for (const { table, name, line } of this.constraints.unreplaced())
       this.report('drop-constraint', line, `drops the constraint ${name} of ${table}`, { table });
     if (this.#firstLock)
       this.report(

@@ -92,7 +92,7 @@ function reviewTruncate(review: Review, { relations, behavior }: TruncateStmt, l
     const table = review.keyOf(one.RangeVar);
     if (behavior !== 'DROP_CASCADE') review.reportLoss('truncate', line, table, `empties ${table}`);
     // However few rows it has itself.
-    else if (review.isOld(table) || review.isReferred(table))
+    else if (review.isOld(table) || review.constraints.isReferred(table))
       review.report('truncate', line, `empties ${table} and every table that refers to it`, {
         table,
         destructive: true,
