@@ -49,6 +49,8 @@ function hashOfSources(): string {
 function removeOldBuilds(): void {
   for (const name of readdirSync(cache)) {
     const path = join(cache, name);
-    if (Date.now() - statSync(path).mtimeMs > 3_600_000) rmSync(path, { recursive: true, force: true });
+    // Another file's may have removed it in the meantime.
+    const made = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Infinity;
+    if (Date.now() - made > 3_600_000) rmSync(path, { recursive: true, force: true });
   }
 }
