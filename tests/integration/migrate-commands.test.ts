@@ -7,42 +7,39 @@ import { prismaCli } from '../../orchestrator/schema-migrations/prisma-cli.ts';
 import { Cli } from '../support/cli.ts';
 import type { Ledger } from '../support/ledger.ts';
 import { installPrismaLedger } from '../support/prisma-ledger.ts';
-import { differences, type State } from '../support/state.ts';
+import { differences } from '../support/state.ts';
+import {
+  migrationsFolder as folder,
+  migrationStates,
+  removeWrittenMigrations,
+  writeMigration,
+} from '../support/written-migrations.ts';
 
 /* `./run.sh migrate ...` on an appliance whose migrations Prisma applies. */
 
 let ledger: Ledger;
-let was: State;
-const folder = 'api/prisma/migrations';
 const first = '20260301000000_tags';
 const second = '20260302000000_more_tags';
 const third = '20260401000000_notes';
 
 beforeAll(async () => {
   ({ ledger } = await installPrismaLedger());
-  was = await ledger.capture();
 });
 
 afterAll(async () => {
   await ledger?.destroy();
 });
 
-/** A migration that lies in the checkout and is not committed, as a developer writes it. */
-function write(name: string, sql: string, down?: string): void {
-  mkdirSync(join(ledger.directory, folder, name), { recursive: true });
-  writeFileSync(join(ledger.directory, folder, name, 'migration.sql'), sql);
-  if (down !== undefined) writeFileSync(join(ledger.directory, folder, name, 'down.sql'), down);
-}
+const write = (name: string, sql: string, down?: string) => {
+  writeMigration(ledger, name, sql, down);
+};
 
 afterEach(() => {
-  execFileSync('git', ['clean', '-fdq', '--', folder], { cwd: ledger.directory });
+  removeWrittenMigrations(ledger);
 });
 
 const held = `select from pg_locks where locktype = 'advisory' and objid = 72707369`;
-const states = async () =>
-  listed((await ledger.run('migrate', 'status')).result?.['migrations']).map(
-    ({ name, state }) => `${String(name)}: ${String(state)}`,
-  );
+const states = async () => await migrationStates(ledger);
 const listed = (value: unknown) => (value ?? []) as Record<string, unknown>[];
 
 test('status: exit 0 with nothing to do, 3 with something pending', async () => {
@@ -153,72 +150,9 @@ describe('deploy', () => {
   });
 });
 
-describe('down', () => {
-  test('takes the newest back with its record; the services stay down, since the code is of another schema', async () => {
-    write(first, 'create table tags (i int);', 'drop table tags;');
-    await ledger.succeed('migrate', 'deploy');
-    const outcome = await ledger.run('migrate', 'down');
-    expect(outcome).toMatchObject({ exitCode: 0, result: { migrations: [first], services: 'stopped' } });
-    expect(ledger.pids()).toMatchObject({ api: 0, web: 0 });
-    expect(await states()).toEqual(['0001_entries: applied', `${first}: pending`]);
-    expect(await ledger.run('start')).toMatchObject({
-      ...{ exitCode: 3, next: expect.stringMatching(/^\.\/run\.sh migrate deploy applies them/) },
-    });
-    expect((await ledger.run('status')).text).toMatch(/Next: \.\/run\.sh migrate deploy /);
-    expect(await ledger.run('recover')).toMatchObject({ exitCode: 0 });
-    expect(ledger.pids()).toMatchObject({ api: 0, web: 0 });
-
-    execFileSync('git', ['clean', '-fdq', '--', folder], { cwd: ledger.directory });
-    expect(await ledger.run('start')).toMatchObject({ exitCode: 0 });
-    expect(differences(was, await ledger.capture()).filter((line) => line.startsWith('database'))).toEqual(
-      [],
-    );
-  });
-
-  test('code that does not have it any more starts again', async () => {
-    write(first, 'create table tags (i int);', 'drop table tags;');
-    await ledger.succeed('migrate', 'deploy');
-    // As after a checkout of the version before by hand: its file is in another commit.
-    execFileSync('git', ['checkout', '-q', '-b', 'later'], { cwd: ledger.directory });
-    execFileSync('git', ['add', folder], { cwd: ledger.directory });
-    execFileSync('git', ['-c', 'user.name=a', '-c', 'user.email=a@b', 'commit', '-qm', 'later'], {
-      cwd: ledger.directory,
-    });
-    execFileSync('git', ['checkout', '-q', 'main'], { cwd: ledger.directory });
-    expect(await ledger.run('migrate', 'status')).toMatchObject({
-      exitCode: 3,
-      text: expect.stringContaining(`${first}: applied here, and not in this version's files`),
-    });
-    const outcome = await ledger.run('migrate', 'down');
-    expect(outcome).toMatchObject({ exitCode: 0, result: { migrations: [first] } });
-    expect(outcome.result).not.toHaveProperty('services');
-    expect(ledger.pids()['api']).toBeGreaterThan(0);
-    expect(await states()).toEqual(['0001_entries: applied']);
-    execFileSync('git', ['branch', '-qD', 'later'], { cwd: ledger.directory });
-  });
-
-  test('a down that fails is restored as a whole; one that is not there is refused, and one with a COMMIT', async () => {
-    write(first, 'create table tags (i int);', 'drop table tags; select 1 / 0;');
-    write(second, 'create table more_tags (i int);', 'begin; drop table more_tags; commit;');
-    await ledger.succeed('migrate', 'deploy');
-    expect(await ledger.run('migrate', 'down')).toMatchObject({
-      exitCode: 3,
-      error: expect.stringMatching(/begins or ends a transaction by itself, in line 1$/),
-    });
-    write(second, 'create table more_tags (i int);', 'drop table more_tags;');
-    const before = await ledger.capture();
-    const failed = await ledger.run('migrate', 'down', '--to', '0001_entries');
-    expect(failed).toMatchObject({ exitCode: 10, result: { failedStep: 'revert-schema' } });
-    expect(differences(before, await ledger.capture())).toEqual([]);
-    expect(await ledger.run('migrate', 'down', '--to', 'nix')).toMatchObject({ exitCode: 3 });
-    write(first, 'create table tags (i int);', 'drop table tags;');
-    await ledger.succeed('migrate', 'down', '--to', '0001_entries');
-  });
-});
-
 describe('a failed migration', () => {
   test('is told with what the database said; resolve, behind a snapshot, lets the next deploy go on', async () => {
-    execFileSync('git', ['clean', '-fdq', '--', folder], { cwd: ledger.directory });
+    removeWrittenMigrations(ledger);
     await ledger.succeed('start');
     write(first, 'create table tags (i int); select 1 / 0;');
     // By hand, as Prisma itself does it.
