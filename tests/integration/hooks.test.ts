@@ -194,3 +194,18 @@ test('migrate down and migrate deploy call those of their steps and of the migra
   const verify = 'verify v1.3 -';
   expect(steps()).toEqual([...around(preflight, stop, migration, verify, commit), 'second']);
 });
+
+test('setup, which may be run again at any time, says which of them would never run', async () => {
+  own('after-commit.d/50-off', 'true', 0o644);
+  const again = await ledger.run('setup');
+  expect(again).toMatchObject({ exitCode: 0, error: '' });
+  expect(again.events).toContainEqual({
+    type: 'warning',
+    message: expect.stringMatching(/^not executable, so not run as a hook: .*hooks\/after-commit\.d\/50-off/),
+  });
+  own('before-strat.d/10', 'true');
+  expect(await ledger.run('setup')).toMatchObject({
+    exitCode: 3,
+    error: expect.stringMatching(/^cannot go on: nothing calls hooks\/before-strat\.d, /),
+  });
+});

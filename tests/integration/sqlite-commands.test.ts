@@ -1,6 +1,8 @@
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { localRuntime } from '../../orchestrator/runtime/local.ts';
+import { prismaCli } from '../../orchestrator/schema-migrations/prisma-cli.ts';
 import { listSnapshots } from '../../orchestrator/snapshot/store.ts';
 import { Cli } from '../support/cli.ts';
 import type { Ledger } from '../support/ledger.ts';
@@ -103,6 +105,19 @@ test('rehearse leaves the live rows alone when a migration attaches the live fil
   expect(rehearsed.exitCode).not.toBe(0);
   expect(`${rehearsed.error}${JSON.stringify(rehearsed.result)}`).toContain('ATTACH');
   expect(differences(was, await ledger.capture())).toEqual([]);
+});
+
+test('a copy that things are tried on keeps everybody who works on it from the live file', async () => {
+  const live = join(ledger.directory, 'data/ledger.db');
+  const reaches = `ATTACH '${live}' AS live; DELETE FROM live.entries;`;
+  const appliance = ledger.open();
+  await appliance.database?.withScratch(async (scratch) => {
+    await expect(scratch.execute(reaches)).rejects.toThrow(`cannot open ${live} `);
+    const command = prismaCli(appliance, appliance.config, ['db', 'execute', '--stdin'], scratch.environment);
+    const answer = await localRuntime.run({ ...command, input: reaches }, { allowFailure: true });
+    expect(answer).toMatchObject({ exitCode: 1, stderr: expect.stringContaining(`cannot open ${live} `) });
+  });
+  expect(await ledger.sql('select count(*) as n from entries')).toEqual([{ n: 4 }]);
 });
 
 test('migrate: lint, test-down, an update, and down', async () => {

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import type { DatabaseFacts } from '../../orchestrator/database/database-facts.ts';
 import { listSnapshots } from '../../orchestrator/snapshot/store.ts';
 import { waitingMark } from '../support/broken-releases.ts';
 import { Cli } from '../support/cli.ts';
@@ -249,12 +250,19 @@ test('db reset takes the records with the rows they tell of, and everything runs
   ]);
 
   // Back, as it was said: but not from under somebody.
-  const restore = ['db', 'restore', String(reset.result?.['dump'])];
+  const dump = String(reset.result?.['dump']);
+  const restore = ['db', 'restore', dump];
   await ledger.succeed('start');
+  const dumps = readdirSync(dirname(dump));
   expect(await ledger.run(...restore)).toMatchObject({
     exitCode: 3,
     error: expect.stringMatching(/^cannot restore the dump: .* the database open/),
   });
+  expect(readdirSync(dirname(dump))).toEqual(dumps);
+  // Nor from under somebody who came while it was being made ready.
+  const facts = JSON.parse(readFileSync(`${dump}.json`, 'utf8')) as DatabaseFacts;
+  await expect(ledger.open().database?.replaceBy(dump, facts, '1')).rejects.toThrow(/the database open/);
+  expect(await amounts()).toEqual([]);
   await ledger.succeed('stop');
   expect(await ledger.run(...restore)).toMatchObject({ exitCode: 0, error: '' });
   expect(await amounts()).toEqual(was);
