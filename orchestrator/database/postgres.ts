@@ -17,6 +17,7 @@ import type {
 } from './engine.ts';
 import { ofPostgres, readFacts, readProperties } from './facts.ts';
 import { announceFence, renameDatabase, windowName } from './fence.ts';
+import { keepingProperties } from './properties.ts';
 import { inspectSchema, readDataMigrations, readSchemaMigrations, revertSql } from './recorded-migrations.ts';
 import { readRoomForRestore, verifyDumpIsNewEnough } from './requirements.ts';
 import { findRolesMadeSince } from './roles.ts';
@@ -210,7 +211,8 @@ export class PostgresDatabase implements Database {
     filled?: { file: string; facts: DatabaseFacts },
   ): Promise<T> {
     const facts = filled ? ofPostgres(filled.facts) : await this.describeProperties();
-    return await withScratch(this.#clients, facts, filled?.file, work);
+    const onCopy = async () => await withScratch(this.#clients, facts, filled?.file, work);
+    return await keepingProperties(this, await this.#clients.maintenance(), onCopy);
   }
 
   async dropSetAside(keep: KeepSetAside): Promise<void> {

@@ -5,7 +5,8 @@ import { quoteIdentifier } from './connection.ts';
 import type { PostgresFacts } from './database-facts.ts';
 import { readProperties } from './facts.ts';
 import { verifyNoObstacles } from './obstacles.ts';
-import { createReplacement, markOf, propertyStatements, replacementName, setAsideName } from './swap.ts';
+import { propertyStatements } from './properties.ts';
+import { createReplacement, markOf, replacementName, setAsideName } from './swap.ts';
 
 /**
  * Proves that a restore can be walked, before anything is touched: the rights are there, nothing stands in the way

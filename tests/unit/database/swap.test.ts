@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { propertyStatements, replacementName, setAsideName } from '../../../orchestrator/database/swap.ts';
+import { propertyStatements } from '../../../orchestrator/database/properties.ts';
+import { replacementName, setAsideName } from '../../../orchestrator/database/swap.ts';
 import { factsWith } from '../support/facts.ts';
 
 test('names of ours hold nothing that needs quoting', () => {
