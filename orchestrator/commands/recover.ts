@@ -1,4 +1,5 @@
 import type { Register } from '../main.ts';
+import { describeLoss } from '../ui/outcome.ts';
 import { locked } from './locked.ts';
 import { exitCodeAfter } from './recovering.ts';
 
@@ -30,7 +31,7 @@ export const registerRecover: Register = (program, act) => {
               },
               exitCode === 0
                 ? 'The appliance is whole.'
-                : 'The appliance is as it was before that run. No data was lost.',
+                : `The appliance is as it was before that run. ${describeLoss(report.gone)}`,
             );
             return await Promise.resolve(exitCode);
           }),

@@ -1,8 +1,6 @@
 import { mkdirSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
-import type { DatabaseFacts } from '../database/database-facts.ts';
-import { compareProperties } from '../database/facts.ts';
 import { exitCodes, InterruptedError, messageOf, Refusal } from '../lib/errors.ts';
 import { formatBytes } from '../lib/units.ts';
 import type { Register } from '../main.ts';

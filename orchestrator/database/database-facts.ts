@@ -33,6 +33,8 @@ export interface PostgresFacts extends CommonFacts {
   readonly settings: readonly { readonly role: string | null; readonly values: readonly string[] }[];
   /** Absent in older snapshots. */
   readonly roles?: readonly Role[];
+  /** The server's other databases, none of the appliance's. Absent in older snapshots. */
+  readonly otherDatabases?: readonly string[];
   readonly sequences: readonly { readonly name: string; readonly lastValue: string | null }[];
 }
 

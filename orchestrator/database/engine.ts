@@ -1,3 +1,4 @@
+import type { Beyond } from './beyond.ts';
 import type { DatabaseFacts } from './database-facts.ts';
 import type { ScratchDatabase } from './scratch.ts';
 
@@ -103,8 +104,8 @@ export interface Database {
    */
   replaceBy(file: string, facts: DatabaseFacts, runId: string): Promise<void>;
 
-  /** What came since these facts were taken and no restore takes away, each as a sentence. */
-  findLeftOver(facts: DatabaseFacts): Promise<string[]>;
+  /** What is beyond a restore: beside the database, and changed since these facts were taken. */
+  findBeyond(facts: DatabaseFacts): Promise<Beyond>;
 
   /**
    * What a dump that was made elsewhere would be here, to be tried (`tryDump`) before it is believed.

@@ -3,6 +3,7 @@ import type { PostgresClient } from './client.ts';
 import { quoteIdentifier } from './connection.ts';
 import type { DatabaseFacts, PostgresFacts, Role } from './database-facts.ts';
 import { compareSqliteContents, compareSqliteProperties } from './sqlite/compare.ts';
+import { otherDatabasesSql } from './beyond.ts';
 import { rolesSql } from './roles.ts';
 
 /**
@@ -57,16 +58,18 @@ export async function readProperties(client: PostgresClient): Promise<PostgresFa
  */
 export async function readFacts(client: PostgresClient, name: string): Promise<PostgresFacts> {
   // A psql takes its time to start, and the appliance stands still: everything but the rows at once.
-  const { properties, relations, roles } = await client.query<{
+  const { properties, relations, roles, otherDatabases } = await client.query<{
     properties: Omit<PostgresFacts, 'tables' | 'sequences'>;
     relations: { tables: [string, string][]; sequences: PostgresFacts['sequences'] };
     roles: Role[];
+    otherDatabases: string[];
   }>(
     `select json_build_object('properties', (${propertiesSql('current_database()')}),
-       'relations', (${relationsSql}), 'roles', (${rolesSql}));`,
+       'relations', (${relationsSql}), 'roles', (${rolesSql}),
+       'otherDatabases', (${otherDatabasesSql}));`,
   );
   const tables = await countRows(client, relations.tables);
-  return { ...properties, name, roles, tables, sequences: relations.sequences };
+  return { ...properties, name, roles, otherDatabases, tables, sequences: relations.sequences };
 }
 
 async function countRows(

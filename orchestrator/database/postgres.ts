@@ -1,6 +1,7 @@
 import { existsSync, rmSync } from 'node:fs';
 import { removeDurably } from '../lib/atomic-file.ts';
 import type { Runtime } from '../runtime/runtime.ts';
+import { findBeyond, type Beyond } from './beyond.ts';
 import { PostgresClients } from './clients.ts';
 import type { DatabaseFacts, PostgresFacts } from './database-facts.ts';
 import { describeTable } from './describe-table.ts';
@@ -20,7 +21,6 @@ import { announceFence, renameDatabase, windowName } from './fence.ts';
 import { keepingProperties } from './properties.ts';
 import { inspectSchema, readDataMigrations, readSchemaMigrations, revertSql } from './recorded-migrations.ts';
 import { readRoomForRestore, verifyDumpIsNewEnough } from './requirements.ts';
-import { findRolesMadeSince } from './roles.ts';
 import type { ScratchDatabase } from './scratch.ts';
 import type { PostgresServer } from './server.ts';
 import { endSessions } from './sessions.ts';
@@ -190,8 +190,8 @@ export class PostgresDatabase implements Database {
     await this.swap(await this.prepareReplacement(file, facts, runId), facts, runId);
   }
 
-  async findLeftOver(facts: DatabaseFacts): Promise<string[]> {
-    return await findRolesMadeSince(await this.#clients.live(), ofPostgres(facts).roles);
+  async findBeyond(facts: DatabaseFacts): Promise<Beyond> {
+    return await findBeyond(await this.#clients.live(), ofPostgres(facts));
   }
 
   async adopt(facts: DatabaseFacts): Promise<PostgresFacts | undefined> {

@@ -1,4 +1,5 @@
 import { Refusal } from '../lib/errors.ts';
+import type { Beyond } from './beyond.ts';
 import type { Replacement } from './engine.ts';
 import { PostgresDatabase } from './postgres.ts';
 
@@ -32,8 +33,8 @@ export class SharedDatabase extends PostgresDatabase {
   }
 
   /** The other environment's may be among them. */
-  override async findLeftOver(): Promise<string[]> {
-    return await Promise.resolve([]);
+  override async findBeyond(): Promise<Beyond> {
+    return await Promise.resolve({ leftOver: [], gone: [] });
   }
 
   /** The same of what was set aside. */

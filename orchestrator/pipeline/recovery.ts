@@ -8,7 +8,7 @@ import { bootId } from '../lib/processes.ts';
 import { removeTree } from '../lib/remove-tree.ts';
 import { dropUnsealed } from '../snapshot/draft.ts';
 import { releaseReserves } from '../snapshot/reserve.ts';
-import { restoreSnapshot } from '../snapshot/restore.ts';
+import { restoreSnapshot, warningsOf } from '../snapshot/restore.ts';
 import { registryPath } from '../snapshot/registry.ts';
 import { verifySnapshot } from '../snapshot/store.ts';
 import type { Listener } from './events.ts';
@@ -24,6 +24,8 @@ export interface RecoveryReport {
   readonly state: 'unchanged' | 'before' | 'after';
   /** What was compared and found identical; empty where nothing had to be restored. */
   readonly compared: string;
+  /** Databases that were none of the appliance's: dropped by the run, and in no snapshot. */
+  readonly gone: readonly string[];
   readonly restoreMs: number;
 }
 
@@ -49,10 +51,11 @@ export async function recoverRun(
   await appliance.runtime.endRun(runMark(appliance, run.id));
   // Whatever is to be written now, a record, the database's access file, it may be a full disk that led here.
   releaseReserves(appliance, run.id);
-  const report = (state: RecoveryReport['state'], compared = ''): RecoveryReport => ({
-    phase,
-    state,
-    compared,
+  const report = (
+    state: RecoveryReport['state'],
+    { compared = '', gone = [] }: Partial<Pick<RecoveryReport, 'compared' | 'gone'>> = {},
+  ): RecoveryReport => ({
+    ...{ phase, state, compared, gone },
     restoreMs: performance.now() - startedAt,
   });
   switch (phase) {
@@ -74,12 +77,12 @@ export async function recoverRun(
       return report('before');
     case 'sealed':
     case 'restored': {
-      const { compared, config } =
+      const restored =
         phase === 'sealed'
           ? await restoreSealed(appliance, run, because, listener)
           : await readRestored(appliance, run);
-      await startFormer(appliance, run, config, note);
-      return report('before', compared);
+      await startFormer(appliance, run, restored.config, note);
+      return report('before', restored);
     }
   }
 }
@@ -122,12 +125,14 @@ function dropPrepared(run: Run): void {
   removeTree(join(run.folder, 'code'));
 }
 
+type Restored = Pick<RecoveryReport, 'compared' | 'gone'> & { readonly config: Config };
+
 async function restoreSealed(
   appliance: Appliance,
   run: Run,
   because: string,
   listener: Listener,
-): Promise<{ compared: string; config: Config }> {
+): Promise<Restored> {
   const { journal } = run;
   const sealed = journal.last('sealed');
   if (!sealed) throw new Error('no sealed snapshot in the journal');
@@ -144,7 +149,7 @@ async function restoreSealed(
     const forward = journal.records.findLast(
       (record) => record.type === 'database-replacement' && record.mark === run.id,
     );
-    const { compared, leftOver } = await restoreSnapshot({
+    const report = await restoreSnapshot({
       appliance,
       manifest,
       folder,
@@ -169,14 +174,14 @@ async function restoreSealed(
       note: (message) => listener({ type: 'note', message }),
     });
     journal.append({ type: 'restored' });
-    for (const message of leftOver) listener({ type: 'warning', message });
+    for (const message of warningsOf(report)) listener({ type: 'warning', message });
     if (appliance.database?.isShared === true)
       listener({
         type: 'warning',
         message:
           'the database is NOT RESTORED, since another environment works on it as well: what this run migrated stays as it is. See ./run.sh migrate status',
       });
-    return { compared, config: manifest.configuration };
+    return { ...report, config: manifest.configuration };
   } catch (error) {
     if (error instanceof NotRestoredError) throw error;
     const goesOn = './run.sh recover goes on where this stopped';
@@ -194,12 +199,12 @@ async function restoreSealed(
   }
 }
 
-async function readRestored(appliance: Appliance, run: Run): Promise<{ compared: string; config: Config }> {
+async function readRestored(appliance: Appliance, run: Run): Promise<Restored> {
   const sealed = run.journal.last('sealed');
   const manifest = await verifySnapshot(join(appliance.backupsDirectory, sealed?.snapshot ?? ''), {
     strays: 'ignore',
   });
-  return { compared: 'identical, before the interruption', config: manifest.configuration };
+  return { compared: 'identical, before the interruption', gone: [], config: manifest.configuration };
 }
 
 /** Lets everybody in and starts the version of before, as far as it ran before; then asks it who it is. */
@@ -221,10 +226,7 @@ async function startFormer(
   } catch (error) {
     throw new NotRestoredError(
       `${phaseOf(run.journal.records) === 'window' ? 'nothing had been changed yet' : 'everything is restored'}, but the version of before does not run: ${messageOf(error)}`,
-      {
-        next: './run.sh recover tries again; ./run.sh logs shows why',
-        cause: error,
-      },
+      { next: './run.sh recover tries again; ./run.sh logs shows why', cause: error },
     );
   }
 }

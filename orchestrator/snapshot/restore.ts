@@ -4,6 +4,7 @@ import type { Appliance } from '../appliance/appliance.ts';
 import { stopServices } from '../appliance/services.ts';
 import { compareProperties } from '../database/facts.ts';
 import type { DatabaseFacts } from '../database/database-facts.ts';
+import type { Beyond } from '../database/beyond.ts';
 import type { Database, Replacement } from '../database/engine.ts';
 import { removeDurably, writeFileAtomic } from '../lib/atomic-file.ts';
 import { displayPath } from '../lib/raw-path.ts';
@@ -49,11 +50,9 @@ export interface RestoreOptions {
   readonly note?: ((line: string) => void) | undefined;
 }
 
-export interface RestoreReport {
+export interface RestoreReport extends Beyond {
   /** What was compared and found identical, for the operator. */
   readonly compared: string;
-  /** What no restore can take back, each as a sentence. */
-  readonly leftOver: readonly string[];
 }
 
 /**
@@ -99,13 +98,22 @@ export async function restoreSnapshot(options: RestoreOptions): Promise<RestoreR
     compared = await compareAll(options, readAll);
   });
   await barrier(appliance);
-  return { compared, leftOver: await findLeftOver(appliance, manifest) };
+  return { compared, ...(await findBeyond(appliance, manifest)) };
 }
 
-async function findLeftOver({ database }: Appliance, manifest: VerifiedManifest): Promise<string[]> {
-  if (!database || !manifest.database) return [];
-  return await database.findLeftOver(manifest.database);
+async function findBeyond({ database }: Appliance, manifest: VerifiedManifest): Promise<Beyond> {
+  if (!database || !manifest.database) return { leftOver: [], gone: [] };
+  return await database.findBeyond(manifest.database);
 }
+
+/** What a restore could not reach, as warnings. */
+export const warningsOf = ({ leftOver, gone }: Beyond): string[] => [
+  ...leftOver,
+  ...gone.map(
+    (name) =>
+      `the database ${name} is gone from the server since the snapshot, which holds none but the appliance's own: only a backup of ${name} brings it back`,
+  ),
+];
 
 /** The renames of this run's plan are taken back; index and ref are set to what the manifest says. */
 async function restoreCode(

@@ -1,6 +1,6 @@
 import type { Step } from '../pipeline/step.ts';
 import { barrier } from '../snapshot/barrier.ts';
-import { restoreSnapshot } from '../snapshot/restore.ts';
+import { restoreSnapshot, warningsOf } from '../snapshot/restore.ts';
 
 /**
  * The act of a rollback: the appliance becomes what an older snapshot says. The run's own snapshot, sealed before, is
@@ -11,7 +11,7 @@ export const restoreSnapshotStep: Step = {
   title: 'Bring the snapshot back',
   async apply({ appliance, restoring, runId, journal, note, warn }) {
     if (!restoring) throw new Error('a rollback needs a snapshot');
-    const { compared, leftOver } = await restoreSnapshot({
+    const report = await restoreSnapshot({
       appliance,
       ...restoring,
       runId,
@@ -29,7 +29,7 @@ export const restoreSnapshotStep: Step = {
       note,
     });
     await barrier(appliance);
-    for (const message of leftOver) warn(message);
-    note(compared);
+    for (const message of warningsOf(report)) warn(message);
+    note(report.compared);
   },
 };

@@ -61,6 +61,13 @@ const comparison = (compared: string) => ({
   ...(compared === '' ? {} : { compared }),
 });
 
+/** What may be said after a restore, which brings back what the snapshot holds. */
+export function describeLoss(gone: readonly string[] = []): string {
+  return gone.length === 0
+    ? 'No data was lost.'
+    : `The appliance's own data are as before, but the migrations dropped what is in no snapshot: the database ${gone.join(', ')}.`;
+}
+
 /** How a run ended, for somebody tired. Why it failed was said when it failed. */
 export function describeOutcome(result: RunResult, origin: Origin, target: Target, paint: Paint): string {
   const offline =
@@ -87,7 +94,7 @@ export function describeOutcome(result: RunResult, origin: Origin, target: Targe
         result.error instanceof InterruptedError
           ? `${updateCommand(target)}, whenever it suits you.`
           : 'nothing to do now; send that log to the vendor. Retrying fails the same way.';
-      return `${how}\n${paint.green(`RESTORED to ${origin.label}.`)} No data was lost. ${offline}\n  ${paint.bold('Why:')}  ./run.sh logs ${result.run}\n${next(advice)}`;
+      return `${how}\n${paint.green(`RESTORED to ${origin.label}.`)} ${describeLoss(result.recovery?.gone)} ${offline}\n  ${paint.bold('Why:')}  ./run.sh logs ${result.run}\n${next(advice)}`;
     }
     case 'not-restored':
       return `${paint.red('NOT RESTORED.')} The services stay down.\n${next('./run.sh recover')}`;

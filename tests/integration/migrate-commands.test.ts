@@ -135,6 +135,18 @@ describe('deploy', () => {
     expect(differences(before, await ledger.capture())).toEqual([]);
   });
 
+  test('a database of somebody else that it had dropped is no secret after the restore', async () => {
+    await ledger.sql('create database legacy owner app');
+    write(first, 'drop database legacy;');
+    write(second, 'select 1 / 0;');
+    const outcome = await ledger.run('migrate', 'deploy', '--allow-destructive');
+    expect(outcome).toMatchObject({
+      exitCode: 10,
+      result: { warnings: [expect.stringMatching(/^the database legacy is gone from the server /)] },
+      text: expect.stringContaining('dropped what is in no snapshot: the database legacy.'),
+    });
+  });
+
   test('what takes data away is refused until it is allowed', async () => {
     await ledger.sql('create table spare as select 1 as i');
     write(first, 'drop table spare;');

@@ -2,6 +2,7 @@ import { chownSync, existsSync, mkdirSync, readdirSync, statSync } from 'node:fs
 import { dirname, join } from 'node:path';
 import { removeTree } from '../../lib/remove-tree.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
+import type { Beyond } from '../beyond.ts';
 import type { DatabaseFacts, SqliteFacts } from '../database-facts.ts';
 import type {
   AppliedMigration,
@@ -181,8 +182,8 @@ export class SqliteDatabase implements Database {
     await this.swap(replacement, facts, runId);
   }
 
-  async findLeftOver(): Promise<string[]> {
-    return await Promise.resolve([]);
+  async findBeyond(): Promise<Beyond> {
+    return await Promise.resolve({ leftOver: [], gone: [] });
   }
 
   async adopt(facts: DatabaseFacts): Promise<SqliteFacts | undefined> {

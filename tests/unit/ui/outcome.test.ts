@@ -17,6 +17,7 @@ const recovery = {
   phase: 'sealed',
   state: 'before',
   compared: '12,004 files, 31 tables, registry: identical',
+  gone: [],
   restoreMs: 4100,
 } as const;
 const told = (result: Partial<RunResult> & Pick<RunResult, 'outcome'>) =>
@@ -56,6 +57,13 @@ describe('somebody tired reads', () => {
         Why:  ./run.sh logs 20261120-021403
         Next: nothing to do now; send that log to the vendor. Retrying fails the same way."
     `);
+  });
+
+  test('restored, where a migration had dropped what no snapshot holds', () => {
+    const outcome = { outcome: 'restored', error: new Error('no'), failedStep: 'migrate-schema' } as const;
+    expect(told({ ...outcome, recovery: { ...recovery, gone: ['legacy'] } })).toContain(
+      "RESTORED to 1.4.0. The appliance's own data are as before, but the migrations dropped what is in no snapshot: the database legacy.",
+    );
   });
 
   test('restored after an interruption: nothing is broken', () => {
