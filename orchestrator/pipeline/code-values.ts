@@ -38,17 +38,48 @@ const isNode = (value: unknown): value is Node =>
 /** Names that are bound anywhere, with their value where there is one only. */
 export function constantsIn(places: readonly Place[]): Constants {
   const constants = new Map<string, Expression | undefined>();
-  const bind = (name: string, value?: Expression | null) =>
-    constants.set(name, constants.has(name) ? undefined : (value ?? undefined));
-  for (const { node, parent, role } of places) {
-    if (node.type === 'VariableDeclarator' && node.id.type === 'Identifier')
-      bind(
-        node.id.name,
-        parent?.type === 'VariableDeclaration' && parent.kind === 'const' ? node.init : undefined,
-      );
-    else if (node.type === 'Identifier' && role === 'params') bind(node.name);
+  for (const { node, parent } of places) {
+    if (node.type !== 'VariableDeclarator' || node.id.type !== 'Identifier') continue;
+    const { name } = node.id;
+    const isConstant = parent?.type === 'VariableDeclaration' && parent.kind === 'const';
+    constants.set(name, isConstant && !constants.has(name) ? (node.init ?? undefined) : undefined);
   }
+  // What else has such a name hides it somewhere: a parameter, what is taken apart, a function, an import.
+  for (const name of places.flatMap(({ node }) => otherNamesIn(node)))
+    if (constants.has(name)) constants.set(name, undefined);
   return constants;
+}
+
+function otherNamesIn(node: Node): string[] {
+  if (node.type === 'VariableDeclarator') return node.id.type === 'Identifier' ? [] : namesIn(node.id);
+  if (node.type === 'CatchClause') return node.param ? namesIn(node.param) : [];
+  if ('local' in node && node.local && node.type.startsWith('Import')) return namesIn(node.local);
+  const parameters = 'params' in node && Array.isArray(node.params) ? (node.params as Node[]) : [];
+  const own = 'id' in node && node.id?.type === 'Identifier' ? [node.id.name] : [];
+  return [...own, ...parameters.flatMap(namesIn)];
+}
+
+/** Names that a pattern binds: of `{ a: [b = 1], ...c }` b and c. */
+export function namesIn(pattern: Node): string[] {
+  switch (pattern.type) {
+    case 'Identifier':
+      return [pattern.name];
+    case 'AssignmentPattern':
+      return namesIn(pattern.left);
+    case 'RestElement':
+      return namesIn(pattern.argument);
+    case 'TSParameterProperty':
+      return namesIn(pattern.parameter);
+    case 'ObjectProperty':
+      return namesIn(pattern.value);
+    case 'ArrayPattern':
+    case 'ObjectPattern':
+      return childrenOf(pattern).flatMap(({ child, role }) =>
+        role === 'typeAnnotation' ? [] : namesIn(child),
+      );
+    default:
+      return [];
+  }
 }
 
 /** A name in code, or the same in quotes. */

@@ -111,7 +111,7 @@ async function howToUnblock(
   { id, introducedIn, requiredBefore, state, problem }: Blocked,
 ): Promise<string> {
   if (problem !== undefined)
-    return 'ask the vendor for a release whose file says it as one text in quotes, or by a constant of the same file: the name of a folder of a schema migration';
+    return 'ask the vendor for a release whose file says it as one text in quotes, or by a constant of the same file: the name of a folder of a schema migration, or undefined where there is none';
   const installed = dataMigrationFilesInCheckout(appliance.directory, appliance.config);
   if (installed.some((file) => file.id === id))
     return `./run.sh data ${state === 'FAILED' ? 'retry' : 'run'} ${id}, then ${updateCommand(target)} again`;

@@ -1,10 +1,15 @@
 import type { Node } from '@babel/types';
-import { childrenOf, isNamed, readValue, type Constants, type Place } from './code-values.ts';
+import { bindingsIn } from './code-bindings.ts';
+import { isPuttingIn, isUnreadableKey } from './code-calls.ts';
+import { childrenOf, isKey, isNamed, readValue, type Constants, type Place } from './code-values.ts';
+import { handedOut, isExports, membersHandedOut } from './exported.ts';
+import { isOpen, type Look } from './from-elsewhere.ts';
 
 /**
  * The first place of a file that may say something under this name in a way that its text does not show: taken from
  * another file, put together while it runs, or taken out of something else.
  *
+ * @param places of the whole file, which is the first of them
  * @param constants of the file
  */
 export function findElsewhere(
@@ -12,20 +17,52 @@ export function findElsewhere(
   name: string,
   constants: Constants,
 ): Node | undefined {
-  const imported = new Set(
-    places.flatMap(({ node, parent }) =>
-      parent?.type === 'ImportDeclaration' && 'local' in node && node.local?.type === 'Identifier'
-        ? [node.local.name]
-        : [],
-    ),
-  );
-  return places.find(
+  const [file] = places;
+  if (!file) return undefined;
+  const bindings = bindingsIn(file.node);
+  const look: Look = { name, bindings, constants, seen: new Set(), parameters: [], known: new Map() };
+  // First of all, since it tells what the migration is made of.
+  const handedOn = handedOut(places).find((node) => isHandedOn(node, look));
+  const odd = places.find(
     ({ node, parent, role }) =>
       isFromAnotherFile(node, name) ||
       isTakenApart(node, name) ||
       isOddText(node, parent, role, name) ||
-      (isMigration(node, parent, role) && isOpen(node, constants, imported)),
-  )?.node;
+      isPutIn(node, look),
+  );
+  return odd?.node ?? handedOn;
+}
+
+function isHandedOn(node: Node, look: Look): boolean {
+  if (isOpen(node, look)) return true;
+  const values = look.bindings.of(node)?.flatMap((source) => (source.kind === 'value' ? source.node : []));
+  return (values ?? [node]).flatMap(membersHandedOut).some((member) => isOpen(member, look));
+}
+
+/** `Object.assign(migration, other)`, `migration[key()] = 'x'`, `__exportStar(require('./b'), exports)`. */
+function isPutIn(node: Node, look: Look): boolean {
+  const { bindings, constants, seen } = look;
+  const isIt = (part: Node) => {
+    const binding = bindings.of(part);
+    return binding ? seen.has(binding) : part.type === 'ThisExpression' || isExports(part);
+  };
+  if (node.type === 'AssignmentExpression' && node.left.type === 'MemberExpression') {
+    const { object, property, computed } = node.left;
+    if (!isIt(object) || object.type === 'ThisExpression') return false;
+    if (computed && isUnreadableKey(property, constants)) return true;
+    return isKey({ key: property, computed }, '__proto__', constants) && isOpen(node.right, look);
+  }
+  if (!isPuttingIn(node, isIt)) return false;
+  const [target, key] = node.arguments;
+  if (
+    isNamed(node.callee.type === 'MemberExpression' ? node.callee.property : node.callee, 'defineProperty')
+  ) {
+    const said = key && readValue(key, constants);
+    if (said === 'unreadable') return true;
+    // A getter, mostly, which tells nothing before it is asked.
+    return target !== undefined && isExports(target) && /^(?:default|migration)$/.test(said?.text ?? '');
+  }
+  return node.arguments.some((part) => !isIt(part) && isOpen(part, look));
 }
 
 /** `export * from`, and `export { migration } from`. */
@@ -62,46 +99,4 @@ function isOddText(node: Node, parent: Node | undefined, role: string, name: str
   const isHarmless =
     role === 'key' || role === 'property' || role === 'quasis' || parent?.type === 'BinaryExpression';
   return text === name && !isHarmless;
-}
-
-/** What the file hands out: its default export, or the one that is called migration. */
-function isMigration(node: Node, parent: Node | undefined, role: string): boolean {
-  if (parent?.type === 'ExportDefaultDeclaration') return role === 'declaration';
-  if (parent?.type === 'ExportSpecifier' && role === 'local')
-    return isNamed(parent.exported, 'default') || isNamed(parent.exported, 'migration');
-  if (parent?.type === 'VariableDeclarator') return role === 'init' && isNamed(parent.id, 'migration');
-  if (parent?.type !== 'AssignmentExpression' || role !== 'right') return false;
-  const { left } = parent;
-  return left.type === 'MemberExpression' && mentions(left, 'exports');
-}
-
-/** Whether an object has members that stand in another file, or keys that nobody can read. */
-function isOpen(node: Node, constants: Constants, imported: ReadonlySet<string>, depth = 0): boolean {
-  const inside = (part: Node) => depth < 10 && isOpen(part, constants, imported, depth + 1);
-  switch (node.type) {
-    case 'TSAsExpression':
-    case 'TSSatisfiesExpression':
-    case 'TSNonNullExpression':
-    case 'TSTypeAssertion':
-      return inside(node.expression);
-    case 'Identifier': {
-      const value = constants.get(node.name);
-      return imported.has(node.name) || (value !== undefined && inside(value));
-    }
-    case 'CallExpression':
-      return node.arguments.some((part) => part.type === 'ObjectExpression' && inside(part));
-    case 'ObjectExpression':
-      return node.properties.some((part) => {
-        if (part.type === 'SpreadElement')
-          return !isOwnObject(part.argument, constants) || inside(part.argument);
-        return part.computed && readValue(part.key, constants) === 'unreadable';
-      });
-    default:
-      return false;
-  }
-}
-
-function isOwnObject(node: Node, constants: Constants): boolean {
-  const value = node.type === 'Identifier' ? constants.get(node.name) : node;
-  return value?.type === 'ObjectExpression';
 }
