@@ -1,5 +1,6 @@
 import type { Appliance } from '../appliance/appliance.ts';
 import { Refusal } from '../lib/errors.ts';
+import { visible } from '../lib/printable.ts';
 import { plural } from '../lib/units.ts';
 import { readReleaseNotes } from '../pipeline/release-gate.ts';
 import type { Origin, Target } from '../pipeline/step.ts';
@@ -38,8 +39,9 @@ export async function consentToLoss(
   const { destructive } = judge(linted);
   const [first] = destructive;
   if (!first) return false;
-  for (const finding of destructive) ui.say(`${finding.migration}\n${describeFinding(finding, ui.paint)}`);
-  const word = first.table ?? first.migration;
+  for (const finding of destructive)
+    ui.say(`${visible(finding.migration)}\n${describeFinding(finding, ui.paint)}`);
+  const word = visible(first.table ?? first.migration);
   const answer = await ui.ask(
     `${plural(destructive.length, 'change')} of the database cannot be taken back but by a rollback of everything.\nType ${word} to go on: `,
   );

@@ -1,4 +1,5 @@
 import { exitCodes, Refusal } from '../lib/errors.ts';
+import { visible } from '../lib/printable.ts';
 import { plural } from '../lib/units.ts';
 import { findDestination } from '../pipeline/target.ts';
 import { lintMigrations, readMigrations, readProvider, readRecorded } from '../schema-migrations/inspect.ts';
@@ -78,7 +79,7 @@ function describe(
     `${accepted === 0 ? '' : `, ${accepted} accepted`}.`;
   return [
     ...shown.flatMap(({ migration, findings }) => [
-      paint.bold(migration.file),
+      paint.bold(visible(migration.file)),
       ...findings.map((finding) => describeFinding(finding, paint)),
       '',
     ]),

@@ -1,4 +1,5 @@
 import { runningServices } from '../appliance/services.ts';
+import { visible } from '../lib/printable.ts';
 import { formatBytes, plural } from '../lib/units.ts';
 import { describeBlocked, findBlocked } from '../pipeline/data-gate.ts';
 import {
@@ -74,7 +75,7 @@ export async function showPlan(session: Session, to: string | undefined): Promis
         ? [`  ${open.text}: an update would be refused until that has ended.`]
         : [`  The run ${open.run} was interrupted: an update would recover it first and then stop.`]),
     'Nothing was stopped or changed.',
-  ];
+  ].map(visible);
   session.ui.result(
     {
       type: 'result',

@@ -1,3 +1,5 @@
+import { visible } from './printable.ts';
+
 /**
  * A path inside a root as the kernel has it: bytes, not text. Each character of the string is one byte (latin1), so
  * that names which are not UTF-8 survive sorting, comparing and being keys of a map.
@@ -53,6 +55,5 @@ export function rawFromJson(text: string): RawPath {
 
 /** For people: one line, control characters visible. */
 export function displayPath(path: RawPath): string {
-  const text = rawToBytes(path).toString('utf8');
-  return text.replaceAll(/\p{Cc}/gu, (c) => JSON.stringify(c).slice(1, -1));
+  return visible(rawToBytes(path).toString('utf8'));
 }

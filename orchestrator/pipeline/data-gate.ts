@@ -1,5 +1,6 @@
 import type { Appliance } from '../appliance/appliance.ts';
 import { Refusal } from '../lib/errors.ts';
+import { visible } from '../lib/printable.ts';
 import { shellWord } from '../lib/shell-word.ts';
 import { filesAt, isDescendant, resolveRevision, textsAt } from '../tools/git-facts.ts';
 import {
@@ -100,7 +101,7 @@ function isNearly(one: string, other: string): boolean {
 
 /** What stands in the way, as a clause. */
 export function describeBlocked({ id, requiredBefore, state, problem }: Blocked): string {
-  if (problem !== undefined) return problem;
+  if (problem !== undefined) return visible(problem);
   return `its schema migration ${requiredBefore} must not run before the data migration ${id}, which is ${state} here`;
 }
 

@@ -1,5 +1,6 @@
 import type { Appliance } from '../appliance/appliance.ts';
 import { Refusal } from '../lib/errors.ts';
+import { printable } from '../lib/printable.ts';
 import { shellWord } from '../lib/shell-word.ts';
 import { fileAt, isDescendant } from '../tools/git-facts.ts';
 import * as git from '../tools/git.ts';
@@ -48,15 +49,14 @@ export async function readReleaseNotes(
   if (origin.commit === target.commit) return undefined;
   const notes = await fileAt(runtime, directory, target.commit, 'RELEASE.md');
   if (notes !== undefined && notes !== (await fileAt(runtime, directory, origin.commit, 'RELEASE.md')))
-    return printable(notes);
+    return notesOf(notes);
   const { stdout, exitCode } = await runtime.run(git.tagMessage(directory, target.label), {
     allowFailure: true,
   });
-  return exitCode === 0 ? printable(stdout) : undefined;
+  return exitCode === 0 ? notesOf(stdout) : undefined;
 }
 
-/** It comes from a remote, and goes to a terminal: nothing that moves its cursor. */
-function printable(text: string): string | undefined {
-  const clean = text.replaceAll(/(?![\t\n])\p{Cc}/gu, '').trim();
+function notesOf(text: string): string | undefined {
+  const clean = printable(text).trim();
   return clean === '' ? undefined : clean;
 }

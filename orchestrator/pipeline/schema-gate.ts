@@ -1,5 +1,6 @@
 import type { Appliance } from '../appliance/appliance.ts';
 import { Refusal } from '../lib/errors.ts';
+import { visible } from '../lib/printable.ts';
 import { shellWord } from '../lib/shell-word.ts';
 import { lintMigrations, readMigrations, readProvider, readRecorded } from '../schema-migrations/inspect.ts';
 import type { Linted } from '../schema-migrations/lint/lint.ts';
@@ -71,7 +72,7 @@ export function unwantedLoss(
   if (!first) return undefined;
   const others = destructive.length === 1 ? '' : ` (and ${destructive.length - 1} more such)`;
   return new Refusal(
-    `cannot ${doing}: the schema migration ${first.migration} ${first.message}${others}, and what is in there is lost`,
+    `cannot ${doing}: the schema migration ${visible(first.migration)} ${first.message}${others}, and what is in there is lost`,
     `look at it: ${commands.look}; if it is meant so: ${commands.allow}`,
   );
 }

@@ -6,6 +6,7 @@ import { verifyPortsAreFree, verifyPortsAreOurs } from '../appliance/services.ts
 import { verifyHooks } from '../hooks/verify-hooks.ts';
 import { Refusal } from '../lib/errors.ts';
 import { canRenameBetween } from '../lib/mounts.ts';
+import { visible } from '../lib/printable.ts';
 import { whyUnmovable } from '../lib/unmovable.ts';
 import { verifyNothingBlocked } from '../pipeline/data-gate.ts';
 import { verifyFromVersion } from '../pipeline/release-gate.ts';
@@ -91,10 +92,10 @@ async function verifyRelease(context: StepContext): Promise<void> {
   const refusal = allowDestructive ? undefined : refusalOfLoss(linted, target);
   if (refusal) throw refusal;
   for (const { migration, directives } of linted)
-    for (const line of directives.breaking) output(`${migration.name}: BREAKING: ${line}`);
+    for (const line of directives.breaking) output(`${visible(migration.name)}: BREAKING: ${line}`);
   for (const { migration, findings } of linted)
     for (const { severity, line, message, rule } of findings)
-      output(`${migration.name}:${line}: ${severity}: ${message} [${rule}]`);
+      output(`${visible(migration.name)}:${line}: ${severity}: ${message} [${rule}]`);
 }
 
 /**

@@ -1,3 +1,4 @@
+import { visible } from '../../lib/printable.ts';
 import { higherOf } from '../../tools/versions.ts';
 import { isRuleName, type RuleName } from './rules.ts';
 
@@ -12,7 +13,7 @@ export interface Comment {
 export interface Directives {
   /** Rule -> the reason why its findings are accepted. */
   readonly accepted: ReadonlyMap<RuleName, string>;
-  /** Comments that accept what no rule says, give no reason, or ask for a version in other words. */
+  /** Comments that accept what no rule says, give no reason, ask for a version or say what breaks in other words. */
   readonly misspelled: readonly { readonly line: number; readonly message: string }[];
   /** `-- Requires application version >= X`, the highest of them. */
   readonly requiresVersion: string | undefined;
@@ -24,11 +25,25 @@ export interface Directives {
 
 const accept = /^holdfast:accept\b\s*(?<rules>[^:]*)(?::(?<reason>.*))?$/is;
 const requires = /^requires\s+application\s+version\s*>=\s*v?(?<version>\d[\w.+-]*)/i;
-/** What is nearly that: a demand that nobody heeds is worse than none. */
-const meantToRequire =
-  /^requires\s+(?:the\s+)?app\w*(?:\s+\w+)?\s+version\b|^requires\s+(?:app\w*|version)\s*[:=<>]/i;
+/**
+ * What is nearly that: a demand that nobody heeds is worse than none. It asks for the application, or for nothing else by
+ * name, and says which version behind it; "requires PostgreSQL version 14" is said to people.
+ */
+const meantToRequire = new RegExp(
+  [
+    String.raw`^requires\s+(?:the\s+)?app\w*(?:\s+\w+)?\s+version\b`,
+    String.raw`\brequires?\b(?:\W+(?:the|our|an?|at|least|minimum|min))*\W+` +
+      String.raw`(?:app(?:lication)?|version|app(?:lication)?(?:\s+[a-z]+){0,4}\s+version)` +
+      String.raw`(?:\s+(?:at|least|number|of))*\s*(?:[:=<>]|v?\d)`,
+  ].join('|'),
+  'i',
+);
 const breaking = /^breaking(?:\s+change)?\s*:\s*(?<what>.+)$/is;
+const meantToBreak = /^\W*(?:BREAKING\b|[Bb]reaking(?:[\s_-]+changes?\b|\s*[-–—:]\s))/;
 const rollback = /^rollback\s*:\s*(?<sql>.+)$/is;
+
+/** It is shown above a question: a comment of several lines makes none of its own there. */
+const onOneLine = (text: string) => visible(text.trim().replaceAll(/\s+/g, ' '));
 
 /** Reads the comments of one file. Never throws: what is misspelled is told. */
 export function parseDirectives(comments: readonly Comment[]): Directives {
@@ -43,7 +58,7 @@ export function parseDirectives(comments: readonly Comment[]): Directives {
     const acceptance = accept.exec(text)?.groups;
     if (acceptance) {
       const names = (acceptance['rules'] ?? '').split(/[\s,]+/).filter((name) => name !== '');
-      const reason = (acceptance['reason'] ?? '').trim();
+      const reason = onOneLine(acceptance['reason'] ?? '');
       if (reason === '') misspelled.push({ line, message: 'it gives no reason' });
       if (names.length === 0) misspelled.push({ line, message: 'it names no rule' });
       for (const name of names) {
@@ -56,10 +71,12 @@ export function parseDirectives(comments: readonly Comment[]): Directives {
     else if (meantToRequire.test(text))
       misspelled.push({
         line,
-        message: 'it asks for a version, and not as "Requires application version >= X"',
+        message: 'it asks for a version, and does not begin with "Requires application version >= X"',
       });
     const what = breaking.exec(text)?.groups?.['what'];
-    if (what !== undefined) told.breaking.push(what.trim());
+    if (what !== undefined) told.breaking.push(onOneLine(what));
+    else if (meantToBreak.test(text))
+      misspelled.push({ line, message: 'it says that something breaks, and not as "BREAKING: what"' });
     const sql = rollback.exec(text)?.groups?.['sql'];
     if (sql !== undefined) told.rollback.push(sql.trim());
   }

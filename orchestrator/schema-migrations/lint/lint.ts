@@ -1,3 +1,4 @@
+import { visible } from '../../lib/printable.ts';
 import { isUnchanged, type MigrationFile } from '../migration-file.ts';
 import type { Directives } from './directives.ts';
 import type { Finding, Remark } from './finding.ts';
@@ -79,7 +80,8 @@ function toFinding(remark: Remark, { name, file }: MigrationFile, { accepted }: 
   const { rule, line, message, table, severity = rules[rule].severity, destructive = false } = remark;
   const reason = accepted.get(rule);
   return {
-    ...{ rule, severity, destructive, migration: name, file, line, message },
+    // Names of tables may hold anything, and it goes to a terminal.
+    ...{ rule, severity, destructive, migration: name, file, line, message: visible(message) },
     ...(table === undefined ? {} : { table }),
     ...(reason === undefined ? {} : { accepted: reason }),
   };

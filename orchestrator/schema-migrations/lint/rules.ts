@@ -206,7 +206,8 @@ export const rules = {
   'unknown-accept': {
     severity: 'warning',
     why: 'A comment to the updater says what it does not understand, so it does nothing.',
-    recipe: 'Write: -- holdfast:accept RULE, RULE: the reason; or: -- Requires application version >= 2.4.0',
+    recipe:
+      'Write: -- holdfast:accept RULE, RULE: the reason; or: -- Requires application version >= 2.4.0; or: -- BREAKING: what it breaks',
   },
 } as const satisfies Readonly<Record<string, Rule>>;
 
