@@ -31,6 +31,13 @@ const isFunction = (node: Node) =>
     node.type,
   );
 
+/** What stands in a pattern for what is not there: of `{ a = 1 }` the 1. */
+const defaultsIn = (pattern: Node): Node[] =>
+  childrenOf(pattern).flatMap(({ child }) => [
+    ...(child.type === 'AssignmentPattern' ? [child.right] : []),
+    ...(/Pattern$|^ObjectProperty$/.test(child.type) ? defaultsIn(child) : []),
+  ]);
+
 /** Finds them by function; a block's own names count as its function's, which may only find more than there is. */
 export function bindingsIn(program: Node): Bindings {
   const scopes = new Map<Node, Scope>();
@@ -58,6 +65,7 @@ export function bindingsIn(program: Node): Bindings {
       const names = namesIn(node.id);
       for (const name of names) if (!scope.names.has(name)) scope.names.set(name, []);
       if (node.init) bind(names, { kind, node: node.init }, scope);
+      for (const value of defaultsIn(node.id)) bind(names, { kind, node: value }, scope);
     }
     if (node.type === 'CatchClause' && node.param) bind(namesIn(node.param), { kind: 'parameter' }, scope);
     if ('local' in node && node.local && /^Import\w*Specifier$/.test(node.type))

@@ -22,7 +22,7 @@ export function nameOf(callee: Node): string {
 
 /** What a call of `require` names; empty where that cannot be read. */
 export function required(node: Node): string | undefined {
-  if (node.type !== 'CallExpression' || !isNamed(node.callee, 'require')) return undefined;
+  if (node.type !== 'CallExpression' || nameOf(node.callee) !== 'require') return undefined;
   const [from]: (Node | ArgumentPlaceholder)[] = node.arguments;
   return from?.type === 'StringLiteral' ? from.value : '';
 }

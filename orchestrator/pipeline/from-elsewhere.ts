@@ -149,13 +149,16 @@ function isOpenCall(node: Call, look: Look): boolean {
   const { callee, arguments: given } = node;
   if (callee.type === 'Import' || required(node) !== undefined) return true;
   const name = nameOf(callee);
-  if (name === 'parse' && given.some((part) => part.type !== 'StringLiteral')) return true;
+  if (isJson(callee) && given.some((part) => part.type !== 'StringLiteral')) return true;
   const last = given.at(-1);
   const isSaid = last?.type === 'ObjectExpression' && last.properties.some((member) => saysIt(member, look));
   const isIdentity = IDENTITY.test(name) && ownFunctionsOf(callee, look).length === 0;
   if (!isIdentity && !isSaid && isForeign(callee, look)) return true;
   return given.some((part, index) => isOpen(part, look) && isUsed(index, callee, look));
 }
+
+/** A text of JSON is nobody's to read but in quotes. */
+const isJson = (callee: Node) => callee.type === 'MemberExpression' && isNamed(callee.object, 'JSON');
 
 /** Whether what is called, or extended, may bring members of its own: what stands in an own file may, a package not. */
 function isForeign(node: Node, look: Look): boolean {
@@ -175,7 +178,7 @@ function isForeign(node: Node, look: Look): boolean {
       case 'OptionalMemberExpression':
         return inside(node.object);
       case 'CallExpression':
-        return inside(node.callee) || isOpen(node, look);
+        return nameOf(node.callee) === 'createRequire' || inside(node.callee) || isOpen(node, look);
       case 'FunctionDeclaration':
       case 'FunctionExpression':
       case 'ArrowFunctionExpression':

@@ -48,8 +48,10 @@ function isPutIn(node: Node, look: Look): boolean {
   };
   if (node.type === 'AssignmentExpression' && node.left.type === 'MemberExpression') {
     const { object, property, computed } = node.left;
-    if (!isIt(object) || object.type === 'ThisExpression') return false;
-    if (computed && isUnreadableKey(property, constants)) return true;
+    if (!isIt(object)) return false;
+    // A class keeps what it likes by such keys while it works.
+    const isOwn = object.type === 'ThisExpression' && !isOpen(node.right, look);
+    if (computed && !isOwn && isUnreadableKey(property, constants)) return true;
     return isKey({ key: property, computed }, '__proto__', constants) && isOpen(node.right, look);
   }
   if (!isPuttingIn(node, isIt)) return false;

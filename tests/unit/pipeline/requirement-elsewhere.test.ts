@@ -60,6 +60,11 @@ test.each([
   `import { definition } from './lib/own.ts';\nexport default definition({ up() {} });`,
   `const lib = require('./lib');\nmodule.exports = lib.make({ up() {} });`,
   `const own = (m) => own(m) ?? make(m);\nimport { make } from './lib.ts';\nexport default own({});`,
+  `module.exports = module.require('./shared');`,
+  `import { createRequire } from 'node:module';\nconst load = createRequire(import.meta.url);\nexport default load('./shared');`,
+  `${base}export class M { constructor() { for (const key in cfg) this[key] = cfg[key]; } up() {} }`,
+  `${base}export const { migration = base } = {};`,
+  `${base}class Own extends Base {}\nexport const migration = Reflect.construct(Own, []);`,
 ])('what comes from elsewhere is told, and never taken for nothing: %s', (text) => {
   expect(parseRequirement('001_x.ts', text).unreadable).toMatch(/^line \d$/);
 });
@@ -98,6 +103,8 @@ export default migration;`,
   `${base}const own = (client, m) => ({ ...m, up() { client(); } });\nexport const migration = own(cfg, { id: '001_x' });`,
   `const m = { id: '001_x' };\nm.up = () => {};\nexport const migration = Object.freeze(m);`,
   `const common = { a: 1 };\nexport default { ...common, ...(process.env.X ? { b: 1 } : {}), up() {} };`,
+  `import { z } from 'zod';\nexport default z.object({ up: z.function() }).parse({ id: '001_x', up() {} });`,
+  `export class M { rows = {}; up(name) { this[name] = 1; this.rows[name] = 2; } }`,
   // It says by itself that there is none.
   `${base}export default { ...base, requiredBefore: undefined };`,
   `${base}export default make({ id: '001_x', requiredBefore: undefined });`,
