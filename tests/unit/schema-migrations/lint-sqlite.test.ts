@@ -57,6 +57,8 @@ test.each([
   ['DROP TABLE IF EXISTS spare;', 'drop-table'],
   ['DELETE FROM "Spare";', 'delete-without-where'],
   ['UPDATE OR IGNORE spare SET a = 1;', 'update-without-where'],
+  ['DELETE FROM spare WHERE (1 OR a = 2);', 'delete-without-where'],
+  ['UPDATE spare SET a = 0 FROM "Team" t WHERE t.id > 3;', 'update-without-where'],
   ['ALTER TABLE spare DROP COLUMN a;', 'drop-column'],
   ['CREATE TABLE IF NOT EXISTS spare (a);\nDELETE FROM spare;', 'delete-without-where'],
   ['CREATE TABLE IF NOT EXISTS spare (a);\nDROP TABLE spare;', 'drop-table'],
@@ -64,6 +66,10 @@ test.each([
   expect(await destructive(sql, 7, 'spare')).toEqual([rule]);
   expect(await destructive(sql, 0, 'spare')).toEqual([]);
   expect(await destructive(sql)).toEqual([]);
+});
+
+test('of a table that no file made, rows of its own choice are no loss', async () => {
+  expect(await destructive('DELETE FROM spare WHERE (a = 1 OR b = 2);', 7, 'spare')).toEqual([]);
 });
 
 test('a table that the database does not have holds no rows', async () => {
