@@ -1,16 +1,17 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { untilAborted, type Appliance } from '../appliance/appliance.ts';
+import type { ScratchDatabase } from '../database/scratch.ts';
 import { writeFileAtomic } from '../lib/atomic-file.ts';
 import { Refusal, UsageError } from '../lib/errors.ts';
 import { plural } from '../lib/units.ts';
-import { readMigrations } from '../schema-migrations/inspect.ts';
+import { readMigrations, readProvider } from '../schema-migrations/inspect.ts';
 import { isWellNamed } from '../schema-migrations/lint/lint.ts';
 import { loadGrammar } from '../schema-migrations/lint/postgres/parse.ts';
 import type { MigrationFile } from '../schema-migrations/migration-file.ts';
 import { migrationsFolder } from '../schema-migrations/pending.ts';
 import { deployToScratch, diffToSchema } from '../schema-migrations/scratch-deploy.ts';
-import { readProvider } from '../schema-migrations/inspect.ts';
+import { verifyAppliesInOrder } from '../schema-migrations/split/replay.ts';
 import {
   splitByTable,
   splitSqliteByTable,
@@ -42,26 +43,21 @@ export async function generateMigration(
     );
   return await onScratch(session, 'migrate generate', async (appliance, migrations) => {
     const { config, directory } = appliance;
-    const { sql = '', before = '' } =
+    const parts =
       (await appliance.database?.withScratch(async (scratch) => {
         const last = migrations.at(-1);
         if (last) await deployToScratch(appliance, scratch, last.name);
-        const script = await diffToSchema(appliance, scratch, 'prisma/schema.prisma');
-        return { sql: script, before: perTable ? await scratch.schemaText() : '' };
-      })) ?? {};
-    if (sql.trim() === '') {
+        const sql = await diffToSchema(appliance, scratch, 'prisma/schema.prisma');
+        if (sql.trim() === '') return [];
+        return perTable ? await splitScript(appliance, scratch, sql) : [{ name: snake, sql }];
+      })) ?? [];
+    if (parts.length === 0) {
       session.ui.result(
         { type: 'result', ok: true, exitCode: 0, migrations: [] },
         'No changes: the migrations are what schema.prisma says. Nothing was written.',
       );
       return 0;
     }
-    await loadGrammar();
-    const split = async (): Promise<NewMigration[]> =>
-      (await readProvider(appliance, config)) === 'sqlite'
-        ? splitSqliteByTable(sql, migrations.map((one) => one.sql).join(';\n'))
-        : splitByTable(sql, before);
-    const parts: NewMigration[] = perTable ? await split() : [{ name: snake, sql }];
     const written = nameThem(parts, migrations.at(-1)?.name).map((part) => ({
       ...part,
       file: join(migrationsFolder(config) ?? '', part.name, 'migration.sql'),
@@ -81,6 +77,23 @@ export async function generateMigration(
     );
     return 0;
   });
+}
+
+/** One migration a table; for SQLite, which looks at its foreign keys after each, they are tried before they are written. */
+async function splitScript(
+  appliance: Appliance,
+  scratch: ScratchDatabase,
+  sql: string,
+): Promise<NewMigration[]> {
+  const { config } = appliance;
+  if ((await readProvider(appliance, config)) !== 'sqlite') {
+    await loadGrammar();
+    return splitByTable(sql, await scratch.schemaText());
+  }
+  const migrations = await readMigrations(appliance, config);
+  const parts = await splitSqliteByTable(sql, migrations.map((one) => one.sql).join('\n;\n'));
+  await verifyAppliesInOrder(scratch, parts);
+  return parts;
 }
 
 /** Each its own second, after now and after the newest there is: the order is that of the names. */

@@ -166,13 +166,22 @@ test('migrate generate --per-table writes what can be applied one after another,
   const schema = join(ledger.directory, 'api/prisma/schema.prisma');
   const folder = join(ledger.directory, 'api/prisma/migrations');
   const [was, there] = [readFileSync(schema, 'utf8'), readdirSync(folder)];
-  writeFileSync(schema, `${was}\nmodel Visit {\n  id   Int @id\n  note String\n\n  @@index([note])\n}\n`);
+  // accounts, which comes first, refers to what becomes a key of entries in the same change.
+  const referring = was
+    .replace('opened Int', 'opened Int\n  entry  entries @relation(fields: [opened], references: [amount])')
+    .replace('amount Int', 'amount Int      @unique\n  owners accounts[]');
+  writeFileSync(
+    schema,
+    `${referring}\nmodel Visit {\n  id   Int @id\n  note String\n\n  @@index([note])\n}\n`,
+  );
   expect(await ledger.run('migrate', 'generate', 'all', '--per-table')).toMatchObject({
     exitCode: 0,
     error: '',
   });
   const made = readdirSync(folder).filter((name) => !there.includes(name));
-  expect(made.map((name) => name.slice(15))).toEqual(['create_visit', 'update_accounts', 'drop_log']);
+  expect(made.map((name) => name.slice(15))).toEqual([
+    ...['create_visit', 'update_entries', 'update_accounts', 'drop_log'],
+  ]);
   expect((await ledger.run('migrate', 'generate', 'nothing', '--dry-run')).text).toMatch(/^No changes/);
   for (const name of made) rmSync(join(folder, name), { recursive: true });
   writeFileSync(schema, was);

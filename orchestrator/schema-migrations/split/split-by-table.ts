@@ -2,7 +2,9 @@ import { Refusal } from '../../lib/errors.ts';
 import { parsePostgres } from '../lint/postgres/parse.ts';
 import { readOwners } from './owners.ts';
 import { partsOf, type Part } from './script-parts.ts';
+import { inOrder } from './sqlite-order.ts';
 import { sqlitePartsOf } from './sqlite-parts.ts';
+import { orderOfReferences } from './sqlite-references.ts';
 
 /** A migration to be written: its name without the time, and its SQL. */
 export interface NewMigration {
@@ -30,12 +32,13 @@ export function splitByTable(sql: string, before: string): NewMigration[] {
 }
 
 /**
- * The same of a script for SQLite.
+ * The same of a script for SQLite, in the order that its foreign keys ask for; tables that wait for each other share a
+ * migration.
  *
  * @param history the SQL of all migrations before it
  */
-export const splitSqliteByTable = (sql: string, history: string): NewMigration[] =>
-  gather(sqlitePartsOf(sql, history));
+export const splitSqliteByTable = async (sql: string, history: string): Promise<NewMigration[]> =>
+  gather(inOrder(sqlitePartsOf(sql, history), await orderOfReferences(sql, history)));
 
 function gather(parts: readonly Part[]): NewMigration[] {
   const needs = needsOf(parts);

@@ -60,8 +60,8 @@ function after(...scripts: string[]): unknown {
   };
 }
 
-test('one migration a table, in an order that comes to the same as the whole script', () => {
-  const made = splitSqliteByTable(script, history);
+test('one migration a table, in an order that comes to the same as the whole script', async () => {
+  const made = await splitSqliteByTable(script, history);
   expect(made.map(({ name }) => name)).toEqual([
     ...['update_posts', 'create_visits', 'update_tags', 'update_users', 'drop_old'],
   ]);
@@ -71,7 +71,7 @@ test('one migration a table, in an order that comes to the same as the whole scr
   );
 });
 
-test('what nobody knows the table of keeps its place', () => {
-  const made = splitSqliteByTable('DROP INDEX "by_hand";\nCREATE TABLE "a" ("i" INTEGER);', history);
+test('what nobody knows the table of keeps its place', async () => {
+  const made = await splitSqliteByTable('DROP INDEX "by_hand";\nCREATE TABLE "a" ("i" INTEGER);', history);
   expect(made.map(({ name }) => name)).toEqual(['update_database', 'create_a']);
 });

@@ -118,6 +118,20 @@ export class Sandbox {
     return found === undefined ? undefined : String(found['sql']);
   }
 
+  /** Every foreign key; without columns where it leads to the other table's primary key, whatever that is. */
+  references(): { readonly from: string; readonly to: string; readonly columns?: readonly string[] }[] {
+    const rows = this.#database
+      .prepare(
+        `select t.name as "from", f."table" as "to", json_group_array(f."to") as columns
+         from sqlite_schema t, pragma_foreign_key_list(t.name, 'main') f where t.type = 'table' group by t.name, f.id`,
+      )
+      .all() as { from: string; to: string; columns: string }[];
+    return rows.map(({ from, to, columns }) => {
+      const names = JSON.parse(columns) as (string | null)[];
+      return { from, to, ...(names.every((name) => name !== null) ? { columns: names } : {}) };
+    });
+  }
+
   isView(name: string): boolean {
     return (
       this.#database
