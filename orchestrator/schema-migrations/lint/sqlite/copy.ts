@@ -1,11 +1,12 @@
 import { slice } from './condition.ts';
-import type { Sandbox } from './sandbox.ts';
-import { affinityOf, type SqliteColumn } from './schema.ts';
+import type { Deed, Sandbox } from './sandbox.ts';
+import { affinityOf } from './schema.ts';
 import type { SqliteStatement } from './statements.ts';
-import { fold, indexOfOwn, nameAt, queryOfTable, splitBy, type Token } from './tokens.ts';
+import { fold, indexOfOwn, nameAt, queryOfTable, splitBy, tableKey, type Token } from './tokens.ts';
 
 /** A query that takes every row of one table. All names are folded. */
 export interface Copy {
+  /** As `tableKey` makes it. */
   readonly from: string;
   /** The table's columns -> those of the new one that get their values as they are. */
   readonly columns: ReadonlyMap<string, string>;
@@ -13,32 +14,38 @@ export interface Copy {
   readonly made: ReadonlySet<string>;
 }
 
+type Table = Pick<Deed, 'table' | 'isTemporary'>;
+
 /**
  * Reads an INSERT ... SELECT or CREATE TABLE ... AS as a copy of all rows.
  *
- * @param written the columns of the table that is written, in their order
+ * @param written the table that is written
  * @returns undefined for everything that may leave rows out or is about more than one table: WHERE, LIMIT, DISTINCT, joins,
  * aggregates, OR IGNORE, OR REPLACE
  */
 export function readCopy(
   sandbox: Sandbox,
   { text, tokens }: SqliteStatement,
-  written: readonly SqliteColumn[],
+  written: Table,
 ): Copy | undefined {
   const at = queryOfTable(tokens) ?? queryOfInsert(tokens);
   const select = at === undefined ? [] : tokens.slice(at);
   if (select[0]?.word !== 'SELECT' || select[1]?.word === 'DISTINCT') return undefined;
-  const from = select.findLastIndex(({ word, depth }) => word === 'FROM' && depth === 0);
-  const table = from === -1 ? undefined : onlyTable(select.slice(from + 1));
-  if (table === undefined || indexOfOwn(select, 'UNION', 'EXCEPT', 'INTERSECT') !== -1) return undefined;
+  const fromAt = select.findLastIndex(({ word, depth }) => word === 'FROM' && depth === 0);
+  const from = fromAt === -1 ? undefined : onlyTable(sandbox, select.slice(fromAt + 1));
+  if (from === undefined || indexOfOwn(select, 'UNION', 'EXCEPT', 'INTERSECT') !== -1) return undefined;
   const results = sandbox.resultOf(slice(text, select));
-  // A temporary table hides one of the same name.
-  if (!results || results.some(({ database }) => database === 'temp')) return undefined;
+  if (!results) return undefined;
 
   const named = namedColumns(tokens);
-  const targets = (named.length > 0 ? named : written.map(({ name }) => name)).map(fold);
-  const typeOf = new Map(written.map(({ name, type }) => [fold(name), type]));
-  const items = splitBy(select.slice(1, from), ({ text: one }) => one === ',');
+  const there = sandbox.columnsOf(written);
+  const targets = (named.length > 0 ? named : there.map(({ name }) => name)).map(fold);
+  const typeOf = new Map(there.map(({ name, type }) => [fold(name), type]));
+  const sources = new Map(sandbox.columnsOf(from).map(({ name, type }) => [fold(name), type]));
+  // Of what ends in another kind of column it is told at the end; of a temporary one nobody knows by then.
+  const isChanged = (source: string, type: string | undefined) =>
+    written.isTemporary && isConverted(sources.get(fold(source)) ?? '', type ?? '');
+  const items = splitBy(select.slice(1, fromAt), ({ text: one }) => one === ',');
   const isAligned = items.length === results.length;
   const hasQuery = (some: readonly Token[]) => some.some(({ word }) => word === 'SELECT');
   const columns = new Map<string, string>();
@@ -46,14 +53,23 @@ export function readCopy(
   for (const [index, result] of results.entries()) {
     const [target, item] = [targets[index], isAligned ? (items[index] ?? []) : items.flat()];
     if (target === undefined) continue;
-    const isPlain = result.table !== null && fold(result.table) === table && !hasQuery(item);
-    const source = isPlain ? result.column : isAligned ? keptColumn(item, typeOf.get(target)) : undefined;
-    if (source === null || source === undefined) made.add(target);
+    const isPlain =
+      result.table !== null &&
+      fold(result.table) === from.table &&
+      (result.database === 'temp') === from.isTemporary &&
+      !hasQuery(item);
+    const type = typeOf.get(target);
+    const source = isPlain ? result.column : isAligned ? keptColumn(item, type) : undefined;
+    if (source === null || source === undefined || isChanged(source, type)) made.add(target);
     // Of one that is copied twice, the one of its own name counts.
     else if (!columns.has(fold(source)) || fold(source) === target) columns.set(fold(source), target);
   }
-  return { from: table, columns, made };
+  return { from: tableKey(from.table, from.isTemporary), columns, made };
 }
+
+/** Whether values of one type may become others in a column of another: '012' is 12 in one of integers. */
+const isConverted = (from: string, to: string) =>
+  affinityOf(to) !== 'BLOB' && affinityOf(from) !== affinityOf(to);
 
 /** Where the query of an INSERT begins that leaves out no row and overwrites none. */
 function queryOfInsert(tokens: readonly Token[]): number | undefined {
@@ -78,13 +94,18 @@ function namedColumns(tokens: readonly Token[]): string[] {
 }
 
 /** What stands after FROM, where that is one table, perhaps under another name, perhaps in an order. */
-function onlyTable(tokens: readonly Token[]): string | undefined {
+function onlyTable(sandbox: Sandbox, tokens: readonly Token[]): Table | undefined {
   const { name, next } = nameAt(tokens, 0);
   const order = indexOfOwn(tokens, 'ORDER');
   const alias = tokens.slice(next, order === -1 ? undefined : order);
   if (order !== -1 && indexOfOwn(tokens.slice(order), 'LIMIT', 'RETURNING') !== -1) return undefined;
   const isOne = alias.length === 0 || alias.length === 1 || (alias.length === 2 && alias[0]?.word === 'AS');
-  return isOne && tokens[0]?.text !== '(' ? fold(name) : undefined;
+  if (!isOne || tokens[0]?.text === '(') return undefined;
+  const schema = next > 1 ? fold(tokens[0]?.text ?? '') : undefined;
+  return {
+    table: fold(name),
+    isTemporary: schema === undefined ? sandbox.isTemporary(name) : schema === 'temp',
+  };
 }
 
 /**

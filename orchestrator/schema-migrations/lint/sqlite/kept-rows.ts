@@ -1,6 +1,6 @@
 import type { Copy } from './copy.ts';
 import type { SqliteSchema } from './schema.ts';
-import { fold } from './tokens.ts';
+import { fold, isTemporaryKey } from './tokens.ts';
 
 /** A table that holds rows which were there before the file. All names are folded. */
 export interface Holder {
@@ -12,7 +12,10 @@ export interface Holder {
   readonly made: ReadonlySet<string>;
 }
 
-/** Follows rows through a file: where those of each table are after renames, copies and drops. */
+/**
+ * Follows rows through a file: where those of each table are after renames, copies and drops. Tables go by their keys, as
+ * `tableKey` makes them: a temporary one holds rows for a while, and is never where they are in the end.
+ */
 export class KeptRows {
   readonly #before: SqliteSchema;
   /** Tables that hold what they did not hold before, and those that hold nothing of it any more. */
@@ -42,7 +45,8 @@ export class KeptRows {
   whereIs(table: string): { readonly name: string; readonly holder: Holder } | undefined {
     const own = this.in(table);
     if (own?.of === table) return { name: table, holder: own };
-    for (const [name, holder] of this.#changed) if (holder?.of === table) return { name, holder };
+    for (const [name, holder] of this.#changed)
+      if (holder?.of === table && !isTemporaryKey(name)) return { name, holder };
     return undefined;
   }
 
@@ -62,6 +66,14 @@ export class KeptRows {
 
   dropColumn(table: string, column: string): void {
     this.#changeColumns(table, (now) => (now === fold(column) ? undefined : now));
+  }
+
+  /** What its columns held is made anew in all that it holds. */
+  makeAnew(table: string, columns: ReadonlySet<string>): void {
+    const holder = this.in(table);
+    if (!holder) return;
+    const made = [...holder.columns].flatMap(([had, now]) => (columns.has(now) ? [had] : []));
+    this.#changed.set(fold(table), { ...holder, made: new Set([...holder.made, ...made]) });
   }
 
   /** Only a new table takes over what it is given: in one with rows of its own, the copied ones are not told apart any more. */

@@ -22,17 +22,15 @@ export function reviewRows(review: Review, statement: SqliteStatement, { deeds, 
         ({ does: verb, table }) => verb === written.does && isSame(table, written.table),
       );
       // On a view it runs for each row that the statement means.
-      const isEvery = rows.in(first.table) === undefined && sandbox.isView(first.table);
+      const isEvery = rows.in(first.key) === undefined && sandbox.isView(first.table);
       const has = () => hasCondition(sandbox, body) && !(isEvery && !hasCondition(sandbox, statement));
       const by = `, by the trigger ${name}`;
       if (deed) reviewTaken(review, { ...body, line: statement.line }, { first: deed, deeds: does, has, by });
     }
-  if (first.isTemporary) return;
   if (first.does === 'insert' && !isOverwriting(statement)) {
-    const copy = readCopy(sandbox, statement, sandbox.columnsOf(first.table));
-    const isWhole =
-      !review.lossy.has(fold(first.table)) && !triggers.some((one) => leavesRowsOut(one, first));
-    if (copy && isWhole) rows.copy(copy, first.table);
+    const copy = readCopy(sandbox, statement, first);
+    const isWhole = !review.lossy.has(first.key) && !triggers.some((one) => leavesRowsOut(one, first));
+    if (copy && isWhole) rows.copy(copy, first.key);
     return;
   }
   reviewTaken(review, statement, { first, deeds, has: () => hasCondition(sandbox, statement), by: '' });
@@ -53,7 +51,8 @@ interface Taking {
 /** Tells of every row of a table that it is deleted or written over. */
 function reviewTaken(review: Review, statement: SqliteStatement, { first, deeds, has, by }: Taking): void {
   const { line, tokens } = statement;
-  const holder = review.rows.in(first.table);
+  const holder = review.rows.in(first.key);
+  if (holder && first.isTemporary) takeFromCopy(review, first, deeds, has);
   if (!holder || first.isTemporary || has()) return;
   const table = review.nameOf(holder.of);
   if (first.does === 'delete')
@@ -72,6 +71,23 @@ function reviewTaken(review: Review, statement: SqliteStatement, { first, deeds,
     // Nothing stood in a column that is new.
     else review.report('update-without-where', line, message, { table });
   }
+}
+
+/** Nothing is lost by what is done to a temporary copy, unless the rows come back from it. */
+function takeFromCopy(
+  { rows }: Review,
+  { key, does }: Deed,
+  deeds: readonly Deed[],
+  has: () => boolean,
+): void {
+  if (does !== 'update') rows.drop(key);
+  else if (!has())
+    rows.makeAnew(
+      key,
+      new Set(
+        deeds.flatMap((one) => (one.key === key && one.does === 'update' ? [fold(one.column ?? '')] : [])),
+      ),
+    );
 }
 
 /** REPLACE, OR REPLACE, ON CONFLICT DO UPDATE: what was there under the same key is gone. */

@@ -2,7 +2,7 @@ import type { DatabaseSync, StatementColumnMetadata } from 'node:sqlite';
 import { messageOf } from '../../../lib/errors.ts';
 import { readSchema, readTable, type SqliteColumn, type SqliteSchema } from './schema.ts';
 import type { SqliteStatement } from './statements.ts';
-import { queryOfTable } from './tokens.ts';
+import { queryOfTable, tableKey } from './tokens.ts';
 
 /** What SQLite says that a statement does to a table, whatever the statement calls it. */
 export interface Deed {
@@ -11,6 +11,8 @@ export interface Deed {
   /** Of an update, and of an ALTER TABLE ... DROP. */
   readonly column: string | undefined;
   readonly isTemporary: boolean;
+  /** As `tableKey` makes it. */
+  readonly key: string;
 }
 
 export interface Outcome {
@@ -103,8 +105,19 @@ export class Sandbox {
   }
 
   /** A table's columns by now. */
-  columnsOf(table: string): readonly SqliteColumn[] {
-    return readTable(this.#database, table)?.columns ?? [];
+  columnsOf({ table, isTemporary }: Pick<Deed, 'table' | 'isTemporary'>): readonly SqliteColumn[] {
+    return readTable(this.#database, table, isTemporary ? 'temp' : 'main')?.columns ?? [];
+  }
+
+  /** Whether a name without a schema means a temporary table or view, which hides another. */
+  isTemporary(name: string): boolean {
+    return (
+      this.#database
+        .prepare(
+          "select 1 from temp.sqlite_schema where type in ('table', 'view') and name = ? collate nocase",
+        )
+        .get(name) !== undefined
+    );
   }
 
   /** The CREATE TRIGGER of a trigger by this name. */
@@ -168,20 +181,18 @@ function deedReader(constants: Constants) {
     second: string | null,
     schema: string | null,
   ): Deed | undefined => {
+    const on = (table: string, isTemporary: boolean) => ({
+      ...{ table, isTemporary, key: tableKey(table, isTemporary) },
+    });
     if (action === constants.SQLITE_ALTER_TABLE)
-      return {
-        does: 'alter',
-        table: second ?? '',
-        ...{ column: schema ?? undefined, isTemporary: first === 'temp' },
-      };
+      return { does: 'alter', column: schema ?? undefined, ...on(second ?? '', first === 'temp') };
     const does = kinds.get(action);
     if (does === undefined) return undefined;
     const table = (does === 'index' ? second : first) ?? '';
     return {
       does,
-      table,
       column: does === 'update' ? (second ?? undefined) : undefined,
-      isTemporary: schema === 'temp',
+      ...on(table, schema === 'temp'),
     };
   };
 }

@@ -49,20 +49,24 @@ export function readSchema(
 }
 
 /** A table as SQLite has it, in any spelling of its name. */
-export function readTable(database: DatabaseSync, name: string): SqliteTable | undefined {
+export function readTable(
+  database: DatabaseSync,
+  name: string,
+  schema: 'main' | 'temp' = 'main',
+): SqliteTable | undefined {
   const table = database
-    .prepare(`select name from sqlite_schema where type = 'table' and name = ? collate nocase`)
+    .prepare(`select name from ${schema}.sqlite_schema where type = 'table' and name = ? collate nocase`)
     .get(name) as { name: string } | undefined;
   if (!table) return undefined;
   const columns = database
-    .prepare(`select * from pragma_table_info(?, 'main')`)
-    .all(name) as unknown as Info[];
+    .prepare(`select * from pragma_table_info(?, ?)`)
+    .all(name, schema) as unknown as Info[];
   const unique = database
     .prepare(
-      `select (select json_group_array(name) from pragma_index_info(i.name, 'main')) as columns
-       from pragma_index_list(?, 'main') i where i."unique" = 1`,
+      `select (select json_group_array(name) from pragma_index_info(i.name, ?2)) as columns
+       from pragma_index_list(?1, ?2) i where i."unique" = 1`,
     )
-    .all(name) as { columns: string }[];
+    .all(name, schema) as { columns: string }[];
   return {
     name: table.name,
     columns: columns.map((one) => ({

@@ -3,7 +3,7 @@ import type { Review } from './review.ts';
 import { reviewRows } from './row-review.ts';
 import type { Deed } from './sandbox.ts';
 import type { SqliteStatement } from './statements.ts';
-import { fold, indexOfOwn, nameAt, queryOfTable } from './tokens.ts';
+import { fold, indexOfOwn, nameAt, queryOfTable, tableKey } from './tokens.ts';
 import { reviewUnknownTable } from './unknown-table.ts';
 
 /** Tries one statement of a file, and follows what SQLite says that it does. */
@@ -12,11 +12,10 @@ export function reviewStatement(review: Review, statement: SqliteStatement): voi
   const outcome = review.sandbox.attempt(statement);
   const { deeds, error } = outcome;
   if (error !== undefined) review.reportRefusal(statement.line, error);
-  const own = deeds.filter(({ isTemporary }) => !isTemporary);
   if (error !== undefined || deeds.length === 0) reviewUnknownTable(review, statement);
-  else if (statement.tokens[0]?.word === 'DROP') reviewDrop(review, statement, own);
-  else if (statement.tokens[0]?.word === 'ALTER') reviewAlter(review, statement, own);
-  else if (statement.tokens[0]?.word === 'CREATE') reviewCreate(review, statement, own);
+  else if (statement.tokens[0]?.word === 'DROP') reviewDrop(review, statement, deeds);
+  else if (statement.tokens[0]?.word === 'ALTER') reviewAlter(review, statement, deeds);
+  else if (statement.tokens[0]?.word === 'CREATE') reviewCreate(review, statement, deeds);
   else if (statement.tokens[0]?.word !== 'EXPLAIN') reviewRows(review, statement, outcome);
 }
 
@@ -60,15 +59,15 @@ const isInTransaction = ({ statements }: Review) =>
   statements.length > 1 && !statements.some(({ tokens }) => tokens[0]?.word === 'BEGIN');
 
 function reviewDrop(review: Review, { line }: SqliteStatement, deeds: readonly Deed[]): void {
-  for (const { does, table } of deeds) if (does === 'index') review.touch(table, line);
+  for (const { does, key } of deeds) if (does === 'index') review.touch(key, line);
   const dropped = deeds.find(({ does }) => does === 'drop');
   if (!dropped) return;
-  const holder = review.rows.in(dropped.table);
+  const holder = dropped.isTemporary ? undefined : review.rows.in(dropped.key);
   if (holder) review.droppedAt.set(holder.of, line);
   if (holder && !review.before.has(holder.of))
     review.reportLoss('drop-table', line, holder.of, `drops the table ${dropped.table}`);
-  review.rows.drop(dropped.table);
-  review.touch(dropped.table, line);
+  review.rows.drop(dropped.key);
+  review.touch(dropped.key, line);
   reviewReferences(review, line, dropped.table, deeds);
 }
 
@@ -92,19 +91,19 @@ function reviewReferences(review: Review, line: number, dropped: string, deeds: 
 function reviewAlter(review: Review, { tokens, line }: SqliteStatement, deeds: readonly Deed[]): void {
   const altered = deeds.find(({ does }) => does === 'alter');
   if (!altered) return;
-  const { table } = altered;
+  const { key, isTemporary } = altered;
   const { next } = nameAt(tokens, 2);
   const to = tokens.at(-1)?.text ?? '';
-  review.touch(table, line);
+  review.touch(key, line);
   if (tokens[next]?.word === 'DROP' && altered.column !== undefined)
-    review.rows.dropColumn(table, altered.column);
+    review.rows.dropColumn(key, altered.column);
   if (tokens[next]?.word !== 'RENAME') return;
   if (tokens.length === next + 3) {
-    review.rows.rename(table, to);
-    review.touch(to, line);
+    review.rows.rename(key, tableKey(to, isTemporary));
+    review.touch(tableKey(to, isTemporary), line);
   } else {
-    review.rows.renameColumn(table, tokens.at(-3)?.text ?? '', to);
-    review.lines.set(`${fold(table)}.${fold(to)}`, line);
+    review.rows.renameColumn(key, tokens.at(-3)?.text ?? '', to);
+    review.lines.set(`${key}.${fold(to)}`, line);
   }
 }
 
@@ -114,20 +113,20 @@ function reviewCreate(review: Review, statement: SqliteStatement, deeds: readonl
   const created = deeds.find(({ does }) => does === 'create');
   // What a virtual table keeps its rows in comes after it, and is its own affair.
   const changed = created ?? deeds.find(({ does }) => does === 'index');
-  if (changed) review.touch(changed.table, line);
+  if (changed) review.touch(changed.key, line);
   if (!created) return;
   const isLossy = tokens.some(
     ({ word }, at) => word === 'CONFLICT' && ['IGNORE', 'REPLACE'].includes(tokens[at + 1]?.word ?? ''),
   );
-  if (isLossy) review.lossy.add(fold(created.table));
-  const columns = sandbox.columnsOf(created.table);
-  const isMadeByHand = indexOfOwn(tokens, 'EXISTS') !== -1 && sizes.has(fold(created.table));
+  if (isLossy) review.lossy.add(created.key);
+  const columns = sandbox.columnsOf(created);
+  const isMadeByHand = indexOfOwn(tokens, 'EXISTS') !== -1 && sizes.has(created.key);
   // The database has it, by no file: the one that is made here is not the one that is there.
-  if (isMadeByHand && !before.has(fold(created.table)))
+  if (isMadeByHand && !before.has(created.key))
     rows.add(
-      created.table,
+      created.key,
       columns.map(({ name }) => name),
     );
-  const copy = queryOfTable(tokens) === undefined ? undefined : readCopy(sandbox, statement, columns);
-  if (copy) rows.copy(copy, created.table);
+  const copy = queryOfTable(tokens) === undefined ? undefined : readCopy(sandbox, statement, created);
+  if (copy) rows.copy(copy, created.key);
 }

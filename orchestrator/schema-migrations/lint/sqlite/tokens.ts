@@ -77,6 +77,13 @@ function withoutQuotes(name: string): string {
 /** Names are the same to SQLite in upper and lower case, of ASCII alone. */
 export const fold = (name: string) => name.replaceAll(/[A-Z]+/g, (letters) => letters.toLowerCase());
 
+const temporary = '\0';
+
+/** By what a table is known: its folded name. A temporary one may be called like another, and has what no name can have. */
+export const tableKey = (name: string, isTemporary = false) => (isTemporary ? temporary : '') + fold(name);
+
+export const isTemporaryKey = (key: string) => key.startsWith(temporary);
+
 /** Where this bare word stands outside of all parentheses, or -1. */
 export const indexOfOwn = (tokens: readonly Token[], ...words: readonly string[]) =>
   tokens.findIndex(({ word, depth }) => depth === 0 && words.includes(word));
