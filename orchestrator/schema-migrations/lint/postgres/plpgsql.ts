@@ -13,20 +13,25 @@ export interface Query {
 }
 
 /** Every piece of SQL in a tree of PL/pgSQL. Expressions are among them, which do not parse as statements. */
-export function queriesOf(tree: unknown, line = 1, kind = ''): Query[] {
+export function queriesOf(tree: unknown, line = 1, kind = '', name = ''): Query[] {
   if (Array.isArray(tree)) return tree.flatMap((one) => queriesOf(one, line, kind));
   if (typeof tree !== 'object' || tree === null) return [];
-  const { lineno } = tree as { lineno?: unknown };
-  const at = typeof lineno === 'number' ? lineno : line;
-  return Object.entries(tree).flatMap(([name, value]) => {
-    const query = (value as { PLpgSQL_expr?: { query?: string } } | null)?.PLpgSQL_expr?.query;
-    if (query === undefined) return queriesOf(value, at, name);
+  const { lineno, PLpgSQL_expr: expression } = tree as {
+    lineno?: unknown;
+    PLpgSQL_expr?: { query?: string };
+  };
+  if (expression?.query !== undefined) {
     const isDynamic = name === 'dynquery' || (name === 'query' && dynamicStatements.has(kind));
-    return [{ query, isDynamic, line: at }];
-  });
+    return [{ query: expression.query, isDynamic, line }];
+  }
+  const at = typeof lineno === 'number' ? lineno : line;
+  return Object.entries(tree).flatMap(([key, value]) => queriesOf(value, at, name, key));
 }
 
 const dynamicStatements = new Set(['PLpgSQL_stmt_dynexecute', 'PLpgSQL_stmt_dynfors']);
+
+/** An expression as a statement that computes it; an assignment, `a[f()] := g()`, as a comparison, which calls the same. */
+export const asStatement = (expression: string) => `SELECT ${expression.replace(':=', '=')}`;
 
 /** The expression that a text is; undefined where it is none. */
 export function expressionOf(text: string): Node | undefined {

@@ -8,7 +8,7 @@ import {
 import { constantOf, constantParts, meansNone } from './constants.ts';
 import { findAll, namesOf, textOf } from './nodes.ts';
 import { parsePostgres, type Statement } from './parse.ts';
-import { constantsOf, expressionOf, queriesOf, textsOf } from './plpgsql.ts';
+import { asStatement, constantsOf, expressionOf, queriesOf, textsOf } from './plpgsql.ts';
 import type { Review } from './review.ts';
 
 /* What blocks and functions run is looked at as if it stood in the file: a block's where it stands, a function's where a
@@ -62,9 +62,8 @@ function reviewBody(
   const body = optionOf(options, 'as');
   if (language === 'plpgsql') reviewPlPgSql(review, { text, body: body ?? '' }, lineOf, look);
   else if (language === 'sql' && body !== undefined) reviewSql(review, body, lineOf, look);
-  else if (sqlBody)
-    for (const { kind, node } of findAll(sqlBody, ['DeleteStmt', 'UpdateStmt', 'MergeStmt', 'InsertStmt']))
-      look(review, { node: { [kind]: node } as Node, line: lineOf(1), text: '', partLines: [lineOf(1)] });
+  // The grammar lets it only read and write rows.
+  else if (sqlBody) look(review, { node: sqlBody, line: lineOf(1), text: '', partLines: [lineOf(1)] });
   else reportUnseen(review, lineOf(1), `calls a function of ${language}`);
 }
 
@@ -77,9 +76,12 @@ function optionOf(options: readonly Node[] | undefined, name: string): string | 
   return undefined;
 }
 
-function reviewSql(review: Review, sql: string, lineOf: LineOf, look: Look): void {
-  for (const { node, text, line, partLines } of parsePostgres(sql).statements)
+/** @returns whether all of it could be read */
+function reviewSql(review: Review, sql: string, lineOf: LineOf, look: Look): boolean {
+  const { statements, syntaxError } = parsePostgres(sql);
+  for (const { node, text, line, partLines } of statements)
     look(review, { node, text, line: lineOf(line), partLines: partLines.map(lineOf) });
+  return syntaxError === undefined;
 }
 
 /** @param code its text is the whole statement: DO, or CREATE FUNCTION */
@@ -102,7 +104,8 @@ function reviewPlPgSql(
   for (const { query, isDynamic, line } of queriesOf(tree)) {
     const at: LineOf = (inQuery) => lineOf(line + inQuery - 1);
     if (!isDynamic) {
-      reviewSql(review, query, at, look);
+      if (!reviewSql(review, query, at, look) && !reviewSql(review, asStatement(query), at, look))
+        reportUnseen(review, at(1), 'runs what could not be read', [query]);
       continue;
     }
     const expression = expressionOf(query);
