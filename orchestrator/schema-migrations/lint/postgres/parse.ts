@@ -11,6 +11,8 @@ export interface Statement {
   readonly line: number;
   /** Of each part of it that commas outside of parentheses set apart: the actions of an ALTER TABLE. */
   readonly partLines: readonly number[];
+  /** Of the function or block that it stands in: names in it that may be no columns. */
+  readonly variables?: ReadonlySet<string>;
 }
 
 export interface ParsedFile {

@@ -52,7 +52,7 @@ export function constantsOf(tree: unknown): Constants {
     findAll(tree, ['varno', 'target']).flatMap(({ node }) => (typeof node === 'number' ? node : [])),
   );
   const hasCall = findAll(tree, ['PLpgSQL_stmt_call']).length > 0;
-  const datums = findAll(tree, ['datums']).flatMap(({ node }) => node as readonly Datum[]);
+  const datums = datumsOf(tree);
   const names = datums.map(({ PLpgSQL_var: variable }) => variable?.refname);
   return new Map(
     datums.flatMap(({ PLpgSQL_var: variable }, index) => {
@@ -66,7 +66,19 @@ export function constantsOf(tree: unknown): Constants {
   );
 }
 
+/** The names of a body's variables, and of its arguments. */
+export function variablesOf(tree: unknown): Set<string> {
+  return new Set(
+    datumsOf(tree).flatMap(
+      ({ PLpgSQL_var: variable, PLpgSQL_rec: record }) => (variable ?? record)?.refname ?? [],
+    ),
+  );
+}
+
+const datumsOf = (tree: unknown) => findAll(tree, ['datums']).flatMap(({ node }) => node as readonly Datum[]);
+
 interface Datum {
+  readonly PLpgSQL_rec?: { readonly refname: string };
   readonly PLpgSQL_var?: {
     readonly refname: string;
     readonly isconst?: boolean;

@@ -8,7 +8,7 @@ import {
 import { constantOf, constantParts, meansNone } from './constants.ts';
 import { findAll, namesOf, textOf } from './nodes.ts';
 import { parsePostgres, type Statement } from './parse.ts';
-import { asStatement, constantsOf, expressionOf, queriesOf, textsOf } from './plpgsql.ts';
+import { asStatement, constantsOf, expressionOf, queriesOf, textsOf, variablesOf } from './plpgsql.ts';
 import type { Review } from './review.ts';
 
 /* What blocks and functions run is looked at as if it stood in the file: a block's where it stands, a function's where a
@@ -53,17 +53,21 @@ export function reviewCalls(review: Review, node: Node, line: number, look: Look
 
 function reviewBody(
   review: Review,
-  { options, sql_body: sqlBody }: CreateFunctionStmt,
+  { options, parameters, sql_body: sqlBody }: CreateFunctionStmt,
   text: string,
   lineOf: LineOf,
   look: Look,
 ): void {
   const language = optionOf(options, 'language') ?? 'sql';
   const body = optionOf(options, 'as');
+  const variables = new Set(
+    (parameters ?? []).flatMap((one) => ('FunctionParameter' in one && one.FunctionParameter.name) || []),
+  );
   if (language === 'plpgsql') reviewPlPgSql(review, { text, body: body ?? '' }, lineOf, look);
-  else if (language === 'sql' && body !== undefined) reviewSql(review, body, lineOf, look);
+  else if (language === 'sql' && body !== undefined) reviewSql(review, body, { lineOf, variables }, look);
   // The grammar lets it only read and write rows.
-  else if (sqlBody) look(review, { node: sqlBody, line: lineOf(1), text: '', partLines: [lineOf(1)] });
+  else if (sqlBody)
+    look(review, { node: sqlBody, line: lineOf(1), text: '', partLines: [lineOf(1)], variables });
   else reportUnseen(review, lineOf(1), `calls a function of ${language}`);
 }
 
@@ -77,10 +81,15 @@ function optionOf(options: readonly Node[] | undefined, name: string): string | 
 }
 
 /** @returns whether all of it could be read */
-function reviewSql(review: Review, sql: string, lineOf: LineOf, look: Look): boolean {
+function reviewSql(
+  review: Review,
+  sql: string,
+  { lineOf, variables }: { lineOf: LineOf; variables: ReadonlySet<string> },
+  look: Look,
+): boolean {
   const { statements, syntaxError } = parsePostgres(sql);
   for (const { node, text, line, partLines } of statements)
-    look(review, { node, text, line: lineOf(line), partLines: partLines.map(lineOf) });
+    look(review, { node, text, line: lineOf(line), partLines: partLines.map(lineOf), variables });
   return syntaxError === undefined;
 }
 
@@ -101,16 +110,18 @@ function reviewPlPgSql(
     return;
   }
   const constants = constantsOf(tree);
+  const variables = variablesOf(tree);
   for (const { query, isDynamic, line } of queriesOf(tree)) {
-    const at: LineOf = (inQuery) => lineOf(line + inQuery - 1);
     if (!isDynamic) {
-      if (!reviewSql(review, query, at, look) && !reviewSql(review, asStatement(query), at, look))
-        reportUnseen(review, at(1), 'runs what could not be read', [query]);
+      const where = { lineOf: (inQuery: number) => lineOf(line + inQuery - 1), variables };
+      if (!reviewSql(review, query, where, look) && !reviewSql(review, asStatement(query), where, look))
+        reportUnseen(review, lineOf(line), 'runs what could not be read', [query]);
       continue;
     }
     const expression = expressionOf(query);
     const said = constantOf(expression, constants);
-    if (said !== undefined) reviewSql(review, said, () => lineOf(line), look);
+    if (said !== undefined)
+      reviewSql(review, said, { lineOf: () => lineOf(line), variables: new Set() }, look);
     else
       reportUnseen(review, lineOf(line), 'runs SQL that is put together while it runs', [
         ...constantParts(expression),

@@ -81,7 +81,7 @@ export function reviewStatement(review: Review, statement: Statement): void {
   reviewLocks(review, node, line);
   reviewServerWide(review, node, line);
   reviewOutside(review, node, line);
-  reviewWrites(review, node, line);
+  reviewWrites(review, node, line, statement.variables);
   if (!callsLater.some((kind) => kind in node)) reviewCalls(review, node, line, reviewStatement);
 }
 

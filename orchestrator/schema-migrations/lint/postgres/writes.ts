@@ -1,21 +1,31 @@
 import type { DeleteStmt, InsertStmt, MergeStmt, Node, TruncateStmt, UpdateStmt } from 'libpg-query';
-import { findAll, namesOf } from './nodes.ts';
+import { meansEveryRow } from './conditions.ts';
+import { findAll } from './nodes.ts';
 import type { Review } from './review.ts';
 
-/** Rows that a statement takes away or writes over, wherever in it that stands. */
-export function reviewWrites(review: Review, statement: Node, line: number): void {
+type Variables = ReadonlySet<string> | undefined;
+
+/**
+ * Rows that a statement takes away or writes over, wherever in it that stands.
+ *
+ * @param variables of the body that it stands in
+ */
+export function reviewWrites(review: Review, statement: Node, line: number, variables?: Variables): void {
   for (const found of findAll(statement, [
     ...(['DeleteStmt', 'UpdateStmt', 'MergeStmt', 'TruncateStmt', 'InsertStmt'] as const),
   ])) {
     if (found.kind === 'TruncateStmt') reviewTruncate(review, found.node as TruncateStmt, line);
-    else if (found.kind === 'InsertStmt') reviewInsert(review, found.node as InsertStmt, line);
-    else if (found.kind === 'MergeStmt') reviewMerge(review, found.node as MergeStmt, line);
+    else if (found.kind === 'InsertStmt') reviewInsert(review, found.node as InsertStmt, line, variables);
+    else if (found.kind === 'MergeStmt') reviewMerge(review, found.node as MergeStmt, line, variables);
     else {
       const write = found.node as DeleteStmt & UpdateStmt;
-      if (!meansEveryRow(write.whereClause)) continue;
+      const others = [...(write.usingClause ?? []), ...(write.fromClause ?? [])];
+      if (!meansEveryRow(review, write.whereClause, { relation: write.relation, others, variables }))
+        continue;
       const table = review.keyOf(write.relation);
-      if (found.kind === 'DeleteStmt') reportDelete(review, table, line);
-      else reportUpdate(review, table, write.targetList, line);
+      const which = write.whereClause ? 'or none, by a WHERE that asks for no column of it' : '';
+      if (found.kind === 'DeleteStmt') reportDelete(review, table, line, which);
+      else reportUpdate(review, table, write.targetList, line, which);
     }
   }
 }
@@ -25,8 +35,10 @@ function reviewInsert(
   review: Review,
   { relation, selectStmt, onConflictClause: conflict }: InsertStmt,
   line: number,
+  variables: Variables,
 ): void {
-  if (conflict?.action !== 'ONCONFLICT_UPDATE' || !meansEveryRow(conflict.whereClause)) return;
+  if (conflict?.action !== 'ONCONFLICT_UPDATE') return;
+  if (!meansEveryRow(review, conflict.whereClause, { relation, variables })) return;
   if (findAll(selectStmt, ['RangeVar', 'RangeFunction']).length === 0) return;
   reportUpdate(review, review.keyOf(relation), conflict.targetList, line, 'that is inserted again');
 }
@@ -54,37 +66,23 @@ function reportUpdate(
 /** A MERGE is bound to its join as others are to their WHERE, but for the rows that the join does not find. */
 function reviewMerge(
   review: Review,
-  { relation, joinCondition, mergeWhenClauses }: MergeStmt,
+  { relation, sourceRelation, joinCondition, mergeWhenClauses }: MergeStmt,
   line: number,
+  variables: Variables,
 ): void {
-  const isUnbound = meansEveryRow(joinCondition);
+  const target = { relation, others: sourceRelation ? [sourceRelation] : [], variables };
+  const isUnbound = meansEveryRow(review, joinCondition, target);
   for (const node of mergeWhenClauses ?? []) {
     if (!('MergeWhenClause' in node)) continue;
     const { matchKind, commandType, condition, targetList } = node.MergeWhenClause;
     const isOfOthers = matchKind === 'MERGE_WHEN_NOT_MATCHED_BY_SOURCE';
-    if (!(isUnbound || isOfOthers) || !meansEveryRow(condition)) continue;
+    if (!(isUnbound || isOfOthers) || !meansEveryRow(review, condition, target)) continue;
     const which = isOfOthers ? 'that the source has not' : '';
     const table = review.keyOf(relation);
     if (commandType === 'CMD_DELETE') reportDelete(review, table, line, which);
     if (commandType === 'CMD_UPDATE') reportUpdate(review, table, targetList, line, which);
   }
 }
-
-/** True without a condition, and for one that looks at no row, so that it is true of all of them or none: `now() > ...`. */
-function meansEveryRow(condition: Node | undefined): boolean {
-  if (condition && 'BoolExpr' in condition && condition.BoolExpr.boolop !== 'NOT_EXPR') {
-    const { boolop, args = [] } = condition.BoolExpr;
-    return boolop === 'AND_EXPR'
-      ? args.every(meansEveryRow)
-      : args.some((one) => meansEveryRow(one) && !isFalse(one));
-  }
-  return !findAll(condition, ['ColumnRef', 'CurrentOfExpr']).some(
-    ({ kind, node }) => kind === 'CurrentOfExpr' || namesOf((node as { fields?: Node[] }).fields).length > 0,
-  );
-}
-
-const isFalse = (node: Node) =>
-  'A_Const' in node && node.A_Const.boolval !== undefined && node.A_Const.boolval.boolval !== true;
 
 function reviewTruncate(review: Review, { relations, behavior }: TruncateStmt, line: number): void {
   for (const one of relations ?? []) {
