@@ -31,6 +31,20 @@ export class ColumnChanges {
     if (to !== undefined) columns.set(to, column);
   }
 
+  /** @param to undefined where it may have kept its name, so that nobody knows whose the new columns are */
+  renameTable(table: string, to: string | undefined): void {
+    const [added, dropped] = [this.#added.get(table), this.#dropped.get(table)];
+    this.dropTable(table);
+    if (to === undefined) return;
+    if (added) this.#added.set(to, added);
+    if (dropped) this.#dropped.set(to, dropped);
+  }
+
+  dropTable(table: string): void {
+    this.#added.delete(table);
+    this.#dropped.delete(table);
+  }
+
   /** One that this migration has added is only gone again. */
   drop(table: string, dropped: Dropped): void {
     if (this.#added.get(table)?.delete(dropped.name) === true) return;

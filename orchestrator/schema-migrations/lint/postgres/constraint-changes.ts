@@ -6,16 +6,21 @@ interface Dropped {
   readonly line: number;
 }
 
+interface Added {
+  readonly table: string;
+  readonly name: string;
+  readonly kind: Constraint['contype'];
+}
+
 /** The rule for validating a constraint right away, in the transaction that holds the lock of adding it. */
 type Validation = 'foreign-key-validates' | 'check-validates';
 
 /** What a file does about constraints: those that it drops, what it adds in their place, and what it leaves for later. */
 export class ConstraintChanges {
   readonly #referred = new Set<string>();
-  readonly #notValid = new Map<string, Validation>();
-  readonly #dropped: Dropped[] = [];
-  readonly #added: { readonly table: string; readonly name: string; readonly kind: Constraint['contype'] }[] =
-    [];
+  readonly #notValid = new Map<string, Map<string, Validation>>();
+  #dropped: Dropped[] = [];
+  #added: Added[] = [];
 
   /** A foreign key that leads to the table. */
   refer(to: string): void {
@@ -28,15 +33,29 @@ export class ConstraintChanges {
 
   renameTable(table: string, to: string): void {
     if (this.#referred.delete(table)) this.#referred.add(to);
+    const notValid = this.#notValid.get(table);
+    this.#notValid.delete(table);
+    if (notValid) this.#notValid.set(to, notValid);
+    this.#dropped = this.#dropped.map((one) => (one.table === table ? { ...one, table: to } : one));
+    this.#added = this.#added.map((one) => (one.table === table ? { ...one, table: to } : one));
+  }
+
+  /** What was done to its constraints is no matter any more. */
+  dropTable(table: string): void {
+    this.#referred.delete(table);
+    this.#notValid.delete(table);
+    this.#dropped = this.#dropped.filter((one) => one.table !== table);
+    this.#added = this.#added.filter((one) => one.table !== table);
   }
 
   /** One that is added without looking at the rows that are there. */
   addNotValid(table: string, name: string, rule: Validation): void {
-    this.#notValid.set(`${table} ${name}`, rule);
+    const notValid = this.#notValid.get(table) ?? new Map<string, Validation>();
+    this.#notValid.set(table, notValid.set(name, rule));
   }
 
   ruleOfValidation(table: string, name: string): Validation | undefined {
-    return this.#notValid.get(`${table} ${name}`);
+    return this.#notValid.get(table)?.get(name);
   }
 
   drop(dropped: Dropped): void {

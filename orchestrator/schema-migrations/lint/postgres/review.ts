@@ -94,16 +94,20 @@ export class Review {
     this.#created.delete(table);
     this.names.reveal(table);
     this.#sizes.forget(table);
+    this.#columns.dropTable(table);
+    if (this.#isCertain) this.constraints.dropTable(table);
     this.schema.dropTable(table);
   }
 
   rename(table: string, to: string): void {
     if (this.#created.delete(table) && this.#isCertain) this.#created.add(to);
     else this.#created.delete(to);
-    this.constraints.renameTable(table, to);
+    this.#columns.renameTable(table, this.#isCertain ? to : undefined);
     this.schema.renameTable(table, to);
-    if (this.#isCertain) this.#sizes.rename(table, to);
-    else {
+    if (this.#isCertain) {
+      this.constraints.renameTable(table, to);
+      this.#sizes.rename(table, to);
+    } else {
       // It may still be there by its old name.
       this.#sizes.alias(table, to);
       this.schema.createTable(table);
