@@ -20,3 +20,8 @@ test.each([
   expect(found).toHaveLength(1);
   expect(found[0]?.destructive ?? false).toBe(loss);
 });
+
+test('large objects that are taken away, or written over, are asked about', async () => {
+  const sql = `SELECT lo_unlink(oid) FROM pg_largeobject_metadata; SELECT lo_put(oid, 0, '') FROM pg_largeobject_metadata;`;
+  expect(await remarks(sql)).toMatchObject([{ destructive: true }, { destructive: true }]);
+});

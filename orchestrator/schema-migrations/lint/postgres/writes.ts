@@ -1,6 +1,14 @@
-import type { DeleteStmt, InsertStmt, MergeStmt, Node, TruncateStmt, UpdateStmt } from 'libpg-query';
+import type {
+  DeleteStmt,
+  FuncCall,
+  InsertStmt,
+  MergeStmt,
+  Node,
+  TruncateStmt,
+  UpdateStmt,
+} from 'libpg-query';
 import { meansEveryRow } from './conditions.ts';
-import { findAll } from './nodes.ts';
+import { findAll, namesOf } from './nodes.ts';
 import type { Review } from './review.ts';
 
 type Variables = ReadonlySet<string> | undefined;
@@ -11,6 +19,7 @@ type Variables = ReadonlySet<string> | undefined;
  * @param variables of the body that it stands in
  */
 export function reviewWrites(review: Review, statement: Node, line: number, variables?: Variables): void {
+  reviewLargeObjects(review, statement, line);
   for (const found of findAll(statement, [
     ...(['DeleteStmt', 'UpdateStmt', 'MergeStmt', 'TruncateStmt', 'InsertStmt'] as const),
   ])) {
@@ -29,6 +38,26 @@ export function reviewWrites(review: Review, statement: Node, line: number, vari
     }
   }
 }
+
+/** Large objects are no rows of a table that anybody names; those that no WHERE binds may be all of them. */
+function reviewLargeObjects(review: Review, statement: Node, line: number): void {
+  const isAboutMany = (tree: unknown) => findAll(tree, ['ColumnRef']).length > 0;
+  for (const { node } of findAll(statement, ['FuncCall'])) {
+    const { funcname, args } = node as FuncCall;
+    const name = namesOf(funcname).at(-1) ?? '';
+    const rule = largeObjects.get(name);
+    if (!rule || !isAboutMany(args) || isAboutMany(findAll(statement, ['whereClause']))) continue;
+    const what = rule === 'delete-without-where' ? 'empties' : 'writes over';
+    review.report(rule, line, `${what} every large object that it finds (${name})`, { destructive: true });
+  }
+}
+
+const largeObjects = new Map<string, 'delete-without-where' | 'update-without-where'>([
+  ...(['lo_unlink', 'lo_truncate', 'lo_truncate64'] as const).map(
+    (name) => [name, 'delete-without-where'] as const,
+  ),
+  ...(['lo_put', 'lowrite'] as const).map((name) => [name, 'update-without-where'] as const),
+]);
 
 /** What is read from a table may have the key of any row; what reads none names the rows that it writes over. */
 function reviewInsert(
