@@ -48,7 +48,9 @@ export class ColumnChanges {
   /** One that this migration has added is only gone again. */
   drop(table: string, dropped: Dropped): void {
     if (this.#added.get(table)?.delete(dropped.name) === true) return;
-    this.#dropped.set(table, [...(this.#dropped.get(table) ?? []), dropped]);
+    const others = this.#dropped.get(table);
+    if (others) others.push(dropped);
+    else this.#dropped.set(table, [dropped]);
   }
 
   /** Pairs of a column that went and one of the same type that came to the same table. */

@@ -40,11 +40,12 @@ export function parsePostgres(sql: string): ParsedFile {
   }));
   const words = tokens.filter((token) => !isComment(token));
   if (words.every((token) => isSymbol(bytes, token, ';'))) return { statements: [], comments };
+  const wordsWithin = walkerOf(words);
   const read = (text: string, start: number): Statement[] =>
     (parseSync(text).stmts ?? []).flatMap(({ stmt, stmt_location: from = 0, stmt_len: length }) => {
       const begin = start + from;
       const end = length === undefined || length === 0 ? start + Buffer.byteLength(text) : begin + length;
-      const own = words.filter((word) => word.start >= begin && word.start < end);
+      const own = wordsWithin(begin, end);
       const first = own[0];
       if (stmt === undefined || first === undefined) return [];
       return [
@@ -69,6 +70,17 @@ export function parsePostgres(sql: string): ParsedFile {
     });
     return { statements: pieces, comments, syntaxError: whereItStops(sql) };
   }
+}
+
+/** The words that begin within a piece of the file, for pieces that are asked for in their order: each word is met once. */
+function walkerOf(words: readonly ScanToken[]): (begin: number, end: number) => readonly ScanToken[] {
+  let next = 0;
+  return (begin, end) => {
+    while ((words[next]?.start ?? begin) < begin) next += 1;
+    const first = next;
+    while ((words[next]?.start ?? end) < end) next += 1;
+    return words.slice(first, next);
+  };
 }
 
 function splitAtSemicolons(bytes: Buffer, words: readonly ScanToken[]): [from: number, to: number][] {
