@@ -1,6 +1,7 @@
 import { parseDirectives, type Directives } from '../directives.ts';
 import type { Remark, TableSizes } from '../finding.ts';
 import { loadGrammar, parsePostgres } from './parse.ts';
+import { reportTooDeep } from './procedures.ts';
 import { Review } from './review.ts';
 import { SchemaModel } from './schema-model.ts';
 import { reviewStatement } from './statements.ts';
@@ -23,12 +24,21 @@ export async function postgresReviewer(sizes?: TableSizes): Promise<Reviewer> {
   await loadGrammar();
   const schema = new SchemaModel();
   return (sql) => {
-    const { statements, comments, syntaxError } = parsePostgres(sql);
+    const { statements, comments, unread, syntaxError } = parsePostgres(sql);
     const directives = parseDirectives(comments);
-    const review = new Review(schema, { isAlone: statements.length === 1, sizes });
+    const review = new Review(schema, { isAlone: statements.length + unread.length === 1, sizes });
     if (syntaxError) review.report('syntax-error', syntaxError.line, syntaxError.message);
-    else if (statements.length === 0) review.report('empty-file', 1, 'there is no statement in it');
-    for (const statement of statements) reviewStatement(review, statement);
+    else if (statements.length + unread.length === 0)
+      review.report('empty-file', 1, 'there is no statement in it');
+    for (const { line, text } of unread) reportTooDeep(review, line, text);
+    for (const statement of statements) {
+      try {
+        reviewStatement(review, statement);
+      } catch (error) {
+        if (!(error instanceof RangeError)) throw error;
+        reportTooDeep(review, statement.line, statement.text);
+      }
+    }
     review.finish();
     return { remarks: review.remarks, directives };
   };

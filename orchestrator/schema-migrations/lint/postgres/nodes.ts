@@ -41,12 +41,19 @@ export function constraintsOf(nodes: readonly Node[] | undefined): Constraint[] 
   return (nodes ?? []).flatMap((node) => ('Constraint' in node ? [node.Constraint] : []));
 }
 
-/** Every statement or expression of these kinds in a tree, however deep. */
+/**
+ * Every statement or expression of these kinds in a tree, in the order of the text, however deep: a chain of a thousand ||
+ * is a thousand levels.
+ */
 export function findAll<K extends string>(tree: unknown, kinds: readonly K[]): { kind: K; node: unknown }[] {
-  if (Array.isArray(tree)) return tree.flatMap((one) => findAll(one, kinds));
-  if (typeof tree !== 'object' || tree === null) return [];
-  return Object.entries(tree).flatMap(([key, value]) => [
-    ...kinds.filter((kind) => kind === key).map((kind) => ({ kind, node: value as unknown })),
-    ...findAll(value, kinds),
-  ]);
+  const found: { kind: K; node: unknown }[] = [];
+  const left: (readonly [key: string, value: unknown])[] = [['', tree]];
+  for (let next = left.pop(); next !== undefined; next = left.pop()) {
+    const [key, node] = next;
+    const kind = kinds.find((one) => one === key);
+    if (kind !== undefined) found.push({ kind, node });
+    if (typeof node === 'object' && node !== null)
+      for (const entry of Object.entries(node).toReversed()) left.push(entry);
+  }
+  return found;
 }

@@ -18,6 +18,8 @@ export interface Statement {
 export interface ParsedFile {
   readonly statements: readonly Statement[];
   readonly comments: readonly Comment[];
+  /** Statements that PostgreSQL may read, but that are nested too deep to be read here. */
+  readonly unread: readonly Pick<Statement, 'line' | 'text'>[];
   /** Where PostgreSQL stops reading, in its words. The statements that it can read by themselves are there. */
   readonly syntaxError?: { readonly line: number; readonly message: string };
 }
@@ -33,13 +35,13 @@ export function parsePostgres(sql: string): ParsedFile {
   const bytes = Buffer.from(sql);
   const lineAt = lineCounter(bytes);
   const tokens = scan(sql);
-  if (!tokens) return { statements: [], comments: [], syntaxError: whereItStops(sql) };
+  if (!tokens) return { statements: [], comments: [], unread: [], ...whereItStops(sql) };
   const comments = tokens.filter(isComment).map(({ start, end }) => ({
     text: textOf(bytes.subarray(start, end).toString()),
     line: lineAt(start),
   }));
   const words = tokens.filter((token) => !isComment(token));
-  if (words.every((token) => isSymbol(bytes, token, ';'))) return { statements: [], comments };
+  if (words.every((token) => isSymbol(bytes, token, ';'))) return { statements: [], comments, unread: [] };
   const wordsWithin = walkerOf(words);
   const read = (text: string, start: number): Statement[] =>
     (parseSync(text).stmts ?? []).flatMap(({ stmt, stmt_location: from = 0, stmt_len: length }) => {
@@ -58,17 +60,21 @@ export function parsePostgres(sql: string): ParsedFile {
       ];
     });
   try {
-    return { statements: read(sql, 0), comments };
+    return { statements: read(sql, 0), comments, unread: [] };
   } catch {
     // The grammar is one version's, and the server may be of another: one statement that it refuses hides none of the others.
+    const unread: ParsedFile['unread'][number][] = [];
     const pieces = splitAtSemicolons(bytes, words).flatMap(([from, to]) => {
+      const text = bytes.toString('utf8', from, to);
       try {
-        return read(bytes.toString('utf8', from, to), from);
-      } catch {
+        return read(text, from);
+      } catch (error) {
+        const first = words.find(({ start }) => start >= from);
+        if (error instanceof RangeError) unread.push({ line: lineAt(first?.start ?? from), text });
         return [];
       }
     });
-    return { statements: pieces, comments, syntaxError: whereItStops(sql) };
+    return { statements: pieces, comments, unread, ...whereItStops(sql) };
   }
 }
 
@@ -140,13 +146,16 @@ function lineCounter(bytes: Buffer): (offset: number) => number {
 }
 
 /** Where and why PostgreSQL stops reading. Its position counts characters. */
-function whereItStops(sql: string): { line: number; message: string } {
+function whereItStops(sql: string): Pick<ParsedFile, 'syntaxError'> {
   try {
     parseSync(sql);
-    return { line: 1, message: 'it cannot be read' };
+    return { syntaxError: { line: 1, message: 'it cannot be read' } };
   } catch (error) {
+    // Its grammar is content.
+    if (error instanceof RangeError) return {};
     const position = hasSqlDetails(error) ? (error.sqlDetails?.cursorPosition ?? 0) : 0;
     const before = Array.from(sql).slice(0, position);
-    return { line: before.filter((character) => character === '\n').length + 1, message: messageOf(error) };
+    const line = before.filter((character) => character === '\n').length + 1;
+    return { syntaxError: { line, message: messageOf(error) } };
   }
 }

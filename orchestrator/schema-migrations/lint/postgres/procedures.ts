@@ -87,7 +87,8 @@ function reviewSql(
   { lineOf, variables }: { lineOf: LineOf; variables: ReadonlySet<string> },
   look: Look,
 ): boolean {
-  const { statements, syntaxError } = parsePostgres(sql);
+  const { statements, unread, syntaxError } = parsePostgres(sql);
+  for (const { text, line } of unread) reportTooDeep(review, lineOf(line), text);
   for (const { node, text, line, partLines } of statements)
     look(review, { node, text, line: lineOf(line), partLines: partLines.map(lineOf), variables });
   return syntaxError === undefined;
@@ -130,17 +131,18 @@ function reviewPlPgSql(
   }
 }
 
+/** What whoever looks would get lost in. */
+export function reportTooDeep(review: Review, line: number, text: string): void {
+  reportUnseen(review, line, 'is nested too deep to be looked into', [text]);
+}
+
 /** What cannot be looked into: a word in it, or in a text that it may be made of, is enough to ask before it runs. */
 function reportUnseen(review: Review, line: number, what: string, texts: readonly string[] = []): void {
   const telling = texts.find((text) => destructiveWord.test(text));
-  review.report(
-    'dynamic-sql',
-    line,
-    `${what}${telling === undefined ? '' : `, with "${telling.trim()}" in it`}`,
-    {
-      destructive: telling !== undefined,
-    },
-  );
+  const told = telling === undefined ? '' : `, with "${telling.trim().slice(0, 200)}" in it`;
+  review.report('dynamic-sql', line, `${what}${told}`, {
+    destructive: telling !== undefined,
+  });
 }
 
 /** FOR UPDATE locks, and ON DELETE says what a foreign key does. */

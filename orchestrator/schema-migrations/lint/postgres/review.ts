@@ -50,8 +50,11 @@ export class Review {
   perhaps(look: () => void): void {
     if (this.#isCertain) this.#lookedAt.clear();
     this.#depth += 1;
-    look();
-    this.#depth -= 1;
+    try {
+      look();
+    } finally {
+      this.#depth -= 1;
+    }
   }
 
   get #isCertain(): boolean {
