@@ -36,9 +36,9 @@ export function reviewDo(review: Review, { args }: DoStmt, line: number, look: L
     );
 }
 
-/** The functions and procedures that a statement calls, as far as migrations have made them. */
-export function reviewCalls(review: Review, node: Node, line: number, look: Look): void {
-  const calls = findAll(node, ['FuncCall', 'funccall']).map(({ node: call }) => call as FuncCall);
+/** The functions and procedures that a statement, or a part of one, calls, as far as migrations have made them. */
+export function reviewCalls(review: Review, tree: unknown, line: number, look: Look): void {
+  const calls = findAll(tree, ['FuncCall', 'funccall']).map(({ node: call }) => call as FuncCall);
   const nameOf = ({ funcname }: FuncCall) => namesOf(funcname).at(-1) ?? '';
   for (const call of calls) {
     if (nameOf(call) !== 'set_config') continue;

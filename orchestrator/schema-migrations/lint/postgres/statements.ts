@@ -82,11 +82,22 @@ export function reviewStatement(review: Review, statement: Statement): void {
   reviewServerWide(review, node, line);
   reviewOutside(review, node, line);
   reviewWrites(review, node, line, statement.variables);
-  if (!callsLater.some((kind) => kind in node)) reviewCalls(review, node, line, reviewStatement);
+  reviewCalls(review, runsNow(node), line, reviewStatement);
 }
 
-/** What they call is called when somebody reads or writes. */
-const callsLater = ['CreateStmt', 'ViewStmt', 'CreateTrigStmt', 'CreatePolicyStmt', 'AlterPolicyStmt'];
+/** Without what is called when somebody reads or writes: defaults of rows to come, views, triggers. */
+function runsNow(node: Node): unknown {
+  if (callsLater.some((kind) => kind in node)) return undefined;
+  if ('AlterDomainStmt' in node && node.AlterDomainStmt.subtype === 'T') return undefined;
+  if (!('AlterTableStmt' in node)) return node;
+  return node.AlterTableStmt.cmds?.filter(
+    (one) => !('AlterTableCmd' in one && one.AlterTableCmd.subtype === 'AT_ColumnDefault'),
+  );
+}
+
+const callsLater = [
+  ...['CreateStmt', 'CreateDomainStmt', 'ViewStmt', 'CreateTrigStmt', 'CreatePolicyStmt', 'AlterPolicyStmt'],
+];
 
 function createTable(review: Review, statement: CreateStmt): void {
   const { relation, tableElts = [], if_not_exists: ifMissing } = statement;
