@@ -31,8 +31,7 @@ function reviewAction(review: Review, table: string, action: AlterTableCmd, line
       if (def && 'ColumnDef' in def) reviewTypeChange(review, { table, name, line }, def.ColumnDef);
       return;
     case 'AT_SetNotNull':
-      if (!review.schema.isProvenNotNull(table, name))
-        review.reportRisk('set-not-null', line, table, `makes ${column} NOT NULL`);
+      reviewNotNull(review, table, name, line);
       return;
     case 'AT_DropNotNull':
       if (review.isOld(table)) review.report('drop-not-null', line, `lets ${column} be null`, { table });
@@ -87,6 +86,11 @@ function reviewAction(review: Review, table: string, action: AlterTableCmd, line
   }
 }
 
+function reviewNotNull(review: Review, table: string, name: string, line: number): void {
+  if (!review.schema.isProvenNotNull(table, name))
+    review.reportRisk('set-not-null', line, table, `makes ${table}.${name} NOT NULL`);
+}
+
 export function reviewConcurrently(review: Review, line: number, what: string): void {
   if (!review.isAlone)
     review.report(
@@ -132,6 +136,13 @@ function reviewNewColumn(
   const isNull = value !== undefined && 'A_Const' in value && value.A_Const.isnull === true;
   if (mustHaveValue && (value === undefined || isNull) && !isNumbered && !computed)
     review.reportRisk('not-null-without-default', line, table, `adds ${column}, NOT NULL without a default`);
+  else if (review.schema.isConstrainedDomain(type.name))
+    review.reportWork(
+      'rewrite-table',
+      line,
+      table,
+      `writes ${table} anew to check ${column} against its domain ${type.name}`,
+    );
   for (const { contype, pktable } of constraints)
     if (contype === 'CONSTR_FOREIGN') review.constraints.refer(review.keyOf(pktable));
   // A new column without a default is null everywhere: no reference to check, no value twice.
@@ -180,6 +191,11 @@ function reviewConstraint(review: Review, table: string, constraint: Constraint,
           table,
           `checks every row of ${table} against${name === '' ? ' a CHECK' : name}`,
         );
+      return;
+    case 'CONSTR_NOTNULL':
+      if (constraint.skip_validation)
+        review.constraints.addNotValid(table, constraint.conname ?? '', 'set-not-null');
+      else reviewNotNull(review, table, namesOf(constraint.keys)[0] ?? '', line);
       return;
     case 'CONSTR_UNIQUE':
     case 'CONSTR_PRIMARY':

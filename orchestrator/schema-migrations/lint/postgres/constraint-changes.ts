@@ -13,7 +13,7 @@ interface Added {
 }
 
 /** The rule for validating a constraint right away, in the transaction that holds the lock of adding it. */
-type Validation = 'foreign-key-validates' | 'check-validates';
+type Validation = 'foreign-key-validates' | 'check-validates' | 'set-not-null';
 
 /** What a file does about constraints: those that it drops, what it adds in their place, and what it leaves for later. */
 export class ConstraintChanges {

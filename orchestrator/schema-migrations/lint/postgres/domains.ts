@@ -6,6 +6,8 @@ export function createDomain(review: Review, { domainname, constraints }: Create
   const domain = keyOfNames(namesOf(domainname));
   const kinds = constraintsOf(constraints).map(({ contype }) => contype);
   review.createType(domain);
+  if (kinds.includes('CONSTR_NOTNULL') || kinds.includes('CONSTR_CHECK'))
+    review.schema.addConstrainedDomain(domain);
   if (kinds.includes('CONSTR_NOTNULL') && !kinds.includes('CONSTR_DEFAULT'))
     review.schema.addStrictDomain(domain);
 }
@@ -17,6 +19,7 @@ export function reviewDomain(
   line: number,
 ): void {
   const domain = keyOfNames(namesOf(typeName));
+  if (subtype === 'O' || subtype === 'C') review.schema.addConstrainedDomain(domain);
   if (review.isNewType(domain)) return;
   if (subtype === 'O')
     review.report('set-not-null', line, `makes every column of the domain ${domain} NOT NULL`);

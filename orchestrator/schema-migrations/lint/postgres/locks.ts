@@ -11,7 +11,11 @@ export function reviewLocks(review: Review, node: Node, line: number): void {
   if ('ReindexStmt' in node) reviewReindex(review, node.ReindexStmt, line);
   else if ('VacuumStmt' in node) reviewVacuum(review, node.VacuumStmt, line);
   else if ('LockStmt' in node) reviewLock(review, node.LockStmt, line);
-  else if ('ClusterStmt' in node) {
+  else if ('AlterTableMoveAllStmt' in node) {
+    const { orig_tablespacename: from = '', objtype } = node.AlterTableMoveAllStmt;
+    const what = objtype === 'OBJECT_INDEX' ? 'index' : objtype === 'OBJECT_MATVIEW' ? 'view' : 'table';
+    review.report('rewrite-table', line, `writes every ${what} of the tablespace ${from} anew`);
+  } else if ('ClusterStmt' in node) {
     const { relation } = node.ClusterStmt;
     reportRewrite(review, relation && review.keyOf(relation), line);
   } else if ('RefreshMatViewStmt' in node && node.RefreshMatViewStmt.concurrent !== true) {

@@ -15,6 +15,7 @@ export class SchemaModel {
   hasRenamedSchema = false;
   readonly #enums = new Map<string, readonly string[]>();
   readonly #strictDomains = new Set<string>();
+  readonly #constrainedDomains = new Set<string>();
   /** By table and constraint: columns that a CHECK keeps from being null, and whether every row was looked at. */
   readonly #notNull = new Map<
     string,
@@ -85,6 +86,15 @@ export class SchemaModel {
 
   isStrictDomain(type: string): boolean {
     return this.#strictDomains.has(type);
+  }
+
+  /** A domain that asks something of its values, of a new column's too: PostgreSQL writes every row to find out. */
+  addConstrainedDomain(domain: string): void {
+    this.#constrainedDomains.add(domain);
+  }
+
+  isConstrainedDomain(type: string): boolean {
+    return this.#constrainedDomains.has(type);
   }
 
   /** A CHECK by which columns are never null. */
