@@ -35,6 +35,17 @@ describe.each(Object.entries(postgresCases))('%s', (rule, { found, clean }) => {
   });
 });
 
+test('what this grammar does not read, and a later server may, is asked about where it may take something away', async () => {
+  const [loss] = await findings('DROP TABLE users WITH CARE;');
+  expect(loss).toMatchObject({ rule: 'syntax-error' });
+  expect(await findings('DROP TABLE users WITH CARE;')).toContainEqual(
+    expect.objectContaining({ rule: 'dynamic-sql', destructive: true }),
+  );
+  expect(await findings('SELECT WITH CARE;')).not.toContainEqual(
+    expect.objectContaining({ destructive: true }),
+  );
+});
+
 test('every rule has a case that it finds and one that it does not', () => {
   const ofTheFile = ['name', 'edited', 'no-down'];
   expect([...Object.keys(postgresCases), ...ofTheFile].toSorted()).toEqual(Object.keys(rules).toSorted());

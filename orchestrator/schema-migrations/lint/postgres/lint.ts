@@ -1,7 +1,7 @@
 import { parseDirectives, type Directives } from '../directives.ts';
 import type { Remark, TableSizes } from '../finding.ts';
 import { loadGrammar, parsePostgres } from './parse.ts';
-import { reportTooDeep } from './procedures.ts';
+import { reportUnread } from './procedures.ts';
 import { Review } from './review.ts';
 import { SchemaModel } from './schema-model.ts';
 import { reviewStatement } from './statements.ts';
@@ -30,13 +30,13 @@ export async function postgresReviewer(sizes?: TableSizes): Promise<Reviewer> {
     if (syntaxError) review.report('syntax-error', syntaxError.line, syntaxError.message);
     else if (statements.length + unread.length === 0)
       review.report('empty-file', 1, 'there is no statement in it');
-    for (const { line, text } of unread) reportTooDeep(review, line, text);
+    for (const one of unread) reportUnread(review, one.line, one);
     for (const statement of statements) {
       try {
         reviewStatement(review, statement);
       } catch (error) {
         if (!(error instanceof RangeError)) throw error;
-        reportTooDeep(review, statement.line, statement.text);
+        reportUnread(review, statement.line, { text: statement.text, isTooDeep: true });
       }
     }
     review.finish();

@@ -18,10 +18,14 @@ export interface Statement {
 export interface ParsedFile {
   readonly statements: readonly Statement[];
   readonly comments: readonly Comment[];
-  /** Statements that PostgreSQL may read, but that are nested too deep to be read here. */
-  readonly unread: readonly Pick<Statement, 'line' | 'text'>[];
+  /** Statements that PostgreSQL may read all the same: nested too deep for us, or in the grammar of another version. */
+  readonly unread: readonly Unread[];
   /** Where PostgreSQL stops reading, in its words. The statements that it can read by themselves are there. */
   readonly syntaxError?: { readonly line: number; readonly message: string };
+}
+
+export interface Unread extends Pick<Statement, 'line' | 'text'> {
+  readonly isTooDeep: boolean;
 }
 
 /** What `parsePostgres` needs; quick, and may be called again. */
@@ -30,7 +34,9 @@ export async function loadGrammar(): Promise<void> {
 }
 
 /** Reads a file of SQL; `loadGrammar` comes before it. Never throws for what is in the file. */
-export function parsePostgres(sql: string): ParsedFile {
+export function parsePostgres(file: string): ParsedFile {
+  // PostgreSQL skips such bytes, or keeps them in a text; the grammar's own reader stops at them, and sees nothing of the rest.
+  const sql = file.replaceAll(controlCharacter, ' ');
   // The grammar counts in bytes.
   const bytes = Buffer.from(sql);
   const lineAt = lineCounter(bytes);
@@ -70,13 +76,16 @@ export function parsePostgres(sql: string): ParsedFile {
         return read(text, from);
       } catch (error) {
         const first = words.find(({ start }) => start >= from);
-        if (error instanceof RangeError) unread.push({ line: lineAt(first?.start ?? from), text });
+        const line = lineAt(first?.start ?? from);
+        unread.push({ line, text, isTooDeep: error instanceof RangeError });
         return [];
       }
     });
     return { statements: pieces, comments, unread, ...whereItStops(sql) };
   }
 }
+
+const controlCharacter = /(?![\t\n\r])\p{Cc}/gu;
 
 /** The words that begin within a piece of the file, for pieces that are asked for in their order: each word is met once. */
 function walkerOf(words: readonly ScanToken[]): (begin: number, end: number) => readonly ScanToken[] {

@@ -7,7 +7,7 @@ import {
 } from 'libpg-query';
 import { constantOf, constantParts, meansNone } from './constants.ts';
 import { findAll, namesOf, textOf } from './nodes.ts';
-import { parsePostgres, type Statement } from './parse.ts';
+import { parsePostgres, type Statement, type Unread } from './parse.ts';
 import { asStatement, constantsOf, expressionOf, queriesOf, textsOf, variablesOf } from './plpgsql.ts';
 import type { Review } from './review.ts';
 
@@ -88,7 +88,7 @@ function reviewSql(
   look: Look,
 ): boolean {
   const { statements, unread, syntaxError } = parsePostgres(sql);
-  for (const { text, line } of unread) reportTooDeep(review, lineOf(line), text);
+  for (const one of unread) if (one.isTooDeep) reportUnread(review, lineOf(one.line), one);
   for (const { node, text, line, partLines } of statements)
     look(review, { node, text, line: lineOf(line), partLines: partLines.map(lineOf), variables });
   return syntaxError === undefined;
@@ -131,9 +131,14 @@ function reviewPlPgSql(
   }
 }
 
-/** What whoever looks would get lost in. */
-export function reportTooDeep(review: Review, line: number, text: string): void {
-  reportUnseen(review, line, 'is nested too deep to be looked into', [text]);
+/** A statement that PostgreSQL may read and we did not. One of another version's grammar is an error already: asked about only by its words. */
+export function reportUnread(
+  review: Review,
+  line: number,
+  { text, isTooDeep }: Pick<Unread, 'text' | 'isTooDeep'>,
+): void {
+  if (isTooDeep) reportUnseen(review, line, 'is nested too deep to be looked into', [text]);
+  else if (destructiveWord.test(text)) reportUnseen(review, line, 'cannot be read here', [text]);
 }
 
 /** What cannot be looked into: a word in it, or in a text that it may be made of, is enough to ask before it runs. */
