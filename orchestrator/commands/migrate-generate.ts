@@ -49,7 +49,7 @@ export async function generateMigration(
         if (last) await deployToScratch(appliance, scratch, last.name);
         const sql = await diffToSchema(appliance, scratch, 'prisma/schema.prisma');
         if (sql.trim() === '') return [];
-        return perTable ? await splitScript(appliance, scratch, sql) : [{ name: snake, sql }];
+        return perTable ? await splitScript(appliance, scratch, { sql, migrations }) : [{ name: snake, sql }];
       })) ?? [];
     if (parts.length === 0) {
       session.ui.result(
@@ -83,14 +83,12 @@ export async function generateMigration(
 async function splitScript(
   appliance: Appliance,
   scratch: ScratchDatabase,
-  sql: string,
+  { sql, migrations }: { sql: string; migrations: readonly MigrationFile[] },
 ): Promise<NewMigration[]> {
-  const { config } = appliance;
-  if ((await readProvider(appliance, config)) !== 'sqlite') {
+  if ((await readProvider(appliance, appliance.config)) !== 'sqlite') {
     await loadGrammar();
     return splitByTable(sql, await scratch.schemaText());
   }
-  const migrations = await readMigrations(appliance, config);
   const parts = await splitSqliteByTable(sql, migrations.map((one) => one.sql).join('\n;\n'));
   await verifyAppliesInOrder(scratch, parts);
   return parts;

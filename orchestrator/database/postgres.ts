@@ -18,13 +18,14 @@ import type {
 } from './engine.ts';
 import { ofPostgres, readFacts, readProperties } from './facts.ts';
 import { announceFence, renameDatabase, windowName } from './fence.ts';
-import { keepingProperties } from './properties.ts';
+import { puttingBack } from './properties.ts';
 import { inspectSchema, readDataMigrations, readSchemaMigrations, revertSql } from './recorded-migrations.ts';
 import { readRoomForRestore, verifyDumpIsNewEnough } from './requirements.ts';
 import type { ScratchDatabase } from './scratch.ts';
 import type { PostgresServer } from './server.ts';
 import { endSessions } from './sessions.ts';
 import { dropSetAside, findNames, findSetAside, keepOf, markOf, reopen, swapDatabases } from './swap.ts';
+import { leavingUntouched } from './untouched.ts';
 import { dumpSchema, proveWayBack } from './way-back.ts';
 
 /** PostgreSQL behind the `Database` interface, on a server of our own or somebody else's. */
@@ -212,7 +213,8 @@ export class PostgresDatabase implements Database {
   ): Promise<T> {
     const facts = filled ? ofPostgres(filled.facts) : await this.describeProperties();
     const onCopy = async () => await withScratch(this.#clients, facts, filled?.file, work);
-    return await keepingProperties(this, await this.#clients.maintenance(), onCopy);
+    const client = await this.#clients.maintenance();
+    return await leavingUntouched(this, onCopy, this.isShared ? undefined : puttingBack(client));
   }
 
   async dropSetAside(keep: KeepSetAside): Promise<void> {

@@ -1,8 +1,7 @@
-import { HoldfastError, messageOf, Refusal } from '../lib/errors.ts';
+import { HoldfastError } from '../lib/errors.ts';
 import type { PostgresClient } from './client.ts';
 import { quoteIdentifier, quoteLiteral } from './connection.ts';
 import type { PostgresFacts } from './database-facts.ts';
-import { compareProperties } from './facts.ts';
 
 /* What belongs to a database and is in no dump: owner, grants, comment, connection limit, settings. */
 
@@ -62,60 +61,21 @@ function grantStatements(database: string, grant: string): string[] {
 }
 
 /**
- * Does something on a copy of a database, and sees to it that the database itself is as before: SQL in the copy reaches it
- * by its name, as the same role. What was changed all the same is put back.
+ * Makes a database's properties those of before, all at once. Settings that came since go as well; grants that are as they
+ * were stay, in their order.
  *
- * @param database the live one; where it is shared, others may have changed it on purpose: told, and left
  * @param client the server's administrator
- * @throws Refusal if it was changed, with the work's own error as its cause
  */
-export async function keepingProperties<T>(
-  database: { readonly describeProperties: () => Promise<PostgresFacts>; readonly isShared: boolean },
-  client: PostgresClient,
-  work: () => Promise<T>,
-): Promise<T> {
-  const before = await database.describeProperties();
-  const verify = async (cause?: unknown) => {
-    const now = await database.describeProperties();
-    const changes = compareProperties(before, now);
-    if (changes.length === 0) return;
-    const what = `what was tried on a copy changed the live database: ${changes.join('; ')}`;
-    const left = database.isShared
-      ? ['another environment works on it as well']
-      : await putBack(client, before, now).then(
-          async () => compareProperties(before, await database.describeProperties()),
-          (error: unknown) => [messageOf(error)],
-        );
-    throw left.length === 0
-      ? new Refusal(`${what}. It was put back`, 'send these lines to the vendor', cause)
-      : new Refusal(
-          `${what}. It could not be put back (${left.join('; ')})`,
-          `as the server's administrator: ${propertyStatements(before).join(' ')} and send these lines to the vendor`,
-          cause,
-        );
+export const puttingBack =
+  (client: PostgresClient) =>
+  async (before: PostgresFacts, now: PostgresFacts): Promise<void> => {
+    const name = quoteIdentifier(before.name);
+    const isSame = JSON.stringify(now.grants) === JSON.stringify(before.grants);
+    const resets = now.settings.flatMap(({ role }) =>
+      role === null ? [] : [`alter role ${quoteIdentifier(role)} in database ${name} reset all;`],
+    );
+    const statements = propertyStatements(isSame ? { ...before, grants: null } : before);
+    await client.execute([`alter database ${name} reset all;`, ...resets, ...statements].join('\n'), {
+      single: true,
+    });
   };
-  let result: T;
-  try {
-    result = await work();
-  } catch (error) {
-    await verify(error);
-    throw error;
-  }
-  await verify();
-  return result;
-}
-
-/** Settings that came since go as well; grants that are as they were stay, in their order. */
-async function putBack(client: PostgresClient, facts: PostgresFacts, now: PostgresFacts): Promise<void> {
-  const grants = JSON.stringify(now.grants) === JSON.stringify(facts.grants) ? null : facts.grants;
-  const name = quoteIdentifier(facts.name);
-  const roles = await client.query<string[]>(
-    `select coalesce(json_agg(pg_get_userbyid(s.setrole)), '[]') from pg_db_role_setting s
-     join pg_database d on d.oid = s.setdatabase where d.datname = ${quoteLiteral(facts.name)} and s.setrole <> 0;`,
-  );
-  const resets = roles.map((role) => `alter role ${quoteIdentifier(role)} in database ${name} reset all;`);
-  await client.execute(
-    [`alter database ${name} reset all;`, ...resets, ...propertyStatements({ ...facts, grants })].join('\n'),
-    { single: true },
-  );
-}

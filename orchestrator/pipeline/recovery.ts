@@ -8,7 +8,7 @@ import { bootId } from '../lib/processes.ts';
 import { removeTree } from '../lib/remove-tree.ts';
 import { dropUnsealed } from '../snapshot/draft.ts';
 import { releaseReserves } from '../snapshot/reserve.ts';
-import { restoreSnapshot, warningsOf } from '../snapshot/restore.ts';
+import { findBeyond, restoreSnapshot, warningsOf } from '../snapshot/restore.ts';
 import { registryPath } from '../snapshot/registry.ts';
 import { verifySnapshot } from '../snapshot/store.ts';
 import type { Listener } from './events.ts';
@@ -204,7 +204,9 @@ async function readRestored(appliance: Appliance, run: Run): Promise<Restored> {
   const manifest = await verifySnapshot(join(appliance.backupsDirectory, sealed?.snapshot ?? ''), {
     strays: 'ignore',
   });
-  return { compared: 'identical, before the interruption', gone: [], config: manifest.configuration };
+  await appliance.database?.ensureRunning();
+  const { gone } = await findBeyond(appliance, manifest);
+  return { compared: 'identical, before the interruption', gone, config: manifest.configuration };
 }
 
 /** Lets everybody in and starts the version of before, as far as it ran before; then asks it who it is. */

@@ -101,7 +101,8 @@ export async function restoreSnapshot(options: RestoreOptions): Promise<RestoreR
   return { compared, ...(await findBeyond(appliance, manifest)) };
 }
 
-async function findBeyond({ database }: Appliance, manifest: VerifiedManifest): Promise<Beyond> {
+/** What a restore of this snapshot does not reach. */
+export async function findBeyond({ database }: Appliance, manifest: VerifiedManifest): Promise<Beyond> {
   if (!database || !manifest.database) return { leftOver: [], gone: [] };
   return await database.findBeyond(manifest.database);
 }

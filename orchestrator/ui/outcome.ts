@@ -65,7 +65,7 @@ const comparison = (compared: string) => ({
 export function describeLoss(gone: readonly string[] = []): string {
   return gone.length === 0
     ? 'No data was lost.'
-    : `The appliance's own data are as before, but the migrations dropped what is in no snapshot: the database ${gone.join(', ')}.`;
+    : `The appliance's own data are as before, but of the server's other databases, which no snapshot holds, these are gone: ${gone.join(', ')}.`;
 }
 
 /** How a run ended, for somebody tired. Why it failed was said when it failed. */

@@ -3,6 +3,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { localRuntime } from '../../orchestrator/runtime/local.ts';
+import type { Runtime } from '../../orchestrator/runtime/runtime.ts';
 import { prismaCli } from '../../orchestrator/schema-migrations/prisma-cli.ts';
 import { Cli } from '../support/cli.ts';
 import type { Ledger } from '../support/ledger.ts';
@@ -143,7 +144,22 @@ describe('deploy', () => {
     expect(outcome).toMatchObject({
       exitCode: 10,
       result: { warnings: [expect.stringMatching(/^the database legacy is gone from the server /)] },
-      text: expect.stringContaining('dropped what is in no snapshot: the database legacy.'),
+      text: expect.stringContaining('which no snapshot holds, these are gone: legacy.'),
+    });
+  });
+
+  test('nor is it after one that was interrupted when all but the start was done', async () => {
+    await ledger.sql('create database legacy owner app');
+    write(first, 'drop database legacy;');
+    write(second, 'select 1 / 0;');
+    const startsNothing: Runtime = {
+      ...localRuntime,
+      startService: async () => await Promise.reject(new Error('no')),
+    };
+    const deploy = ['migrate', 'deploy', '--allow-destructive'];
+    expect(await ledger.watched(() => {}, startsNothing, ...deploy)).toMatchObject({ exitCode: 11 });
+    expect(await ledger.run('recover')).toMatchObject({
+      ...{ exitCode: 10, text: expect.stringContaining('which no snapshot holds, these are gone: legacy.') },
     });
   });
 

@@ -127,6 +127,21 @@ execute 'comment on database ' || t || ' is ''changed'''; end $$;`;
   await expectUntouched();
 });
 
+test('what work on a copy did to the live database is put back as well where it then fails', async () => {
+  const trying = ledger.open().database?.withScratch(async () => {
+    await ledger.sql(`alter role app in database ledger set lock_timeout to '9s'`);
+    await ledger.sql('alter database ledger with connection limit 3');
+    throw new Error('and then it failed');
+  });
+  await expect(trying).rejects.toMatchObject({
+    message: expect.stringMatching(
+      /connectionLimit: 40 became 3; database settings differ\. It was put back$/,
+    ),
+    cause: new Error('and then it failed'),
+  });
+  await expectUntouched();
+});
+
 test('a good release: each migration with its time, rows and locks, and how long an update will take', async () => {
   await ledger.sandbox.publish(
     (folder) => {

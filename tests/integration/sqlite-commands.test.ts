@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { localRuntime } from '../../orchestrator/runtime/local.ts';
 import { prismaCli } from '../../orchestrator/schema-migrations/prisma-cli.ts';
@@ -118,6 +119,20 @@ test('a copy that things are tried on keeps everybody who works on it from the l
     expect(answer).toMatchObject({ exitCode: 1, stderr: expect.stringContaining(`cannot open ${live} `) });
   });
   expect(await ledger.sql('select count(*) as n from entries')).toEqual([{ n: 4 }]);
+});
+
+test('what changes the live file by another way while something is tried on a copy is told', async () => {
+  const setVersion = async (version: number) => {
+    const database = new DatabaseSync(join(ledger.directory, 'data/ledger.db'));
+    database.exec(`pragma user_version = ${version}`);
+    database.close();
+    await Promise.resolve();
+  };
+  const trying = ledger.open().database?.withScratch(async () => await setVersion(8));
+  await expect(trying).rejects.toThrow(
+    /^what was tried on a copy changed the live database: database userVersion: 7 became 8$/,
+  );
+  await setVersion(7);
 });
 
 test('migrate: lint, test-down, an update, and down', async () => {

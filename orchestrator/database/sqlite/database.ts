@@ -16,6 +16,7 @@ import type {
 } from '../engine.ts';
 import { compareContents } from '../facts.ts';
 import type { ScratchDatabase } from '../scratch.ts';
+import { leavingUntouched } from '../untouched.ts';
 import { giveAttributes, keepingTime } from './attributes.ts';
 import { UnreadableError, type SqliteClient } from './client.ts';
 import { factsElsewhere, factsOf, glanceAt, nothingKnown, ofSqlite } from './facts.ts';
@@ -200,9 +201,12 @@ export class SqliteDatabase implements Database {
     work: (scratch: ScratchDatabase) => Promise<T>,
     filled?: { file: string; facts: DatabaseFacts },
   ): Promise<T> {
-    return await withScratchFile(this.#options, filled?.file, async (file) => {
-      return await work(sqliteScratch(this.#options.client, file, this.#variablesFor(file)));
-    });
+    const onCopy = async (file: string) =>
+      await work(sqliteScratch(this.#options.client, file, this.#variablesFor(file)));
+    return await leavingUntouched(
+      this,
+      async () => await withScratchFile(this.#options, filled?.file, onCopy),
+    );
   }
 
   async dropSetAside(keep: KeepSetAside): Promise<void> {

@@ -62,7 +62,7 @@ describe('somebody tired reads', () => {
   test('restored, where a migration had dropped what no snapshot holds', () => {
     const outcome = { outcome: 'restored', error: new Error('no'), failedStep: 'migrate-schema' } as const;
     expect(told({ ...outcome, recovery: { ...recovery, gone: ['legacy'] } })).toContain(
-      "RESTORED to 1.4.0. The appliance's own data are as before, but the migrations dropped what is in no snapshot: the database legacy.",
+      "RESTORED to 1.4.0. The appliance's own data are as before, but of the server's other databases, which no snapshot holds, these are gone: legacy.",
     );
   });
 
