@@ -95,7 +95,7 @@ export async function waitUntilHealthy(
   const handle = serviceHandle(appliance, name);
   if (!health) {
     await sleep(500);
-    if (!appliance.runtime.serviceState(handle).running)
+    if (!(await appliance.runtime.serviceState(handle)).running)
       throw new Error(`service ${name} ended at its start${tail(appliance, name, logStart)}`);
     return;
   }
@@ -105,7 +105,7 @@ export async function waitUntilHealthy(
   let problem: string | undefined;
   for (;;) {
     options.signal?.throwIfAborted();
-    if (!appliance.runtime.serviceState(handle).running) {
+    if (!(await appliance.runtime.serviceState(handle)).running) {
       throw new Error(
         `service ${name} ended ${wasHealthy ? 'after it had been healthy' : 'at its start'}${tail(appliance, name, logStart)}`,
       );
@@ -141,7 +141,7 @@ export async function answeredCommit(
   name: string,
   service: ServiceConfig,
 ): Promise<string | undefined> {
-  if (!appliance.runtime.serviceState(serviceHandle(appliance, name)).running) return undefined;
+  if (!(await appliance.runtime.serviceState(serviceHandle(appliance, name))).running) return undefined;
   const got = await readRelease(appliance, name, service, undefined).catch(() => undefined);
   return typeof got === 'string' ? got : undefined;
 }

@@ -62,7 +62,7 @@ export async function startService(appliance: Appliance, name: string, options: 
   const service = options.config.services[name];
   if (!service) throw new Error(`there is no service ${name}`);
   const handle = serviceHandle(appliance, name);
-  if (appliance.runtime.serviceState(handle).running) return;
+  if ((await appliance.runtime.serviceState(handle)).running) return;
   // One that was started and never recorded (we were killed in between) would hold its port.
   await appliance.runtime.stopService(handle, stopPolicyOf(service));
   if (service.port !== undefined && (await isPortTaken(service.port)))
@@ -117,7 +117,7 @@ export async function stopServices(
   // One that does not run may have left processes of its own behind: it is ended all the same, and not talked of.
   const stop = async (name: string) => {
     const handle = serviceHandle(appliance, name);
-    if (appliance.runtime.serviceState(handle).running) note?.(`stopping ${name}`);
+    if ((await appliance.runtime.serviceState(handle)).running) note?.(`stopping ${name}`);
     const port = config.services[name]?.port;
     await appliance.runtime.stopService(handle, {
       ...stopPolicyOf(config.services[name]),
@@ -125,10 +125,8 @@ export async function stopServices(
     });
   };
   for (const name of known) await stop(name);
-  const others = appliance.runtime
-    .startedServices(appliance.state.services)
-    .filter((name) => !known.includes(name));
-  for (const name of others) await stop(name);
+  const others = await appliance.runtime.startedServices(appliance.state.services);
+  for (const name of others.filter((one) => !known.includes(one))) await stop(name);
 }
 
 function stopPolicyOf(service: ServiceConfig | undefined): StopPolicy {
@@ -137,10 +135,11 @@ function stopPolicyOf(service: ServiceConfig | undefined): StopPolicy {
 }
 
 /** The services that run now, by name. */
-export function runningServices(appliance: Appliance, config: Config): string[] {
-  return startOrder(config).filter(
-    (name) => appliance.runtime.serviceState(serviceHandle(appliance, name)).running,
-  );
+export async function runningServices(appliance: Appliance, config: Config): Promise<string[]> {
+  const running: string[] = [];
+  for (const name of startOrder(config))
+    if ((await appliance.runtime.serviceState(serviceHandle(appliance, name))).running) running.push(name);
+  return running;
 }
 
 /** Who listens on a port, for people. */
@@ -154,7 +153,7 @@ function describeListener(port: number): string {
 /** @throws Refusal if somebody else listens where one of our stopped services should */
 export async function verifyPortsAreOurs(appliance: Appliance, config: Config): Promise<void> {
   for (const [name, { port }] of Object.entries(config.services)) {
-    if (port === undefined || appliance.runtime.serviceState(serviceHandle(appliance, name)).running)
+    if (port === undefined || (await appliance.runtime.serviceState(serviceHandle(appliance, name))).running)
       continue;
     if (await isPortTaken(port)) {
       throw new Refusal(
@@ -175,7 +174,8 @@ export async function verifyPortsAreFree(
   config: Config,
   target: { readonly config: Config; readonly label: string },
 ): Promise<void> {
-  const ours = new Set(runningServices(appliance, config).map((name) => config.services[name]?.port));
+  const running = await runningServices(appliance, config);
+  const ours = new Set(running.map((name) => config.services[name]?.port));
   for (const [name, { port }] of Object.entries(target.config.services)) {
     if (port === undefined || ours.has(port) || !(await isPortTaken(port))) continue;
     throw new Refusal(

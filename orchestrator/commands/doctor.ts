@@ -165,7 +165,7 @@ function checks(appliance: Appliance): Check[] {
       run: async () => {
         await verifyPortsAreOurs(appliance, config);
         if (!state.isInstalled()) throw new Refusal('this checkout was never set up', './run.sh setup');
-        const running = runningServices(appliance, config);
+        const running = await runningServices(appliance, config);
         for (const name of running) {
           const service = config.services[name];
           if (!service) continue;

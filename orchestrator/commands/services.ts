@@ -61,18 +61,18 @@ export const registerServices: Register = (program, act) => {
 
 async function start(session: Session, { appliance }: Locked, asBefore: boolean): Promise<number> {
   await verifyPortsAreOurs(appliance, appliance.config);
-  const before = runningServices(appliance, appliance.config).length;
+  const before = (await runningServices(appliance, appliance.config)).length;
   const origin = await readOrigin(appliance);
   await openToAll(appliance);
   await verifySchemaFits(appliance);
   // A service that was stopped has no record any more; one that a power cut ended has.
-  const ranBefore = appliance.runtime.startedServices(appliance.state.services);
+  const ranBefore = await appliance.runtime.startedServices(appliance.state.services);
   await startAndVerify(appliance, appliance.config, origin, {
     note: sayOnce(session),
     onOther: (message) => session.ui.say(session.ui.paint.yellow(`! ${message}`)),
     ...(asBefore && { only: new Set(ranBefore) }),
   });
-  const started = runningServices(appliance, appliance.config).length - before;
+  const started = (await runningServices(appliance, appliance.config)).length - before;
   session.ui.result(
     { type: 'result', ok: true, exitCode: 0, outcome: 'started', started },
     `${started === 0 ? `All services ${asBefore ? 'that ran before ' : ''}run already` : `${plural(started, 'service')} started`}: ${addresses(appliance.config).join(', ')}`,

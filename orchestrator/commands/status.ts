@@ -129,7 +129,7 @@ async function lookAt(
   name: string,
 ): Promise<{ name: string; ok: boolean; running: boolean; text: string }> {
   const service = appliance.config.services[name];
-  const state = appliance.runtime.serviceState(serviceHandle(appliance, name));
+  const state = await appliance.runtime.serviceState(serviceHandle(appliance, name));
   if (!state.running) return { name, ok: false, running: false, text: 'stopped' };
   const at = service?.port === undefined ? '' : ` at :${service.port}`;
   if (!service?.health) return { name, ok: true, running: true, text: `runs${at} (pid ${state.pid})` };

@@ -47,7 +47,7 @@ export async function showPlan(session: Session, to: string | undefined): Promis
   const { destructive } = judge(linted);
   const breaking = linted.flatMap(({ directives }) => directives.breaking);
   const space = await estimateSpace(appliance).catch(() => []);
-  const stopping = runningServices(appliance, appliance.config);
+  const stopping = await runningServices(appliance, appliance.config);
   const open = describeOpenRun(appliance);
   const list = (items: readonly string[]) => (items.length === 0 ? 'none' : items.join(', '));
   const lines = [

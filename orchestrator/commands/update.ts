@@ -81,7 +81,7 @@ async function update(
   const destination = await findDestination(appliance, options.to);
   const migrate = options.migrate === true;
   if (destination.relation !== 'newer' && !(await hasPendingWork(appliance, migrate)))
-    return tellCurrent(session, appliance, destination);
+    return await tellCurrent(session, appliance, destination);
   const { origin } = destination;
   const target = {
     ...(destination.relation === 'newer'
@@ -133,8 +133,12 @@ async function hasPendingWork(appliance: Appliance, migrate: boolean): Promise<b
   );
 }
 
-function tellCurrent(session: Session, appliance: Appliance, { origin, relation }: Destination): number {
-  const running = runningServices(appliance, appliance.config).length;
+async function tellCurrent(
+  session: Session,
+  appliance: Appliance,
+  { origin, relation }: Destination,
+): Promise<number> {
+  const running = (await runningServices(appliance, appliance.config)).length;
   const stopped = Object.keys(appliance.config.services).length - running;
   const ahead = relation === 'older' ? ' (newer than what it follows)' : '';
   const hint = stopped === 0 ? '' : `\n  ${stopped} of its services do not run.\n  Next: ./run.sh start`;

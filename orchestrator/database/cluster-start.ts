@@ -29,7 +29,7 @@ export async function startCluster(start: ClusterStart): Promise<void> {
   });
   if (!lock) throw new Refusal('cannot start the database server: another command has been at it for 90 s');
   try {
-    if (!runtime.serviceState(service).running) await startAlone(start);
+    if (!(await runtime.serviceState(service)).running) await startAlone(start);
   } finally {
     await lock.release();
   }

@@ -90,7 +90,7 @@ export class EmbeddedServer implements PostgresServer {
     await ensurePostgresInstalled(this.#runtime, this.#say);
     if (!isInitialised(this.#folder))
       await initialiseCluster(this.#runtime, await this.bin(), this.#folder, this.#configured);
-    if (!this.#runtime.serviceState(this.#service).running) await this.#start();
+    if (!(await this.#runtime.serviceState(this.#service)).running) await this.#start();
     await this.#ensureDatabase(await this.#untilItAnswers());
   }
 
@@ -98,7 +98,7 @@ export class EmbeddedServer implements PostgresServer {
     if (!isInitialised(this.#folder))
       return await Promise.resolve({ kind: 'embedded', ok: false, text: 'not made yet' });
     const version = this.#major();
-    const ok = this.#runtime.serviceState(this.#service).running;
+    const ok = (await this.#runtime.serviceState(this.#service)).running;
     const about = version === undefined ? 'PostgreSQL' : `PostgreSQL ${version}`;
     return {
       kind: 'embedded',
@@ -159,7 +159,7 @@ export class EmbeddedServer implements PostgresServer {
 
   async #access(access: Access): Promise<void> {
     writeAccessFile(this.#folder, access);
-    if (!this.#runtime.serviceState(this.#service).running) return;
+    if (!(await this.#runtime.serviceState(this.#service)).running) return;
     const client = await this.#client();
     const [outside, inside] = [await this.#as(await this.service()), await this.#as(await this.window())];
     const { isTaken, isPasswordWrong } = await reloadAccess(access, { client, outside, inside });
@@ -199,7 +199,7 @@ export class EmbeddedServer implements PostgresServer {
     let last: unknown;
     const contents = await waitFor(
       async () => {
-        if (!this.#runtime.serviceState(this.#service).running) return false;
+        if (!(await this.#runtime.serviceState(this.#service)).running) return false;
         try {
           return await readContents(client, this.#database);
         } catch (error) {

@@ -48,7 +48,7 @@ function applyTasks(request: RunRequest, context: StepContext, run: Run, clock: 
           clock.closedAt = performance.now();
           run.journal.append({
             type: 'window-opened',
-            services: runningServices(appliance, appliance.config),
+            services: await runningServices(appliance, appliance.config),
           });
         }
         return await runHalf(step, 'apply', apply, context, { run, clock, listener, signals, show });

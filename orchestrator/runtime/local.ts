@@ -13,8 +13,8 @@ export const localRuntime: Runtime = {
   tryLock,
   startService,
   stopService,
-  serviceState,
-  startedServices,
+  serviceState: async (service) => await Promise.resolve(serviceState(service)),
+  startedServices: async (stateFolder) => await Promise.resolve(startedServices(stateFolder)),
   endRun,
 };
 

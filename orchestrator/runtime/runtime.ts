@@ -26,10 +26,10 @@ export interface Runtime {
   stopService(service: ServiceHandle, stop: StopPolicy): Promise<void>;
 
   /** Names of the services of this folder of which something lives or a record is left. */
-  startedServices(stateFolder: string): string[];
+  startedServices(stateFolder: string): Promise<string[]>;
 
   /** Whether the service's main process lives, and which it is. */
-  serviceState(service: ServiceHandle): ServiceState;
+  serviceState(service: ServiceHandle): Promise<ServiceState>;
 
   /**
    * Ends every process that a killed run left behind (they carry `HOLDFAST_RUN`). Returns how many there were.

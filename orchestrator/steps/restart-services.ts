@@ -14,7 +14,7 @@ export const restartServices: Step = {
     for (const name of startOrder(config)) {
       const service = config.services[name];
       if (!service || isWorker(service)) continue;
-      if (runningServices(appliance, config).includes(name))
+      if ((await runningServices(appliance, config)).includes(name))
         throw new Error(`service ${name} runs, though all were stopped`);
       note(`starting ${name}`);
       await startService(appliance, name, { config, commit, label, gate: gate(), database });

@@ -45,7 +45,7 @@ afterAll(async () => {
 });
 
 test('rollback names the variable and the way to go on; no value is told, nothing is stopped', async (context) => {
-  const pids = ledger.pids();
+  const pids = await ledger.pids();
   const outcome = await ledger.run('rollback');
 
   expect(outcome).toMatchObject({
@@ -54,7 +54,7 @@ test('rollback names the variable and the way to go on; no value is told, nothin
   });
   expect(outcome.next).toMatch(/--keep-env {3}\(leaves \.env as they are\)/);
   expect(JSON.stringify(outcome)).not.toContain('a-password-nobody-sees');
-  expect(ledger.pids()).toEqual(pids);
+  expect(await ledger.pids()).toEqual(pids);
   tally(context, 'unchanged');
 });
 

@@ -90,7 +90,7 @@ test('a copy that was made while a run was open recovers nothing; the original d
 
 test('a copy of an appliance that runs neither stops its services nor takes its database', async (context) => {
   const copy = copyTo('copied as it runs');
-  const [was, pids] = [await ledger.capture(), ledger.pids()];
+  const [was, pids] = [await ledger.capture(), await ledger.pids()];
 
   expect(await Cli.run(copy, 'stop')).toMatchObject({ exitCode: 0 });
   const started = await Cli.run(copy, 'start');
@@ -100,6 +100,6 @@ test('a copy of an appliance that runs neither stops its services nor takes its 
   ]);
 
   expect(differences(was, await ledger.capture())).toEqual([]);
-  expect(ledger.pids()).toEqual(pids);
+  expect(await ledger.pids()).toEqual(pids);
   tally(context, 'unchanged');
 });

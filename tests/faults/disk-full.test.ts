@@ -151,7 +151,7 @@ describe('filled by a stranger while a restore is at work', () => {
       expect(end.text).toMatch(standing[came]);
       expect(end.text).toMatch(/Next: .*\.\/run\.sh recover/);
       expect(unfinishedRun(ledger)).toEqual({ run: end.run, phase: came });
-      expect(ledger.pids()).toEqual({ api: 0, web: 0 });
+      expect(await ledger.pids()).toEqual({ api: 0, web: 0 });
 
       // As long as there is none, it says so again, and breaks nothing.
       const again = await ledger.run('recover');

@@ -58,7 +58,7 @@ test.for([
     expect(outcome).toMatchObject({ exitCode: 11, result: { outcome: 'not-restored' } });
     expect(outcome.result?.['error']).toMatch(/connection to server .* failed/);
     expect(outcome.result?.['next']).toMatch(/run\.sh recover/);
-    expect(ledger.pids()).toEqual({ api: 0, web: 0 });
+    expect(await ledger.pids()).toEqual({ api: 0, web: 0 });
     // Still away: the same answer, and nothing worse.
     expect(await Cli.run(ledger, 'recover')).toMatchObject({ exitCode: 11 });
 
@@ -110,7 +110,7 @@ test('killed after `restored`: what the version of before acknowledged meanwhile
   const cli = Cli.start(ledger, 'update');
   await cli.until('the run is restored', () => unfinishedRun(ledger).phase === 'restored');
   const cron = Knocker.start(database.url);
-  await cli.until('the version of before takes a row', () => ledger.pids()['web'] !== 0);
+  await cli.until('the version of before takes a row', async () => (await ledger.pids())['web'] !== 0);
   await cli.kill();
   expect(unfinishedRun(ledger).phase).toBe('restored');
   await ledger.post('by the version of before', 1);

@@ -44,13 +44,13 @@ async function apply(statements: readonly string[]): Promise<void> {
 /** Tries an update; nothing may change, and no service may stop. */
 async function attempt(runtime: Runtime = localRuntime): Promise<Outcome & { changed: string[] }> {
   const was = await ledger.capture();
-  const pids = ledger.pids();
+  const pids = await ledger.pids();
   const outcome = await runInProcess(ledger.program, runtime, [
     ...['--appliance', ledger.directory],
     ...['--yes', 'update'],
   ]);
   const changed = differences(was, await ledger.capture());
-  if (JSON.stringify(pids) !== JSON.stringify(ledger.pids())) changed.push('services were restarted');
+  if (JSON.stringify(pids) !== JSON.stringify(await ledger.pids())) changed.push('services were restarted');
   return { ...outcome, changed };
 }
 

@@ -133,7 +133,7 @@ describe('with a database that cannot be read', () => {
   test('rollback refuses before anything is stopped, and says how to go on', async (context) => {
     await damageOneTable();
     expect(await unreadable()).toMatch(/invalid page|could not read/);
-    const pids = ledger.pids();
+    const pids = await ledger.pids();
 
     const outcome = await ledger.run('rollback');
 
@@ -142,7 +142,7 @@ describe('with a database that cannot be read', () => {
       error: expect.stringMatching(/^cannot back up what is there now: the database cannot be read/),
     });
     expect(outcome.next).toContain(`./run.sh rollback ${byUpdate} --without-safety`);
-    expect(ledger.pids()).toEqual(pids);
+    expect(await ledger.pids()).toEqual(pids);
     tally(context, 'unchanged');
   });
 

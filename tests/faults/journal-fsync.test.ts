@@ -44,13 +44,13 @@ async function failingAt(the: string, is: 'kept' | 'lost') {
 }
 
 test('before the window: nothing was touched, exit 1, and the next command closes the run', async (context) => {
-  const pids = ledger.pids();
+  const pids = await ledger.pids();
   expect(await failingAt('"step":"pull-code","half":"prepare"', 'lost')).toMatchObject({
     exitCode: 1,
     result: { outcome: 'failed-unchanged', error: expect.stringContaining('could not be made durable (EIO') },
   });
   expect(differences(was, await ledger.capture())).toEqual([]);
-  expect(ledger.pids()).toEqual(pids);
+  expect(await ledger.pids()).toEqual(pids);
   const { run } = unfinishedRun(ledger);
 
   expect(await Cli.run(ledger, 'recover')).toMatchObject({ exitCode: 0, result: { outcome: 'unchanged' } });

@@ -97,7 +97,7 @@ test('what cannot be believed: exit 11 and what to do, from every command that w
   const left = () => findByEnvironment('HOLDFAST_RUN', runMark(ledger.open(), run));
   await vi.waitFor(() => expect(left()).toEqual([]), 20_000);
   const down = await tree();
-  const pids = ledger.pids();
+  const pids = await ledger.pids();
   const older = state.runIds().at(-2) ?? '';
   const damages: [string, RegExp, () => () => void][] = [
     [
@@ -145,7 +145,7 @@ test('what cannot be believed: exit 11 and what to do, from every command that w
       mend();
     }
     expect(differences(down, await tree())).toEqual([]);
-    expect(ledger.pids()).toEqual(pids);
+    expect(await ledger.pids()).toEqual(pids);
     tally(context, 'unchanged');
   }
   await recovered(run);

@@ -114,7 +114,7 @@ test('every command that changes something is refused against it; killed, it fre
   expect(await Cli.run(ledger, 'recover')).toMatchObject({ exitCode: 10 });
   expect(differences(was, await ledger.capture())).toEqual([]);
   // The services that it started run, and hold nothing.
-  expect(Object.values(ledger.pids())).not.toContain(0);
+  expect(Object.values(await ledger.pids())).not.toContain(0);
   expect(await leftOf(ledger, run)).toEqual([]);
   tally(context, 'restored');
 });

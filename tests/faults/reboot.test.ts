@@ -88,7 +88,7 @@ describe('a power cut', () => {
     await runtime.stopService(serviceHandle({ runtime, ...appliance }, 'web'), policy);
     await powerCut();
     expect(await boot()).toEqual({ recover: 0, start: 0 });
-    expect(ledger.pids()).toMatchObject({ api: expect.toSatisfy((pid) => pid !== 0), web: 0 });
+    expect(await ledger.pids()).toMatchObject({ api: expect.toSatisfy((pid) => pid !== 0), web: 0 });
 
     expect(await Cli.run(ledger, 'start')).toMatchObject({ exitCode: 0 });
     tally(context, 'completed');

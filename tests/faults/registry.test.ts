@@ -122,7 +122,7 @@ describe('a registry that would let migrations run again is refused, exit 3 and 
     make();
     await ledger.sandbox.publish(notTwice, { onto: installed });
     const was = await ledger.capture();
-    const pids = ledger.pids();
+    const pids = await ledger.pids();
     try {
       expect(await ledger.run('update')).toMatchObject({
         exitCode: 3,
@@ -131,7 +131,7 @@ describe('a registry that would let migrations run again is refused, exit 3 and 
           /^(?:mv '.*' '.*' && )?cp '.*\/backups\/[\d-]+\/registry\.json' '.*\/registry\.json' brings back the one of [\d-]+; what has run since/,
         ),
       });
-      expect(ledger.pids()).toEqual(pids);
+      expect(await ledger.pids()).toEqual(pids);
       expect(differences(was, await ledger.capture())).toEqual([]);
     } finally {
       rmSync(path(), { recursive: true, force: true });

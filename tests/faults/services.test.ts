@@ -238,7 +238,7 @@ test('the version of before still answers through a process that escaped: it is 
   expect(await ledger.run('update')).toMatchObject({ exitCode: 0, error: '' });
 
   expect(await ledger.answeringCommit()).toBe(commit);
-  expect(findListeners(ledger.apiPort)).toEqual([ledger.pids()['api']]);
+  expect(findListeners(ledger.apiPort)).toEqual([(await ledger.pids())['api']]);
   tally(context, 'completed');
 });
 

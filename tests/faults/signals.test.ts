@@ -59,7 +59,7 @@ const asked = [
 test.for(inTurn(prepared, asked).map(([step, [signal, exitCode]]) => ({ step, signal, exitCode })))(
   '$signal while $step prepares: nothing has changed, exit $exitCode',
   async ({ step, signal, exitCode }, context) => {
-    const pids = ledger.pids();
+    const pids = await ledger.pids();
     // It is the last of them: a signal that comes late comes there, and not in the window.
     writeFileSync(hold(), '');
     const isLast = step === prepared.at(-1);
@@ -73,7 +73,7 @@ test.for(inTurn(prepared, asked).map(([step, [signal, exitCode]]) => ({ step, si
       result: { outcome: 'interrupted', ...(isLast && { failedStep: step }) },
     });
     expect(differences(was, await ledger.capture())).toEqual([]);
-    expect(ledger.pids()).toEqual(pids);
+    expect(await ledger.pids()).toEqual(pids);
     expect(await leftOf(ledger, run)).toEqual([]);
     tally(context, 'unchanged');
   },
@@ -103,7 +103,7 @@ test.for(inTurn(oneIn(4, applied), asked).map(([step, [signal]]) => ({ step, sig
 );
 
 test('SIGTERM in a command whose failure means something of its own: it is told as what it is', async (context) => {
-  const pids = ledger.pids();
+  const pids = await ledger.pids();
   const end = await interfering(
     ledger,
     { at: /^fallocate/, before: () => void process.emit('SIGTERM', 'SIGTERM') },
@@ -115,7 +115,7 @@ test('SIGTERM in a command whose failure means something of its own: it is told 
     result: { outcome: 'interrupted', failedStep: 'backup-database' },
   });
   expect(differences(was, await ledger.capture())).toEqual([]);
-  expect(ledger.pids()).toEqual(pids);
+  expect(await ledger.pids()).toEqual(pids);
   tally(context, 'unchanged');
 });
 

@@ -106,7 +106,7 @@ describe('killed', () => {
 
 describe('a program of somebody else that has the file open', () => {
   test('is named before anything stops', async (context) => {
-    const pids = ledger.pids();
+    const pids = await ledger.pids();
     const { pid } = await openStranger();
 
     const outcome = await ledger.run('update', '--to', 'good');
@@ -116,7 +116,7 @@ describe('a program of somebody else that has the file open', () => {
       error: expect.stringMatching(new RegExp(`process ${pid} \\(.*--eval`)),
       next: `stop it (kill ${pid}), then try again`,
     });
-    expect(ledger.pids()).toEqual(pids);
+    expect(await ledger.pids()).toEqual(pids);
     tally(context, 'unchanged');
   });
 

@@ -87,7 +87,7 @@ test.for(oneIn(3, closedDoors))(
       { onto: installed },
     );
     const was = await ledger.capture();
-    const pids = ledger.pids();
+    const pids = await ledger.pids();
 
     const refused = await door('update');
     expect(refused).toMatchObject({
@@ -96,7 +96,7 @@ test.for(oneIn(3, closedDoors))(
     });
     expect(refused.result?.['error']).toMatch(says);
     expect(differences(was, await ledger.capture())).toEqual([]);
-    expect(ledger.pids()).toEqual(pids);
+    expect(await ledger.pids()).toEqual(pids);
     expect(readdirSync(ledger.open().state.run(String(refused.result?.['run'])))).not.toContain('door');
     tally(context, 'unchanged');
   },

@@ -70,12 +70,12 @@ describe('a release is refused', () => {
     ['that reads an env file that is not here', inConfiguration('files: [.env]', 'files: [.env, .more]')],
   ])('%s, and nothing is stopped', async (_what, edit) => {
     await publish(edit);
-    const [was, pids] = [await ledger.capture(), ledger.pids()];
+    const [was, pids] = [await ledger.capture(), await ledger.pids()];
 
     expect(await ledger.run('update')).toMatchObject({ exitCode: 3 });
 
     expect(differences(was, await ledger.capture())).toEqual([]);
-    expect(ledger.pids()).toEqual(pids);
+    expect(await ledger.pids()).toEqual(pids);
   });
 });
 

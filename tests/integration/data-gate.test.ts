@@ -59,7 +59,7 @@ afterAll(async () => {
 
 async function refused(): Promise<string | undefined> {
   const was = await ledger.capture();
-  const pids = ledger.pids();
+  const pids = await ledger.pids();
   const { exitCode, error, result } = await ledger.run('update');
   expect({ exitCode, outcome: result?.['outcome'], failedStep: result?.['failedStep'] }).toEqual({
     exitCode: 3,
@@ -67,7 +67,7 @@ async function refused(): Promise<string | undefined> {
     failedStep: 'preflight',
   });
   expect(error).toContain(`its schema migration ${drop} must not run before the data migration ${id}`);
-  expect(ledger.pids()).toEqual(pids);
+  expect(await ledger.pids()).toEqual(pids);
   expect(differences(was, await ledger.capture())).toEqual([]);
   return String(result?.['next']);
 }

@@ -99,7 +99,7 @@ describe('a backup', () => {
   });
 
   test('that a hook refuses stopped nothing; one that a hook breaks leaves the services running and no snapshot', async () => {
-    const pids = ledger.pids();
+    const pids = await ledger.pids();
     const count = snapshots().length;
     own('hooks/before-preflight.d/50-no', 'echo not during the audit >&2; exit 1');
     expect(await ledger.run('backup', 'create')).toMatchObject({
@@ -107,7 +107,7 @@ describe('a backup', () => {
       error: 'hook hooks/before-preflight.d/50-no failed (exit 1): not during the audit',
     });
     removeOwn('hooks/before-preflight.d/50-no');
-    expect(ledger.pids()).toEqual(pids);
+    expect(await ledger.pids()).toEqual(pids);
     own('hooks/before-backup-files.d/50-no', 'exit 1');
     const was = await ledger.capture();
     const outcome = await ledger.run('backup', 'create');

@@ -100,14 +100,14 @@ test('a misspelled step is refused before anything is stopped, here and in a rel
   });
   own('before-preflight.d/20-no', 'echo not on a Friday >&2; exit 7');
   const was = await ledger.capture();
-  const pids = ledger.pids();
+  const pids = await ledger.pids();
   expect(await ledger.run('update', '--to', 'v1.3.0')).toMatchObject({
     exitCode: 3,
     error: 'hook hooks/before-preflight.d/20-no failed (exit 7): not on a Friday',
     result: { outcome: 'refused' },
   });
   expect(differences(was, await ledger.capture())).toEqual([]);
-  expect(ledger.pids()).toEqual(pids);
+  expect(await ledger.pids()).toEqual(pids);
   rmSync(join(ledger.directory, 'hooks/before-preflight.d/20-no'));
 });
 

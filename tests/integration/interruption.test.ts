@@ -51,7 +51,7 @@ describe('interrupted', () => {
   ] as const)('by %s before the window: nothing changed, exit %i', async (signal, exitCode) => {
     await ledger.sandbox.publish(broken.good, { onto: installed });
     const was = await ledger.capture();
-    const pids = ledger.pids();
+    const pids = await ledger.pids();
     const cli = Cli.start(ledger, 'update');
     await cli.reached('preflight', 'prepare', 'started');
     const { run } = unfinishedRun(ledger);
@@ -59,7 +59,7 @@ describe('interrupted', () => {
 
     expect(await cli.ended).toMatchObject({ exitCode, result: { outcome: 'interrupted' } });
     expect(differences(was, await ledger.capture())).toEqual([]);
-    expect(ledger.pids()).toEqual(pids);
+    expect(await ledger.pids()).toEqual(pids);
     expect(await leftOf(ledger, run)).toEqual([]);
   });
 

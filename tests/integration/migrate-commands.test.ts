@@ -73,7 +73,7 @@ test('the tables, and one of them', async () => {
 });
 
 test('what Prisma would refuse in the window is refused before it: a folder without its file, tables without a record', async () => {
-  const pids = ledger.pids();
+  const pids = await ledger.pids();
   mkdirSync(join(ledger.directory, folder, first), { recursive: true });
   expect(await ledger.run('migrate', 'status')).toMatchObject({
     exitCode: 3,
@@ -94,7 +94,7 @@ test('what Prisma would refuse in the window is refused before it: a folder with
     ),
   });
   await ledger.sql('alter table hidden rename to _prisma_migrations');
-  expect(ledger.pids()).toEqual(pids);
+  expect(await ledger.pids()).toEqual(pids);
 });
 
 describe('deploy', () => {
@@ -249,7 +249,7 @@ test('a checkout that was moved by hand: deploy refuses, and a way back still en
   // A backup stops them, and a restart too: they come back as what they were.
   await ledger.succeed('backup', 'create');
   await ledger.succeed('restart');
-  const pids = ledger.pids();
+  const pids = await ledger.pids();
   write(third, 'create table notes (i int);');
   git('add', '--all', folder);
   git('-c', 'user.name=a', '-c', 'user.email=a@b', 'commit', '-qm', 'notes');
@@ -264,7 +264,7 @@ test('a checkout that was moved by hand: deploy refuses, and a way back still en
     ),
     next: './run.sh update builds it, and applies what is pending',
   });
-  expect(ledger.pids()).toEqual(pids);
+  expect(await ledger.pids()).toEqual(pids);
 
   await ledger.sql('alter table _prisma_migrations rename to hidden');
   expect(await ledger.run('update')).toMatchObject({
@@ -277,7 +277,7 @@ test('a checkout that was moved by hand: deploy refuses, and a way back still en
   mkdirSync(hooks, { recursive: true });
   writeFileSync(join(hooks, 'no'), '#!/bin/sh\nexit 1\n', { mode: 0o755 });
   expect(await ledger.run('update')).toMatchObject({ exitCode: 10 });
-  expect(Object.values(ledger.pids())).not.toContain(0);
+  expect(Object.values(await ledger.pids())).not.toContain(0);
   rmSync(join(ledger.directory, 'hooks'), { recursive: true });
 
   // What the refusal says.

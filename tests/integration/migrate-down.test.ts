@@ -40,14 +40,14 @@ test('takes the newest back with its record; the services stay down, since the c
   await ledger.succeed('migrate', 'deploy');
   const outcome = await ledger.run('migrate', 'down');
   expect(outcome).toMatchObject({ exitCode: 0, result: { migrations: [first], services: 'stopped' } });
-  expect(ledger.pids()).toMatchObject({ api: 0, web: 0 });
+  expect(await ledger.pids()).toMatchObject({ api: 0, web: 0 });
   expect(await states()).toEqual(['0001_entries: applied', `${first}: pending`]);
   expect(await ledger.run('start')).toMatchObject({
     ...{ exitCode: 3, next: expect.stringMatching(/^\.\/run\.sh migrate deploy applies them/) },
   });
   expect((await ledger.run('status')).text).toMatch(/Next: \.\/run\.sh migrate deploy /);
   expect(await ledger.run('recover')).toMatchObject({ exitCode: 0 });
-  expect(ledger.pids()).toMatchObject({ api: 0, web: 0 });
+  expect(await ledger.pids()).toMatchObject({ api: 0, web: 0 });
 
   removeWrittenMigrations(ledger);
   expect(await ledger.run('start')).toMatchObject({ exitCode: 0 });
@@ -71,7 +71,7 @@ test('code that does not have it any more starts again', async () => {
   const outcome = await ledger.run('migrate', 'down');
   expect(outcome).toMatchObject({ exitCode: 0, result: { migrations: [first] } });
   expect(outcome.result).not.toHaveProperty('services');
-  expect(ledger.pids()['api']).toBeGreaterThan(0);
+  expect((await ledger.pids())['api']).toBeGreaterThan(0);
   expect(await states()).toEqual(['0001_entries: applied']);
   execFileSync('git', ['branch', '-qD', 'later'], { cwd: ledger.directory });
 });

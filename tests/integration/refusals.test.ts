@@ -147,7 +147,7 @@ describe('refused, with nothing changed and exit 3, when', () => {
         exitCode: 3,
         error: expect.stringContaining(`port ${port} of service web`),
       });
-      expect(ledger.pids()['api']).not.toBe(0);
+      expect((await ledger.pids())['api']).not.toBe(0);
     } finally {
       await new Promise((resolve) => {
         stranger.close(resolve);

@@ -20,7 +20,7 @@ beforeAll(async () => {
   await ledger.succeed('update');
   await ledger.post('tea', -3);
   was = await ledger.capture();
-  pids = ledger.pids();
+  pids = await ledger.pids();
 });
 
 afterAll(async () => {
@@ -29,7 +29,7 @@ afterAll(async () => {
 
 /** Nothing was stopped, nothing is changed, nothing is left. */
 async function expectUntouched(): Promise<void> {
-  expect(ledger.pids()).toEqual(pids);
+  expect(await ledger.pids()).toEqual(pids);
   expect(differences(was, await ledger.capture())).toEqual([]);
   expect(await scratches()).toEqual([]);
   expect(existsSync(rehearsalFolder(ledger.open()))).toBe(false);
@@ -54,7 +54,7 @@ describe('a migration that fails on the real rows only', () => {
 
   test('is found on the rows of a snapshot, too', async () => {
     await ledger.succeed('backup', 'create', '--name', 'now');
-    pids = ledger.pids();
+    pids = await ledger.pids();
     was = await ledger.capture();
     // The rows of now would come through: only those of the snapshot tell.
     await ledger.sql(`update entries set amount = -4 where note = 'tea'`);

@@ -41,7 +41,7 @@ const broken = (folder: string) =>
   replaceIn(folder, 'api/src/server.js', 'server.listen', "throw new Error('cannot start');\nserver.listen");
 
 test('what would set the other environment back is refused, and nothing was touched', async () => {
-  const pids = ledger.pids();
+  const pids = await ledger.pids();
   for (const [command, verb] of [
     [['rollback'], 'roll back'],
     [['rollback', '--undo'], 'roll back'],
@@ -54,7 +54,7 @@ test('what would set the other environment back is refused, and nothing was touc
       exitCode: 3,
       error: `cannot ${verb}: another environment works on this database as well (database.shared), and would be changed with this one`,
     });
-  expect(ledger.pids()).toEqual(pids);
+  expect(await ledger.pids()).toEqual(pids);
 });
 
 test('a release without migrations: code and files are whole or as before, the database is left alone and keeps its sessions', async () => {
@@ -78,7 +78,7 @@ test('migrations need --forward-only; what they did stays when the code goes bac
     },
     { tag: 'v1.3.0' },
   );
-  const pids = ledger.pids();
+  const pids = await ledger.pids();
   const refused = await ledger.run('update');
   expect(refused).toMatchObject({
     exitCode: 3,
@@ -86,7 +86,7 @@ test('migrations need --forward-only; what they did stays when the code goes bac
       'cannot migrate to v1.3.0: the database is shared with another environment, so that a failure could not take back 2 migrations (20260301000000_tags, 002_tag)',
     next: expect.stringContaining('./run.sh update --forward-only'),
   });
-  expect(ledger.pids()).toEqual(pids);
+  expect(await ledger.pids()).toEqual(pids);
 
   const outcome = await ledger.run('update', '--forward-only');
   expect(outcome).toMatchObject({

@@ -36,7 +36,7 @@ PRAGMA foreign_keys=ON;
 
 describe('an update', () => {
   test('to a schema of another kind of database is refused before anything stops', async () => {
-    const pids = ledger.pids();
+    const pids = await ledger.pids();
     await ledger.sandbox.publish(
       (folder) => replaceIn(folder, 'api/prisma/schema.prisma', '"sqlite"', '"postgresql"'),
       { onto: installed },
@@ -45,7 +45,7 @@ describe('an update', () => {
       exitCode: 3,
       error: expect.stringContaining('api/prisma/schema.prisma is written for "postgresql"'),
     });
-    expect(ledger.pids()).toEqual(pids);
+    expect(await ledger.pids()).toEqual(pids);
   });
 
   test('whose migration fails in Prisma leaves everything as before', async () => {

@@ -77,12 +77,12 @@ describe('an update', () => {
 
   test('to what is installed already says so, and stops nothing', async () => {
     const was = await ledger.capture();
-    const pids = ledger.pids();
+    const pids = await ledger.pids();
 
     const outcome = await ledger.run('update');
 
     expect(outcome).toMatchObject({ exitCode: 0, result: { outcome: 'current' } });
-    expect(ledger.pids()).toEqual(pids);
+    expect(await ledger.pids()).toEqual(pids);
     expect(differences(was, await ledger.capture())).toEqual([]);
   });
 
@@ -100,10 +100,10 @@ describe('an update', () => {
   test('--dry-run shows the plan and touches nothing', async () => {
     await ledger.sandbox.publish(release(5), { tag: 'v5' });
     const was = await ledger.capture();
-    const pids = ledger.pids();
+    const pids = await ledger.pids();
 
     expect(await ledger.run('update', '--dry-run')).toMatchObject({ exitCode: 0 });
-    expect(ledger.pids()).toEqual(pids);
+    expect(await ledger.pids()).toEqual(pids);
     expect(differences(was, await ledger.capture())).toEqual([]);
   });
 });

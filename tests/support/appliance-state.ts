@@ -120,7 +120,7 @@ async function captureServices(appliance: Appliance): Promise<State> {
     const routes = name === 'api' ? ['/health', '/version', '/entries'] : ['/'];
     const answers: Record<string, string> = {};
     for (const route of routes) answers[route] = await answerOf(service.port ?? 0, route);
-    const { running } = appliance.runtime.serviceState(serviceHandle(appliance, name));
+    const { running } = await appliance.runtime.serviceState(serviceHandle(appliance, name));
     state.set(`service ${name}`, { running: running ? 'yes' : 'no', ...answers });
   }
   return state;

@@ -13,9 +13,9 @@ export interface Attempt {
 /** Tries an update, and tells what changed by it: where it is refused nothing may, and no service may have been stopped. */
 export async function attemptUpdate(ledger: Ledger, ...args: readonly string[]): Promise<Attempt> {
   const was = await ledger.capture();
-  const pids = ledger.pids();
+  const pids = await ledger.pids();
   const { exitCode, error, next } = await ledger.run('update', ...args);
   const changed = differences(was, await ledger.capture());
-  if (JSON.stringify(pids) !== JSON.stringify(ledger.pids())) changed.push('services were restarted');
+  if (JSON.stringify(pids) !== JSON.stringify(await ledger.pids())) changed.push('services were restarted');
   return { exitCode, error, next, changed };
 }

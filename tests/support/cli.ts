@@ -168,8 +168,8 @@ export class Cli {
   }
 
   /** Resolves as soon as this is so. Throws if the process ends before, or a minute has passed. */
-  async until(what: string, isSo: () => boolean): Promise<void> {
-    const found = await waitFor(() => isSo() || (this.#end ? false : undefined), {
+  async until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
+    const found = await waitFor(async () => (await isSo()) || (this.#end ? false : undefined), {
       timeoutMs: 60_000,
       everyMs: 1,
     });

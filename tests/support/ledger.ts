@@ -183,14 +183,14 @@ export class Ledger {
   }
 
   /** Process ids of the services, by name: equal ones were never stopped. */
-  pids(): Record<string, number> {
+  async pids(): Promise<Record<string, number>> {
     const appliance = this.open();
-    return Object.fromEntries(
-      Object.keys(appliance.config.services).map((name) => {
-        const state = appliance.runtime.serviceState(serviceHandle(appliance, name));
-        return [name, state.running ? state.pid : 0];
-      }),
-    );
+    const pids: Record<string, number> = {};
+    for (const name of Object.keys(appliance.config.services)) {
+      const state = await appliance.runtime.serviceState(serviceHandle(appliance, name));
+      pids[name] = state.running ? state.pid : 0;
+    }
+    return pids;
   }
 
   get apiPort(): number {

@@ -32,7 +32,7 @@ export async function proveWayBack(
       `cannot prove the way back: ${file} has another name (a hard link), and a restore gives the name to another file`,
       'remove the other name; a copy of the file does what it was for',
     );
-  const strangers = findStrangers(file, servicesFolder, runtime.startedServices(servicesFolder));
+  const strangers = findStrangers(file, servicesFolder, await runtime.startedServices(servicesFolder));
   if (strangers.length > 0) throw heldOpen('go on', strangers);
   const folder = besideFolder(file);
   const [tried, renamed] = [join(folder, `try-${process.pid}`), join(folder, `try-${process.pid}-renamed`)];

@@ -67,11 +67,11 @@ test('a service that was started meanwhile does not hold it on', async () => {
     ...{ env: { PATH: process.env['PATH'] ?? '' }, logFile: join(folder, 'api.log') },
   };
   const child = await holder(`await localRuntime.startService(${JSON.stringify(launch)});`);
-  expect(localRuntime.serviceState(launch).running).toBe(true);
+  expect((await localRuntime.serviceState(launch)).running).toBe(true);
   child.kill('SIGKILL');
   await once(child, 'exit');
   await vi.waitFor(async () => expect(await take()).toBeDefined(), { timeout: 8000, interval: 10 });
-  expect(localRuntime.serviceState(launch).running).toBe(true);
+  expect((await localRuntime.serviceState(launch)).running).toBe(true);
   await localRuntime.stopService(launch, { signal: 'SIGTERM', timeoutMs: 2000, kill: 'group' });
 });
 

@@ -39,7 +39,7 @@ async function start(script: string, members?: number): Promise<ServiceLaunch> {
 
 test('a service runs, writes its log, and is known by its record', async () => {
   const service = await start('echo ready; exec sleep 60', 1);
-  const state = localRuntime.serviceState(service);
+  const state = await localRuntime.serviceState(service);
   expect(state).toEqual({ running: true, pid: family()[0] });
   expect(statSync(service.logFile).mode & 0o777).toBe(0o600);
   expect(JSON.parse(readFileSync(join(folder, 'api.json'), 'utf8'))).toMatchObject({ pid: family()[0] });
@@ -48,15 +48,17 @@ test('a service runs, writes its log, and is known by its record', async () => {
 test('one that ended is not running', async () => {
   const service = launch('echo ready');
   await localRuntime.startService(service);
-  await vi.waitFor(() => expect(localRuntime.serviceState(service).running).toBe(false), { timeout: 5000 });
+  await vi.waitFor(async () => expect((await localRuntime.serviceState(service)).running).toBe(false), {
+    timeout: 5000,
+  });
 });
 
 test('a record of a process that only has the same number is not believed', async () => {
   writeFileSync(join(folder, 'api.json'), JSON.stringify({ pid: process.pid, startTicks: '1', bootId: 'x' }));
-  expect(localRuntime.serviceState(launch('')).running).toBe(false);
+  expect((await localRuntime.serviceState(launch(''))).running).toBe(false);
   await localRuntime.stopService(launch(''), impatiently);
   writeFileSync(join(folder, 'api.json'), 'half a rec');
-  expect(localRuntime.serviceState(launch('')).running).toBe(false);
+  expect((await localRuntime.serviceState(launch(''))).running).toBe(false);
 });
 
 test('a program that is not there is told', async () => {
@@ -127,7 +129,7 @@ describe('stopping', () => {
     const other = { ...launch('exec sleep 60'), name: 'api-2', logFile: join(folder, 'other.log') };
     await localRuntime.startService(other);
     await localRuntime.stopService(service, gently);
-    expect(localRuntime.serviceState(other).running).toBe(true);
+    expect((await localRuntime.serviceState(other)).running).toBe(true);
     await localRuntime.stopService(other, gently);
   });
 });
