@@ -1,4 +1,4 @@
-import { chmodSync, copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { build } from 'esbuild';
@@ -54,6 +54,13 @@ copyFileSync(join(here, 'appliance/gate-preload.cjs'), join(folder, 'gate-preloa
 
 // The folder is renamed after it was built, so the script finds its place by itself.
 const quoted = `'${node.replaceAll("'", `'\\''`)}'`;
+cpSync(join(here, '../lxd'), join(folder, 'lxd'), {
+  recursive: true,
+  filter: (path) => !path.endsWith('.md'),
+});
 const engine = join(folder, 'schema-engine');
-writeFileSync(engine, `#!/bin/sh\nexec ${quoted} "\${0%/*}/schema-engine.mjs" "$@"\n`);
+writeFileSync(
+  engine,
+  `#!/bin/sh\n[ -n "$HOLDFAST_ENGINE_NODE" ] || HOLDFAST_ENGINE_NODE=${quoted}\nexec "$HOLDFAST_ENGINE_NODE" "\${0%/*}/schema-engine.mjs" "$@"\n`,
+);
 chmodSync(engine, 0o755);

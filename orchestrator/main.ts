@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander';
 import type { Program } from './appliance/appliance.ts';
 import { registerBackup } from './commands/backup.ts';
 import { registerBench } from './commands/bench.ts';
+import { registerContainers } from './commands/containers.ts';
 import { registerConfig } from './commands/config.ts';
 import { registerData } from './commands/data.ts';
 import { registerDb } from './commands/db.ts';
@@ -83,6 +84,7 @@ async function main(argv: readonly string[]): Promise<number> {
   registerBackup(command, act);
   registerDoctor(command, act);
   registerLogs(command, act);
+  registerContainers(command, act);
   command.commandsGroup('Now and then:');
   registerSetup(command, act);
   registerServices(command, act);

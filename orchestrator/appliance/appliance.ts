@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { readApplianceEnvironment } from '../config/environment.ts';
 import type { Loaded } from '../config/load.ts';
+import { ContainerServer } from '../database/container.ts';
 import { EmbeddedServer } from '../database/embedded.ts';
 import type { Database } from '../database/engine.ts';
 import { ExternalServer } from '../database/external.ts';
@@ -10,6 +11,8 @@ import { SqliteClient } from '../database/sqlite/client.ts';
 import { SqliteDatabase } from '../database/sqlite/database.ts';
 import { databaseFile } from '../database/sqlite/places.ts';
 import { Secrets } from '../lib/secrets.ts';
+import { runningInside } from '../runtime/inside.ts';
+import { openLxdRuntime } from '../runtime/lxd/open.ts';
 import type { RunOptions, Runtime } from '../runtime/runtime.ts';
 import { StateDirectory } from './state.ts';
 
@@ -45,14 +48,19 @@ export function openAppliance(
   const secrets = options.secrets ?? new Secrets();
   const state = new StateDirectory(loaded.stateDirectory);
   const say = options.say ?? (() => {});
+  const { runtime: kind } = loaded.config;
+  const runtime =
+    kind === 'lxd' && options.runtime.name !== kind
+      ? openLxdRuntime(loaded, options.runtime, options.program)
+      : options.runtime;
   const base = {
     ...loaded,
     program: options.program,
     state,
     secrets,
     say,
-    runtime: options.runtime,
-    node: loaded.config.node === 'auto' ? options.program.node : loaded.config.node,
+    runtime,
+    node: loaded.config.node === 'auto' ? (runtime.node ?? options.program.node) : loaded.config.node,
   };
   return { ...base, database: openDatabase(base) };
 }
@@ -71,6 +79,14 @@ function openDatabase(base: Omit<Appliance, 'database'>): Database | undefined {
       servicesFolder: state.services,
       isInstalled: () => state.isInstalled(),
     });
+  if (database.embedded === true && config.runtime === 'lxd') {
+    const inside = runningInside(runtime, 'postgres');
+    const own = { folder: state.postgres, database: database.name ?? config.name, secrets };
+    return new PostgresDatabase(new ContainerServer({ ...own, runtime: inside }), inside, {
+      fenceFile: join(state.path, 'fence.json'),
+      reserveFolder: join(state.postgres, 'reserve'),
+    });
+  }
   const server =
     database.embedded === true
       ? new EmbeddedServer({

@@ -13,6 +13,8 @@ import { programFile, type Appliance } from './appliance.ts';
  */
 
 export interface Gate {
+  /** See `Runtime.gate`. */
+  readonly by: 'preload' | 'address';
   readonly file: string;
   /** Requests that carry it are ours and pass. It lives in memory and in the service's environment only. */
   readonly token: string;
@@ -26,7 +28,7 @@ export function closeGate(appliance: Appliance, runId: string): Gate {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const file = join(folder, runId);
   writeFileAtomic(file, 'closed\n');
-  return { file, token: randomBytes(24).toString('base64url') };
+  return { by: appliance.runtime.gate, file, token: randomBytes(24).toString('base64url') };
 }
 
 /** Lets everybody in. May be run twice. */
@@ -47,7 +49,7 @@ export function gateEnvironment(
   gate: Gate | undefined,
   nodeOptions: string | undefined,
 ): Record<string, string> {
-  if (!gate || service.gate === 'none') return {};
+  if (!gate || gate.by === 'address' || service.gate === 'none') return {};
   const base = { HOLDFAST_GATE: '1', HOLDFAST_GATE_FILE: gate.file, HOLDFAST_GATE_TOKEN: gate.token };
   if (service.gate === 'flag') return base;
   const preload = programFile(appliance.program, 'gate-preload.cjs')

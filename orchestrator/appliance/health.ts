@@ -2,11 +2,12 @@ import { readFileSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ServiceConfig } from '../config/schema.ts';
 import { messageOf } from '../lib/errors.ts';
+import { isPortTaken } from '../lib/ports.ts';
 import { formatDuration } from '../lib/units.ts';
-import { lastLines } from '../runtime/runtime.ts';
+import { lastLines, type Answer } from '../runtime/runtime.ts';
 import { learnSecrets, type Appliance } from './appliance.ts';
 import type { Gate } from './gate.ts';
-import { ask, atPointer, type Answer } from './http.ts';
+import { atPointer } from './http.ts';
 import { serviceHandle, serviceLog, serviceUrl, startMark } from './services.ts';
 
 const requestTimeoutMs = 5000;
@@ -25,7 +26,8 @@ export async function findHealthProblem(
   if (!health) return undefined;
   const url = serviceUrl(appliance, service, health.url);
   try {
-    const answer = await ask(url, {
+    const answer = await appliance.runtime.ask(url, {
+      inside: service.container,
       timeoutMs,
       signal,
       headers: gate ? { 'holdfast-gate': gate.token } : {},
@@ -177,7 +179,8 @@ async function readRelease(
 ): Promise<unknown> {
   if (!service.release) return undefined;
   const url = serviceUrl(appliance, service, service.release.url);
-  const answer = await ask(url, {
+  const answer = await appliance.runtime.ask(url, {
+    inside: service.container,
     timeoutMs: requestTimeoutMs,
     headers: gate ? { 'holdfast-gate': gate.token } : {},
   });
@@ -199,8 +202,14 @@ async function readRelease(
 export async function verifyGate(appliance: Appliance, name: string, service: ServiceConfig): Promise<void> {
   // With "flag" the service decides what it answers; a health check is harmless.
   if (service.gate !== 'preload' || !service.health) return;
+  if (appliance.runtime.gate === 'address') {
+    if (service.port === undefined || !(await isPortTaken(service.port))) return;
+    throw new Error(
+      `port ${service.port} of service ${name} is open on this machine before the update is committed: another program than ours leads there, or is in its place`,
+    );
+  }
   const url = serviceUrl(appliance, service, service.health.url);
-  const answer = await ask(url, { timeoutMs: requestTimeoutMs });
+  const answer = await appliance.runtime.ask(url, { inside: service.container, timeoutMs: requestTimeoutMs });
   if (answer.status === 503) return;
   throw new Error(
     `service ${name} takes requests from outside before the update is committed (gate: ${service.gate} has no effect on it). ` +

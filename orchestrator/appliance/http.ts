@@ -21,7 +21,7 @@ export async function ask(
   url: string,
   options: {
     timeoutMs: number;
-    headers?: Record<string, string>;
+    headers?: Readonly<Record<string, string>>;
     method?: string;
     body?: string;
     signal?: AbortSignal | undefined;

@@ -1,17 +1,17 @@
 import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseCommandString } from 'execa';
-import { baseEnvironment, readApplianceEnvironment, substitute } from '../config/environment.ts';
+import { readApplianceEnvironment, substitute } from '../config/environment.ts';
 import type { Argv, Config, ServiceConfig } from '../config/schema.ts';
 import { findListeners, isPortTaken } from '../lib/ports.ts';
 import { commandName } from '../lib/processes.ts';
 import { Refusal } from '../lib/errors.ts';
-import type { ServiceHandle, StopPolicy } from '../runtime/runtime.ts';
+import type { Door, ServiceHandle, StopPolicy } from '../runtime/runtime.ts';
 import type { Appliance } from './appliance.ts';
 import { gateEnvironment, type Gate } from './gate.ts';
 
 export function serviceHandle(appliance: Appliance, name: string): ServiceHandle {
-  return { name, stateFolder: appliance.state.services };
+  return { name, stateFolder: appliance.state.services, inside: appliance.config.services[name]?.container };
 }
 
 /** How the line begins that says, in a service's log, which version starts there. */
@@ -65,7 +65,7 @@ export async function startService(appliance: Appliance, name: string, options: 
   if ((await appliance.runtime.serviceState(handle)).running) return;
   // One that was started and never recorded (we were killed in between) would hold its port.
   await appliance.runtime.stopService(handle, stopPolicyOf(service));
-  if (service.port !== undefined && (await isPortTaken(service.port)))
+  if (service.port !== undefined && (await isTakenByOthers(appliance, service.port)))
     throw new Error(
       `service ${name} cannot start: its port ${service.port} is in use by ${describeListener(service.port)}`,
     );
@@ -74,11 +74,15 @@ export async function startService(appliance: Appliance, name: string, options: 
   // The administrator's way in is ours alone.
   if (database !== 'none' && 'adminUrl' in database && database.adminUrl !== undefined)
     delete variables[database.adminUrl];
+  const addresses = await addressesOf(appliance, options.config);
   const fill = (text: string) =>
-    substitute(text, { port: service.port, commit: options.commit, tag: options.label, env: variables });
+    substitute(text, {
+      ...{ port: service.port, commit: options.commit, tag: options.label },
+      ...{ env: variables, addresses },
+    });
   const own = Object.fromEntries(Object.entries(service.env).map(([key, value]) => [key, fill(value)]));
   const environment: Record<string, string> = {
-    ...baseEnvironment(appliance.node),
+    ...appliance.runtime.environment(appliance.node),
     NODE_ENV: 'production',
     ...(service.port === undefined ? {} : { PORT: String(service.port) }),
     HOLDFAST_COMMIT: options.commit,
@@ -113,6 +117,7 @@ export async function stopServices(
   config: Config,
   note?: (line: string) => void,
 ): Promise<void> {
+  await appliance.runtime.conceal();
   const known = startOrder(config).toReversed();
   // One that does not run may have left processes of its own behind: it is ended all the same, and not talked of.
   const stop = async (name: string) => {
@@ -134,12 +139,23 @@ function stopPolicyOf(service: ServiceConfig | undefined): StopPolicy {
   return { signal, timeoutMs: timeout, kill };
 }
 
+/** What the outside reaches. */
+export function doorsOf(config: Config): Door[] {
+  return Object.entries(config.services).flatMap(([service, { port, container }]) =>
+    port === undefined ? [] : [{ service, inside: container, port }],
+  );
+}
+
 /** The services that run now, by name. */
 export async function runningServices(appliance: Appliance, config: Config): Promise<string[]> {
   const running: string[] = [];
   for (const name of startOrder(config))
     if ((await appliance.runtime.serviceState(serviceHandle(appliance, name))).running) running.push(name);
   return running;
+}
+
+async function isTakenByOthers({ runtime }: Appliance, port: number): Promise<boolean> {
+  return (await isPortTaken(port)) && !(await runtime.exposed()).includes(port);
 }
 
 /** Who listens on a port, for people. */
@@ -155,7 +171,7 @@ export async function verifyPortsAreOurs(appliance: Appliance, config: Config): 
   for (const [name, { port }] of Object.entries(config.services)) {
     if (port === undefined || (await appliance.runtime.serviceState(serviceHandle(appliance, name))).running)
       continue;
-    if (await isPortTaken(port)) {
+    if (await isTakenByOthers(appliance, port)) {
       throw new Refusal(
         `cannot go on: port ${port} of service ${name} is in use by ${describeListener(port)}`,
         `stop that program (ss -ltnp "sport = :${port}" shows it), then try again`,
@@ -177,7 +193,7 @@ export async function verifyPortsAreFree(
   const running = await runningServices(appliance, config);
   const ours = new Set(running.map((name) => config.services[name]?.port));
   for (const [name, { port }] of Object.entries(target.config.services)) {
-    if (port === undefined || ours.has(port) || !(await isPortTaken(port))) continue;
+    if (port === undefined || ours.has(port) || !(await isTakenByOthers(appliance, port))) continue;
     throw new Refusal(
       `cannot go on: service ${name} of ${target.label} is to listen on port ${port}, which is in use by another program`,
       `stop that program (ss -ltnp "sport = :${port}" shows it), then try again`,
@@ -192,4 +208,12 @@ export function serviceUrl(appliance: Appliance, service: ServiceConfig, url: st
     ? readApplianceEnvironment(appliance.config, appliance.directory, appliance.secrets)
     : {};
   return substitute(url, { port: service.port, env });
+}
+
+/** Where the services answer each other. */
+async function addressesOf(appliance: Appliance, config: Config): Promise<Record<string, string>> {
+  const addresses: Record<string, string> = {};
+  for (const [name, { port, container }] of Object.entries(config.services))
+    if (port !== undefined) addresses[name] = `${await appliance.runtime.addressOf(container)}:${port}`;
+  return addresses;
 }

@@ -60,6 +60,7 @@ export const registerServices: Register = (program, act) => {
 };
 
 async function start(session: Session, { appliance }: Locked, asBefore: boolean): Promise<number> {
+  await appliance.runtime.prepare();
   await verifyPortsAreOurs(appliance, appliance.config);
   const before = (await runningServices(appliance, appliance.config)).length;
   const origin = await readOrigin(appliance);

@@ -68,21 +68,31 @@ function npmSettingsOfMachine(path: string): string | undefined {
   return settings !== undefined && existsSync(settings) ? settings : undefined;
 }
 
-/** What `{port}`, `{commit}`, `{tag}` and `{env.X}` stand for. */
+/** What `{port}`, `{commit}`, `{tag}`, `{env.X}` and `{address.SERVICE}` stand for. */
 export interface Substitutions {
   readonly port?: number | undefined;
   readonly commit?: string | undefined;
   readonly tag?: string | undefined;
   readonly env: Readonly<Record<string, string>>;
+  /** Of services, each as host:port. */
+  readonly addresses?: Readonly<Record<string, string>>;
 }
 
 /** Fills the placeholders of a configured text. Throws Refusal for a placeholder that has no value here. */
 export function substitute(text: string, values: Substitutions): string {
-  return text.replaceAll(/\{(port|commit|tag|env\.[A-Za-z_][A-Za-z0-9_]*)\}/g, (whole, key: string) => {
-    const name = key.slice(4);
-    const variable = Object.hasOwn(values.env, name) ? values.env[name] : undefined;
-    const value = key.startsWith('env.') ? variable : values[key as 'port' | 'commit' | 'tag'];
-    if (value === undefined) throw new Refusal(`cannot fill ${whole} in "${text}": it has no value here`);
-    return String(value);
-  });
+  const tables = { env: values.env, address: values.addresses ?? {} };
+  const form = /\{(?:(port|commit|tag)|(env|address)\.([A-Za-z_][A-Za-z0-9_-]*))\}/g;
+  return text.replaceAll(
+    form,
+    (whole, key: 'port' | 'commit' | 'tag' | undefined, table: keyof typeof tables, name: string) => {
+      const value =
+        key === undefined
+          ? Object.hasOwn(tables[table], name)
+            ? tables[table][name]
+            : undefined
+          : values[key];
+      if (value === undefined) throw new Refusal(`cannot fill ${whole} in "${text}": it has no value here`);
+      return String(value);
+    },
+  );
 }

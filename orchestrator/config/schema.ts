@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { databaseSchema } from './database-schema.ts';
+import { lxdSchema } from './lxd-schema.ts';
 import { prismaSchema } from './prisma-schema.ts';
 import { argv, duration, environment, identifier, insidePath, notYet } from './units.ts';
 
@@ -35,8 +36,13 @@ const release = z.strictObject({
   equals: z.literal('commit').default('commit'),
 });
 
+const container = z.enum(['backend', 'frontend']).default('backend').meta({
+  description: 'The container that it runs in, with runtime: lxd.',
+});
+
 const service = z.strictObject({
   dir: insidePath.default('.'),
+  container,
   start: argv,
   unit: notYet('a systemd unit as a service').optional(),
   user: notYet('a user of its own for a service').optional(),
@@ -63,6 +69,7 @@ const service = z.strictObject({
 
 const build = z.strictObject({
   dir: insidePath.default('.'),
+  container,
   phase: z.enum(['before-migrations', 'after-migrations']).default('before-migrations'),
   install: z.union([z.enum(['auto', 'none']), argv]).default('auto'),
   build: z.array(argv).default([]),
@@ -125,7 +132,10 @@ export const applianceSchema = z.strictObject({
       description: 'The Node of the appliance: auto (the one that runs Holdfast), or the path of another.',
     }),
   packageManager: z.enum(['auto', 'npm'], { error: 'only "npm" is supported yet' }).default('auto'),
-  runtime: z.literal('local', { error: '"lxd" is not supported yet' }).default('local'),
+  runtime: z.enum(['local', 'lxd'], { error: 'must be "local" or "lxd"' }).default('local').meta({
+    description: '"lxd": PostgreSQL, backend and frontend in containers of LXD or Incus (docs/OPERATING.md).',
+  }),
+  lxd: lxdSchema.prefault({}),
   stateDirectory: z.string().default('.holdfast'),
   stageDirectory: notYet('stageDirectory').optional(),
   stage: notYet('stage').optional(),

@@ -14,8 +14,19 @@ const longestFolder = 80;
  * @throws Refusal if somebody else made that link
  */
 export function reachableSocketFolder(folder: string): string {
-  if (isShortEnough(folder)) return folder;
-  const link = linkFor(folder);
+  return isShortEnough(folder) ? folder : makeLink(folder, linkFor(folder));
+}
+
+/**
+ * The same for the folder of a socket that containers share: always by a link, in whose place they have the folder itself.
+ * Its own path leads through folders that are closed to others than us.
+ */
+export function sharedSocketFolder(folder: string): string {
+  // The other temporary folder is emptied when a container starts.
+  return makeLink(folder, linkFor(folder, '/var/tmp'));
+}
+
+function makeLink(folder: string, link: string): string {
   try {
     symlinkSync(folder, link);
   } catch {
@@ -36,7 +47,7 @@ export function isShortEnough(folder: string): boolean {
   return Buffer.byteLength(folder) <= longestFolder;
 }
 
-function linkFor(folder: string): string {
+function linkFor(folder: string, parent = tmpdir()): string {
   const hash = createHash('sha256').update(folder).digest('hex').slice(0, 16);
-  return join(tmpdir(), `holdfast-${process.getuid?.()}-${hash}`);
+  return join(parent, `holdfast-${process.getuid?.()}-${hash}`);
 }

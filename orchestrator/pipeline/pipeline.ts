@@ -165,7 +165,7 @@ export async function executeRun(request: RunRequest): Promise<RunResult> {
   try {
     // Nothing goes back any more, and to open the fence on a full disk takes a few bytes.
     releaseReserves(request.appliance, run.id);
-    await openToAll(request.appliance);
+    await openToAll(request.appliance, target.config);
   } catch (error) {
     // The run stays open: the next command, whatever it is, opens fence and gate first.
     warn(`the new version runs, but is not open to all yet: ${messageOf(error)}. Next: ./run.sh recover`);

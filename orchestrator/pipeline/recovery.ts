@@ -49,6 +49,8 @@ export async function recoverRun(
   const startedAt = performance.now();
   const note = (message: string) => listener({ type: 'note', message });
   await appliance.runtime.endRun(runMark(appliance, run.id));
+  // A reboot has left nothing running.
+  await appliance.runtime.prepare();
   // Whatever is to be written now, a record, the database's access file, it may be a full disk that led here.
   releaseReserves(appliance, run.id);
   const report = (
@@ -218,7 +220,7 @@ async function startFormer(
 ): Promise<void> {
   const wanted = new Set(run.journal.last('window-opened')?.services ?? []);
   try {
-    await openToAll(appliance);
+    await openToAll(appliance, config);
     await startAndVerify(
       appliance,
       config,
@@ -236,10 +238,17 @@ async function startFormer(
 /** After the commit nothing is restored: the gate opens, what does not run is started, and a failure is told. */
 async function finishCommitted(appliance: Appliance, run: Run, note: (line: string) => void): Promise<void> {
   dropPrepared(run);
-  await openToAll(appliance);
+  let config: Config | undefined;
+  let unreadable: unknown;
+  try {
+    ({ config } = loadAppliance(appliance.file));
+  } catch (error) {
+    unreadable = error;
+  }
+  await openToAll(appliance, config);
   if (run.journal.last('committed')?.leaveStopped === true) return;
   try {
-    const { config } = loadAppliance(appliance.file);
+    if (!config) throw unreadable;
     await startAndVerify(appliance, config, { commit: run.started.to, label: run.started.toLabel }, { note });
   } catch (error) {
     throw new NotRestoredError(`the new version is in place, but does not run: ${messageOf(error)}`, {

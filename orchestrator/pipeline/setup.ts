@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { untilAborted, type Appliance } from '../appliance/appliance.ts';
-import { verifyPortsAreOurs } from '../appliance/services.ts';
+import { doorsOf, verifyPortsAreOurs } from '../appliance/services.ts';
 import { verifyHooks } from '../hooks/verify-hooks.ts';
 import { removeDurably, writeFileAtomic } from '../lib/atomic-file.ts';
 import { messageOf, Refusal } from '../lib/errors.ts';
@@ -82,6 +82,7 @@ export async function setUp(
       await ensurePrograms(appliance.runtime, config, note);
       await verifyProvider(appliance, config);
       appliance.state.ensure();
+      await appliance.runtime.setUp(note);
       for (const message of await verifyHooks(appliance)) options.listener({ type: 'warning', message });
       await verifyPortsAreOurs(appliance, config);
       return undefined;
@@ -115,6 +116,7 @@ export async function setUp(
     task('build-frontend', lateBuildsTitle(config), build('after-migrations')),
     task('restart-services', 'Start the services', async (note) => {
       await startAndVerify(appliance, config, origin, { note });
+      await appliance.runtime.expose(doorsOf(config));
       return undefined;
     }),
     ...(isLate ? [migrateData] : []),

@@ -1,18 +1,19 @@
 import type { Appliance } from '../appliance/appliance.ts';
 import { openGate } from '../appliance/gate.ts';
 import { verifyRelease, waitUntilHealthy } from '../appliance/health.ts';
-import { isWorker, startOrder, startService } from '../appliance/services.ts';
+import { doorsOf, isWorker, startOrder, startService } from '../appliance/services.ts';
 import type { Config } from '../config/schema.ts';
 import { messageOf } from '../lib/errors.ts';
 import type { Target } from './step.ts';
 
 /** Lifts fence and gate. May be run twice. */
-export async function openToAll(appliance: Appliance): Promise<void> {
+export async function openToAll(appliance: Appliance, config: Config = appliance.config): Promise<void> {
   if (appliance.database) {
     await appliance.database.ensureRunning();
     await appliance.database.unfence();
   }
   openGate(appliance);
+  await appliance.runtime.expose(doorsOf(config));
 }
 
 /** Starts services that do not run and waits until all of them are healthy and the right commit answers. */

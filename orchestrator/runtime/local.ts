@@ -1,5 +1,7 @@
 import { closeSync, openSync } from 'node:fs';
 import { execa } from 'execa';
+import { ask } from '../appliance/http.ts';
+import { baseEnvironment } from '../config/environment.ts';
 import { endProcesses } from '../lib/end-processes.ts';
 import { findByEnvironment } from '../lib/processes.ts';
 import { runLocally } from './local-command.ts';
@@ -9,6 +11,8 @@ import type { HeldLock, Runtime } from './runtime.ts';
 /** The appliance runs on this machine, as processes of this user. */
 export const localRuntime: Runtime = {
   name: 'local',
+  gate: 'preload',
+  environment: baseEnvironment,
   run: runLocally,
   tryLock,
   startService,
@@ -16,6 +20,15 @@ export const localRuntime: Runtime = {
   serviceState: async (service) => await Promise.resolve(serviceState(service)),
   startedServices: async (stateFolder) => await Promise.resolve(startedServices(stateFolder)),
   endRun,
+  ask,
+  addressOf: async () => await Promise.resolve('127.0.0.1'),
+  // Services open their ports themselves, and their gate is in them.
+  expose: async () => {},
+  exposed: async () => await Promise.resolve([]),
+  conceal: async () => {},
+  setUp: async () => {},
+  verify: async () => {},
+  prepare: async () => {},
 };
 
 /**

@@ -3,7 +3,19 @@
  * what is wanted as data. Tests fake or wrap this seam and no other.
  */
 export interface Runtime {
-  readonly name: 'local';
+  readonly name: 'local' | 'lxd';
+
+  /**
+   * What keeps the outside away from a version that is not committed: each service itself (gate-preload.cjs), or that
+   * nothing leads to it before `expose`.
+   */
+  readonly gate: 'preload' | 'address';
+
+  /** The Node of the places, where they have one of their own. */
+  readonly node?: string;
+
+  /** What every command and service of a place finds in its environment, with this Node first on its PATH. */
+  environment(nodePath: string): Record<string, string>;
 
   /**
    * Runs a command to its end.
@@ -32,13 +44,59 @@ export interface Runtime {
   serviceState(service: ServiceHandle): Promise<ServiceState>;
 
   /**
+   * One HTTP request from where a service runs, to whom "this machine" in its address is its own.
+   *
+   * @throws Error if nobody answers, or the time is over
+   */
+  ask(url: string, options: AskOptions): Promise<Answer>;
+
+  /** Where services of a place answer other places. */
+  addressOf(place: Place): Promise<string>;
+
+  /** Lets the outside reach these services and no others. May be run twice. */
+  expose(doors: readonly Door[]): Promise<void>;
+
+  /** The ports of this machine that `expose` has taken for them. */
+  exposed(): Promise<readonly number[]>;
+
+  /** Lets nobody from outside reach any of them, not even after a reboot. May be run twice. */
+  conceal(): Promise<void>;
+
+  /** Makes what it needs of this machine, where it is missing. Throws Refusal with the fix. Run twice, it changes nothing. */
+  setUp(say: (line: string) => void): Promise<void>;
+
+  /** @throws Refusal with the fix, where what commands and services run in is not there, does not run, or has no room */
+  verify(): Promise<void>;
+
+  /** Has everything run that commands and services need to run in. Throws Refusal with the fix. May be run twice. */
+  prepare(): Promise<void>;
+
+  /**
    * Ends every process that a killed run left behind (they carry `HOLDFAST_RUN`). Returns how many there were.
    * May be run twice.
    */
   endRun(runId: string): Promise<number>;
 }
 
+/** Where the parts of an appliance run that is laid out in containers. */
+export type Place = 'postgres' | 'backend' | 'frontend';
+
+export interface AskOptions {
+  readonly inside: Place;
+  /** For the whole of it. */
+  readonly timeoutMs: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly body: string;
+}
+
 export interface Command {
+  /** The container that it runs in, where the appliance has some; on this machine without, or where it has none. */
+  readonly inside?: Place | undefined;
   readonly file: string;
   readonly args: readonly string[];
   readonly cwd?: string;
@@ -87,8 +145,17 @@ export interface HeldLock {
   release(): Promise<void>;
 }
 
+/** A port of a service that the outside reaches. */
+export interface Door {
+  readonly service: string;
+  readonly inside: Place;
+  readonly port: number;
+}
+
 export interface ServiceHandle {
   readonly name: string;
+  /** Where it runs, if that is known: as `Command.inside`. */
+  readonly inside?: Place | undefined;
   /** Folder where the runtime keeps what it knows of services (0700). */
   readonly stateFolder: string;
   /**

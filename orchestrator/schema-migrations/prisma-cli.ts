@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { programFile, type Appliance } from '../appliance/appliance.ts';
-import { baseEnvironment, readApplianceEnvironment } from '../config/environment.ts';
+import { readApplianceEnvironment } from '../config/environment.ts';
 import type { Config } from '../config/schema.ts';
 import { hidePassword } from '../database/connection.ts';
 import { exitCodes, HoldfastError, messageOf } from '../lib/errors.ts';
@@ -9,8 +9,10 @@ import { CommandError, type Command, type CommandResult, type RunOptions } from 
 import { explainPrismaCode } from './state.ts';
 
 /** Prisma's engine comes with us, so that no machine downloads one and all use the same. */
-export function toolEnvironment(appliance: Pick<Appliance, 'program'>): Record<string, string> {
+export function toolEnvironment(appliance: Pick<Appliance, 'program' | 'runtime'>): Record<string, string> {
+  const { node } = appliance.runtime;
   return {
+    ...(node === undefined ? {} : { HOLDFAST_ENGINE_NODE: node }),
     PRISMA_SCHEMA_ENGINE_BINARY: programFile(appliance.program, 'schema-engine'),
     PRISMA_HIDE_UPDATE_MESSAGE: '1',
     CHECKPOINT_DISABLE: '1',
@@ -49,7 +51,7 @@ export async function runPrisma(
  *   engine as an argument
  */
 export function prismaCli(
-  appliance: Pick<Appliance, 'program' | 'directory' | 'node' | 'secrets'>,
+  appliance: Pick<Appliance, 'program' | 'directory' | 'node' | 'secrets' | 'runtime'>,
   config: Config,
   args: readonly string[],
   environment: Readonly<Record<string, string>>,
@@ -58,9 +60,9 @@ export function prismaCli(
   const program = join(cwd, 'node_modules', '.bin', 'prisma');
   const file = existsSync(program) ? program : 'prisma';
   return {
-    ...{ file, args, cwd, label: ['prisma', ...args].join(' ') },
+    ...{ inside: 'backend', file, args, cwd, label: ['prisma', ...args].join(' ') },
     env: {
-      ...baseEnvironment(appliance.node),
+      ...appliance.runtime.environment(appliance.node),
       ...toolEnvironment(appliance),
       ...readApplianceEnvironment(config, appliance.directory, appliance.secrets),
       ...environment,

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { toArgv } from '../appliance/services.ts';
-import { baseEnvironment, readApplianceEnvironment } from '../config/environment.ts';
+import { readApplianceEnvironment } from '../config/environment.ts';
 import { variablesOf } from '../config/database-schema.ts';
 import type { Argv, BuildConfig } from '../config/schema.ts';
 import { databaseVariables } from '../database/engine.ts';
@@ -87,7 +87,7 @@ async function run(
 ): Promise<void> {
   const env = await buildEnvironment(context, build);
   await context.appliance.runtime.run(
-    { timeoutMs: build.timeout, ...command, env },
+    { timeoutMs: build.timeout, inside: build.container, ...command, env },
     { onLine: context.output },
   );
 }
@@ -100,7 +100,7 @@ async function buildEnvironment(
   const variables = readApplianceEnvironment(target.config, appliance.directory, appliance.secrets);
   for (const name of [...databaseVariables, ...variablesOf(target.config.database)]) delete variables[name];
   return {
-    ...baseEnvironment(appliance.node),
+    ...appliance.runtime.environment(appliance.node),
     ...toolEnvironment(appliance),
     HUSKY: '0',
     HOLDFAST_COMMIT: target.commit,

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
-import { baseEnvironment, readApplianceEnvironment } from '../config/environment.ts';
+import { readApplianceEnvironment } from '../config/environment.ts';
 import type { Config } from '../config/schema.ts';
 import { hooksAround } from '../hooks/run-hooks.ts';
 import { pendingDataMigrationsInCheckout, readDataMigrationStates } from '../pipeline/data-pending.ts';
@@ -84,11 +84,12 @@ export function dataMigrationsCommand(
 ): Command {
   const { dir = '.', dataMigrations } = config.prisma ?? {};
   return {
+    inside: 'backend',
     file: 'bash',
     args: [join(appliance.directory, dataMigrations?.dir ?? dir, 'run.sh'), ...(call.args ?? [])],
     cwd: join(appliance.directory, dir),
     env: {
-      ...baseEnvironment(appliance.node),
+      ...appliance.runtime.environment(appliance.node),
       ...toolEnvironment(appliance),
       HOLDFAST_NODE: appliance.node,
       ...readApplianceEnvironment(config, appliance.directory, appliance.secrets),

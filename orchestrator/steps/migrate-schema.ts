@@ -2,7 +2,7 @@ import { globSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
 import { toArgv } from '../appliance/services.ts';
-import { baseEnvironment, readApplianceEnvironment } from '../config/environment.ts';
+import { readApplianceEnvironment } from '../config/environment.ts';
 import type { Argv, Config } from '../config/schema.ts';
 import { hooksAround } from '../hooks/run-hooks.ts';
 import { plural } from '../lib/units.ts';
@@ -76,7 +76,7 @@ export async function deploy(
   const { prisma } = target.config;
   if (!prisma || prisma.deploy === 'none') return;
   const env = {
-    ...baseEnvironment(appliance.node),
+    ...appliance.runtime.environment(appliance.node),
     ...toolEnvironment(appliance),
     ...readApplianceEnvironment(target.config, appliance.directory, appliance.secrets),
     ...context.environment,
@@ -87,7 +87,7 @@ export async function deploy(
     const label = [file, ...args].join(' ');
     note(label);
     await appliance.runtime.run(
-      { file, args, cwd, env, timeoutMs: prisma.timeout, label },
+      { inside: 'backend', file, args, cwd, env, timeoutMs: prisma.timeout, label },
       { onLine: output },
     );
   };

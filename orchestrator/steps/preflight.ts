@@ -42,6 +42,7 @@ export const preflight: Step = {
   async prepare(context) {
     const { appliance, target, note } = context;
     verifyPrograms(target.config);
+    await appliance.runtime.verify();
     if (context.kind === 'update') await verifyProvider(appliance, target.config, target.commit);
     note('the checkout');
     await verifyCheckout(appliance.runtime, appliance.directory, {

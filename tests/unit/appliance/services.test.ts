@@ -54,7 +54,7 @@ describe('a worker starts after the commit', () => {
 });
 
 describe('the gate in the environment of a service', () => {
-  const gate = { file: '/s/gate/r1', token: 't' };
+  const gate = { by: 'preload', file: '/s/gate/r1', token: 't' } as const;
   const flag = { HOLDFAST_GATE: '1', HOLDFAST_GATE_FILE: '/s/gate/r1', HOLDFAST_GATE_TOKEN: 't' };
 
   test('is nothing where there is no gate, or none is wanted', () => {

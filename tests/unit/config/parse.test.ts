@@ -107,7 +107,7 @@ describe('an unknown key is told', () => {
 
 describe('what is not there yet is refused by name', () => {
   test.each([
-    ['runtime', { runtime: 'lxd' }, 'runtime: "lxd" is not supported yet; found "lxd"'],
+    ['another runtime', { runtime: 'docker' }, 'runtime: must be "local" or "lxd"; found "docker"'],
     [
       'stageDirectory',
       { stageDirectory: '../s' },

@@ -1,0 +1,34 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parse } from 'yaml';
+import type { Place } from '../runtime.ts';
+
+/** A definition as LXD's own interface takes it. */
+export interface Definition {
+  readonly [key: string]: unknown;
+  readonly description: string;
+  readonly config: Readonly<Record<string, string>>;
+  readonly devices?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+}
+
+/**
+ * Reads one of the definitions in lxd/, its `${placeholders}` filled.
+ *
+ * @param folder where they lie
+ * @throws Error for a placeholder that nobody fills: a definition and this code that do not belong together
+ */
+export function readDefinition(
+  folder: string,
+  name: 'network' | 'storage' | 'volume' | `containers/${Place}`,
+  values: Readonly<Record<string, string>>,
+): Definition {
+  const text = readFileSync(join(folder, `${name}.yaml`), 'utf8').replaceAll(
+    /\$\{(\w+)\}/g,
+    (_, key: string) => {
+      const value = values[key];
+      if (value === undefined) throw new Error(`lxd/${name}.yaml asks for \${${key}}, which nobody knows`);
+      return value;
+    },
+  );
+  return parse(text) as Definition;
+}

@@ -1,0 +1,161 @@
+import { dirname } from 'node:path';
+import { messageOf, Refusal } from '../../lib/errors.ts';
+import { CommandError, type Door, type Place, type Runtime, type ServiceHandle } from '../runtime.ts';
+import { askInside } from './ask.ts';
+import type { Instance, LxdClient } from './client.ts';
+import { basePath, endUnits, runInside, unitPrefix } from './command.ts';
+import { addressOf, type Layout } from './layout.ts';
+import { untilBooted } from './setup.ts';
+import { verifyRoom, verifyRunning } from './verify.ts';
+import { isDown, knownUnits, startUnit, stopUnit, unitState } from './services.ts';
+
+/** Proxy devices are named so: ours among those that an operator may have added. */
+const doorPrefix = 'holdfast-door-';
+
+/**
+ * The appliance in containers: commands that name a place run in its container, services are units there, and the
+ * outside reaches them by proxy devices. What names no place runs on this machine, as everywhere: git, tar, snapshots.
+ */
+export function lxdRuntime(
+  client: LxdClient,
+  layout: Layout,
+  options: {
+    /** Services run as this user of the containers. */
+    readonly serviceUser: string;
+    /** The file that is there while a run is open. */
+    readonly unfinished: string;
+    /** Where the outside comes in on this machine. */
+    readonly listen: string;
+    /** Where the containers have their Node. */
+    readonly node: string;
+    /** Whether the database is in a container, too. */
+    readonly hasDatabase: boolean;
+    readonly setUp: Runtime['setUp'];
+  },
+): Runtime {
+  const places: readonly Place[] = options.hasDatabase
+    ? ['postgres', 'backend', 'frontend']
+    : ['backend', 'frontend'];
+  const containerOf = (place: Place) => layout.containers[place];
+  /** Where a service may be: where it belongs, or where an earlier release had it. */
+  const containersOf = ({ inside }: ServiceHandle) =>
+    inside === undefined ? [containerOf('backend'), containerOf('frontend')] : [containerOf(inside)];
+  const instance = async (name: string) => await client.read<Instance>(`instances/${name}`);
+  const change = async (name: string, devices: Instance['devices'], autostart: boolean) => {
+    const there = await instance(name);
+    if (!there) return;
+    const kept = Object.entries(there.devices).filter(([device]) => !device.startsWith(doorPrefix));
+    const wanted = { ...Object.fromEntries(kept), ...devices };
+    const config = { ...there.config, 'boot.autostart': String(autostart) };
+    if (JSON.stringify([wanted, config]) === JSON.stringify([there.devices, there.config])) return;
+    await client.change('PUT', `instances/${name}`, { ...there, config, devices: wanted });
+  };
+  return {
+    ...client.machine,
+    name: 'lxd',
+    gate: 'address',
+    node: options.node,
+    setUp: options.setUp,
+    // The operator's own environment is this machine's affair.
+    environment: (nodePath) => ({
+      ...{ PATH: `${dirname(nodePath)}:${basePath}`, LANG: 'C.UTF-8' },
+      // What many servers listen at: nobody reaches a container's own loopback.
+      HOST: '0.0.0.0',
+    }),
+    async run(command, runOptions) {
+      return command.inside === undefined
+        ? await client.machine.run(command, runOptions)
+        : await runInside(client, containerOf(command.inside), command, runOptions);
+    },
+    async startService(service) {
+      await startUnit(client, containerOf(service.inside ?? 'backend'), service, {
+        user: options.serviceUser,
+        unfinished: options.unfinished,
+        description: `Holdfast: ${service.name} of ${layout.appliance}`,
+      });
+    },
+    async stopService(service, policy) {
+      for (const container of containersOf(service)) await stopUnit(client, container, service, policy);
+    },
+    async serviceState(service) {
+      for (const container of containersOf(service)) {
+        const state = await unitState(client, container, service.name);
+        if (state.running) return state;
+      }
+      return { running: false };
+    },
+    async startedServices() {
+      const found: string[] = [];
+      for (const place of ['backend', 'frontend'] as const)
+        found.push(...(await knownUnits(client, containerOf(place))));
+      return [...new Set(found)];
+    },
+    async endRun(runId) {
+      const ended = await client.machine.endRun(runId);
+      for (const place of places)
+        await endUnits(client, containerOf(place), `${unitPrefix(runId)}-*.service`).catch(
+          (error: unknown) => {
+            if (!(error instanceof CommandError) || !isDown(messageOf(error))) throw error;
+          },
+        );
+      return ended;
+    },
+    ask: async (url, asking) => await askInside(client, containerOf(asking.inside), url, asking),
+    async addressOf(place) {
+      const network = await client.read<{ config: Record<string, string> }>(`networks/${layout.network}`);
+      const gateway = network?.config['ipv4.address'];
+      if (gateway === undefined)
+        throw new Refusal(`the network ${layout.network} is not there`, './run.sh setup makes it anew');
+      return addressOf(place, gateway);
+    },
+    async expose(doors) {
+      for (const place of places)
+        await change(containerOf(place), doorDevices(doors, place, options.listen), true);
+    },
+    async exposed() {
+      const found: number[] = [];
+      for (const place of places)
+        for (const [device, { listen = '' }] of Object.entries(
+          (await instance(containerOf(place)))?.devices ?? {},
+        ))
+          if (device.startsWith(doorPrefix)) found.push(Number(listen.slice(listen.lastIndexOf(':') + 1)));
+      return found;
+    },
+    async conceal() {
+      for (const place of places) await change(containerOf(place), {}, false);
+    },
+    async verify() {
+      for (const place of places)
+        verifyRunning(client, containerOf(place), await instance(containerOf(place)));
+      await verifyRoom(client, layout.pool);
+    },
+    async prepare() {
+      const started: string[] = [];
+      for (const place of places) {
+        const name = containerOf(place);
+        const status = (await instance(name))?.status;
+        if (status === 'Running') continue;
+        if (status === undefined)
+          throw new Refusal(
+            `the container ${name} is not there`,
+            './run.sh setup makes it anew; the data are kept',
+          );
+        const action = status === 'Frozen' ? 'unfreeze' : 'start';
+        await client.change('PUT', `instances/${name}/state`, { action, timeout: 60 });
+        started.push(name);
+      }
+      await untilBooted(client, started);
+    },
+  };
+}
+
+function doorDevices(doors: readonly Door[], place: Place, listen: string): Instance['devices'] {
+  return Object.fromEntries(
+    doors
+      .filter((door) => door.inside === place)
+      .map(({ service, port }) => [
+        `${doorPrefix}${service}`,
+        { type: 'proxy', listen: `tcp:${listen}:${port}`, connect: `tcp:127.0.0.1:${port}`, bind: 'host' },
+      ]),
+  );
+}
