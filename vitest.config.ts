@@ -29,6 +29,16 @@ export default defineConfig({
       },
       {
         test: {
+          name: 'lxd',
+          include: ['tests/lxd/**/*.test.ts'],
+          globalSetup: ['tests/lxd/global-setup.ts'],
+          testTimeout: 300_000,
+          hookTimeout: 900_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
           name: 'e2e',
           include: ['tests/e2e/**/*.test.ts'],
           testTimeout: 900_000,

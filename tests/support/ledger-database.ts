@@ -4,6 +4,7 @@ import { Client } from 'pg';
 import type { Appliance } from '../../orchestrator/appliance/appliance.ts';
 import { administrator, readCredentials } from '../../orchestrator/database/cluster.ts';
 import { formatConnection } from '../../orchestrator/database/connection.ts';
+import { sharedSocketFolder } from '../../orchestrator/database/socket-folder.ts';
 import type { Engine } from './releases.ts';
 import { sparingStatements } from './sparing-server.ts';
 import { sqliteRows } from './sqlite-state.ts';
@@ -45,8 +46,10 @@ export class LedgerDatabase {
   adminUrl(): string {
     if (this.#externalUrl !== undefined) return this.#externalUrl;
     const { port, adminPassword: password } = this.#credentials();
+    const { config, state } = this.#open();
+    const host = config.runtime === 'lxd' ? sharedSocketFolder(join(state.postgres, 'socket')) : '127.0.0.1';
     return formatConnection({
-      ...{ host: '127.0.0.1', port, user: administrator, password, database: 'ledger', parameters: {} },
+      ...{ host, port, user: administrator, password, database: 'ledger', parameters: {} },
     });
   }
 

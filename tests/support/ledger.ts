@@ -1,4 +1,4 @@
-import { appendFileSync, existsSync } from 'node:fs';
+import { appendFileSync, chmodSync, cpSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { openAppliance, type Appliance, type Program } from '../../orchestrator/appliance/appliance.ts';
 import { ask } from '../../orchestrator/appliance/http.ts';
@@ -13,7 +13,8 @@ import { runInProcess, type Outcome } from './in-process.ts';
 import { LedgerDatabase } from './ledger-database.ts';
 import { builtRunner } from './runner.ts';
 import { Sandbox } from './sandbox.ts';
-import { engineOf, replaceIn } from './releases.ts';
+import { testPool } from './lxd-host.ts';
+import { engineOf, replaceIn, type Edit } from './releases.ts';
 import { addHoldfast, lendPackages } from './self-hosted.ts';
 import { spreadFolders } from './roomy-folder.ts';
 import type { State } from './state.ts';
@@ -34,9 +35,31 @@ export interface LedgerOptions {
   readonly external?: ExternalDatabase | undefined;
   /** It keeps its books in a file of SQLite, `data/ledger.db`; without a word, in what the suites run on. */
   readonly sqlite?: boolean | undefined;
+  /** It runs in containers of the LXD of tests (lxd-host.ts). */
+  readonly lxd?: boolean | undefined;
   /** What is to be done with the clone before it is set up. */
   readonly before?: (ledger: Ledger) => void;
 }
+
+let made = 0;
+
+const intoContainers: Edit = (folder) => {
+  made += 1;
+  replaceIn(
+    folder,
+    'appliance.yaml',
+    'name: ledger',
+    `name: l${process.pid}-${made}\nruntime: lxd\nlxd: { pool: ${testPool} }`,
+  );
+  replaceIn(folder, 'appliance.yaml', '{ embedded: true }', '{ embedded: true, name: ledger }');
+  for (const next of ['phase', 'start'])
+    replaceIn(
+      folder,
+      'appliance.yaml',
+      `    dir: web\n    ${next}`,
+      `    dir: web\n    container: frontend\n    ${next}`,
+    );
+};
 
 /** The ledger, running in a sandbox, and everything that a test asks of it or does to it. */
 export class Ledger {
@@ -55,6 +78,7 @@ export class Ledger {
   static async create({
     parent,
     external,
+    lxd = false,
     sqlite = testedDatabase === 'sqlite' && !external,
   }: LedgerOptions = {}): Promise<Ledger> {
     const runner = await builtRunner();
@@ -62,6 +86,7 @@ export class Ledger {
       parent,
       overlay: sqlite ? 'ledger-sqlite' : undefined,
       edit: (folder) => {
+        if (lxd) intoContainers(folder);
         if (sqlite) replaceIn(folder, 'appliance.yaml', '{ embedded: true }', '{ file: data/ledger.db }');
         if (external)
           replaceIn(
@@ -74,6 +99,12 @@ export class Ledger {
     });
     if (external) appendFileSync(join(sandbox.directory, '.env'), `DATABASE_URL=${external.url}\n`);
     const program = { version: 'test', home: sandbox.home, runner, node: process.execPath };
+    if (lxd) {
+      // Containers walk to what they mount as nobody.
+      chmodSync(sandbox.root, 0o755);
+      program.runner = join(sandbox.root, 'runner');
+      cpSync(runner, program.runner, { recursive: true });
+    }
     return new Ledger(sandbox, program, external);
   }
 
@@ -107,7 +138,7 @@ export class Ledger {
       if (engineOf(ledger.directory) === 'sqlite') return ledger;
       await ledger.database.makeUnusual();
       // A disk of the test's own is there to fill up or to lose its power: on that one nothing is spared.
-      if (!options.parent && !options.external) {
+      if (!options.parent && !options.external && !options.lxd) {
         await ledger.database.spare();
         // Each database is a folder of some 300 files, and every update makes one and removes it.
         spreadFolders(join(ledger.open().state.postgres, 'cluster/data/base'));

@@ -1,0 +1,110 @@
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { execa, execaSync } from 'execa';
+
+/*
+ * LXD for tests: a daemon of our own, with a folder of its own, so that one that is on the machine already knows nothing of
+ * it. It is started by hand: many machines for tests have no systemd.
+ */
+
+/** Short: the daemon's socket lies in it. */
+const folder = process.env['HOLDFAST_TEST_LXD'] ?? `/var/tmp/holdfast-lxd-${process.getuid?.() ?? 0}`;
+
+/** What clients need in their environment. */
+export const lxdEnvironment = { LXD_DIR: folder };
+
+/** The storage pool of all test appliances. */
+export const testPool = 'hf-test';
+
+const has = (program: string) => execaSync('which', [program], { reject: false }).exitCode === 0;
+
+/** Why LXD cannot run here; undefined if it can. Installs it where it may. */
+export async function whyNoLxd(): Promise<string | undefined> {
+  if (process.getuid?.() !== 0) return 'needs root, to start a daemon of LXD';
+  if (!existsSync('/etc/debian_version')) return 'needs Debian or Ubuntu, to install LXD';
+  const packages = ['lxd', 'debootstrap', 'btrfs-progs', 'dnsmasq-base', 'nftables', 'iproute2'];
+  const programs = ['lxd', 'debootstrap', 'mkfs.btrfs', 'dnsmasq', 'nft', 'ip'];
+  if (!programs.every(has)) {
+    const env = { DEBIAN_FRONTEND: 'noninteractive' };
+    await execa('apt-get', ['update', '-qq'], { reject: false, env });
+    const installed = await execa('apt-get', ['install', '-y', '-qq', ...packages], { reject: false, env });
+    if (installed.exitCode !== 0 || !programs.every(has))
+      return `needs LXD, which apt-get could not install: ${installed.stderr.trim().split('\n').at(-1) ?? ''}`;
+  }
+  const may = await execa('unshare', ['--mount', '--net', '--pid', '--fork', 'true'], { reject: false });
+  return may.exitCode === 0
+    ? undefined
+    : 'needs a machine that may make namespaces: root of a container cannot';
+}
+
+/** Starts the daemon, once. @throws Error with the end of its log */
+export async function startLxd(): Promise<void> {
+  mkdirSync(folder, { recursive: true, mode: 0o711 });
+  const log = join(folder, 'daemon.log');
+  const out = openSync(log, 'a');
+  const daemon = spawn('lxd', ['--group', 'root', '--logfile', log], {
+    env: { ...process.env, ...lxdEnvironment },
+    detached: true,
+    stdio: ['ignore', out, out],
+  });
+  daemon.unref();
+  writeFileSync(join(folder, 'daemon.pid'), String(daemon.pid));
+  const ready = await execa('lxd', ['waitready', '--timeout=60'], { env: lxdEnvironment, reject: false });
+  if (ready.exitCode !== 0) throw new Error(`LXD does not start: ${readFileSync(log, 'utf8').slice(-2000)}`);
+}
+
+/** Ends the daemon as a service manager would on a crash, and starts it again. Containers live on. */
+export async function restartLxd(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
+  await endDaemon(signal);
+  await startLxd();
+}
+
+async function endDaemon(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
+  const file = join(folder, 'daemon.pid');
+  if (!existsSync(file)) return;
+  const pid = Number(readFileSync(file, 'utf8'));
+  try {
+    process.kill(pid, signal);
+    for (let round = 0; round < 600 && existsSync(`/proc/${pid}`); round += 1)
+      await new Promise((resolve) => setTimeout(resolve, 50));
+  } catch {
+    // It is gone already.
+  }
+  rmSync(file, { force: true });
+}
+
+/** Takes away everything: containers, networks, the pool, the daemon, its folder. */
+export async function removeLxd(): Promise<void> {
+  const lines = async (...args: string[]) => {
+    const { stdout } = await execa('lxc', args, { env: lxdEnvironment, reject: false });
+    return stdout.split('\n').filter((line) => line !== '');
+  };
+  for (const name of await lines('list', '--format=csv', '--columns=n'))
+    await lines('delete', '--force', name);
+  for (const image of await lines('image', 'list', '--format=csv', '--columns=f'))
+    await lines('image', 'delete', image);
+  for (const line of await lines('network', 'list', '--format=csv')) {
+    const [name = '', , managed] = line.split(',');
+    if (managed === 'YES') await lines('network', 'delete', name);
+  }
+  for (const line of await lines('storage', 'list', '--format=csv')) {
+    const [name = ''] = line.split(',');
+    for (const volume of await lines('storage', 'volume', 'list', name, '--format=csv')) {
+      const [type, volumeName = ''] = volume.split(',');
+      if (type === 'custom') await lines('storage', 'volume', 'delete', name, volumeName);
+    }
+    await lines('storage', 'delete', name);
+  }
+  await endDaemon('SIGTERM');
+  await execa('umount', ['--recursive', '--lazy', folder], { reject: false });
+  for (const inside of ['devlxd', 'shmounts'])
+    await execa('umount', ['--lazy', join(folder, inside)], { reject: false });
+  rmSync(folder, { recursive: true, force: true });
+}
+
+/** The client, for what a test does to containers by hand. */
+export async function lxc(...args: string[]): Promise<string> {
+  const { stdout } = await execa('lxc', args, { env: lxdEnvironment });
+  return stdout;
+}
