@@ -10,6 +10,7 @@ import { SharedDatabase } from '../database/shared.ts';
 import { SqliteClient } from '../database/sqlite/client.ts';
 import { SqliteDatabase } from '../database/sqlite/database.ts';
 import { databaseFile } from '../database/sqlite/places.ts';
+import { VolumeDatabase } from '../database/volume.ts';
 import { Secrets } from '../lib/secrets.ts';
 import { runningInside } from '../runtime/inside.ts';
 import { openLxdRuntime } from '../runtime/lxd/open.ts';
@@ -82,10 +83,14 @@ function openDatabase(base: Omit<Appliance, 'database'>): Database | undefined {
   if (database.embedded === true && config.runtime === 'lxd') {
     const inside = runningInside(runtime, 'postgres');
     const own = { folder: state.postgres, database: database.name ?? config.name, secrets };
-    return new PostgresDatabase(new ContainerServer({ ...own, runtime: inside }), inside, {
+    const server = new ContainerServer({ ...own, runtime: inside });
+    const places = {
       fenceFile: join(state.path, 'fence.json'),
       reserveFolder: join(state.postgres, 'reserve'),
-    });
+    };
+    return runtime.volumes
+      ? new VolumeDatabase(server, inside, runtime.volumes, places)
+      : new PostgresDatabase(server, inside, places);
   }
   const server =
     database.embedded === true

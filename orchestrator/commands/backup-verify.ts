@@ -3,7 +3,7 @@ import { exitCodes, messageOf, Refusal } from '../lib/errors.ts';
 import { plural } from '../lib/units.ts';
 import { chooseByName } from '../snapshot/choose.ts';
 import { inspectFiles } from '../snapshot/inspect-archive.ts';
-import { databaseDump, holdsDatabase, type Manifest } from '../snapshot/manifest.ts';
+import { databaseDump, holdsDatabase, holdsDump, type Manifest } from '../snapshot/manifest.ts';
 import { listSnapshots, verifySnapshot } from '../snapshot/store.ts';
 import { join } from 'node:path';
 import { locked } from './locked.ts';
@@ -63,6 +63,8 @@ async function lookInside(
   const problems = await inspectFiles(manifest, folder);
   if (!manifest.database || !holdsDatabase(manifest)) return problems;
   if (!database) return [...problems, 'its database cannot be tried: this appliance has none'];
+  if (!holdsDump(manifest))
+    return [...problems, 'there is no dump of its database yet: ./run.sh backup create makes it'];
   session.ui.say(`${manifest.id}: restoring the database on trial ...`);
   try {
     await database.ensureRunning();

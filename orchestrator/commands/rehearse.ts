@@ -12,7 +12,7 @@ import { lintTarget } from '../pipeline/schema-gate.ts';
 import { verifyStaysInside } from '../schema-migrations/stays-inside.ts';
 import { findDestination, readOrigin } from '../pipeline/target.ts';
 import { chooseByName } from '../snapshot/choose.ts';
-import { databaseDump, holdsDatabase } from '../snapshot/manifest.ts';
+import { databaseDump, holdsDump } from '../snapshot/manifest.ts';
 import { listSnapshots, verifySnapshot, type SnapshotListing } from '../snapshot/store.ts';
 import { locked } from './locked.ts';
 import { describeReport, type Rehearsal } from './rehearsal-report.ts';
@@ -139,7 +139,7 @@ async function findSource(
   const listings = listSnapshots(backupsDirectory);
   const chosen =
     wanted === true
-      ? listings.find((one) => one.manifest && holdsDatabase(one.manifest))
+      ? listings.find((one) => one.manifest && holdsDump(one.manifest))
       : chooseByName({ listings, commit: '', committed: () => undefined }, wanted);
   if (!chosen)
     throw new Refusal(
@@ -155,9 +155,9 @@ async function fromSnapshot(
 ): Promise<RehearsalSource> {
   note(`checking the snapshot ${id}`);
   const manifest = await verifySnapshot(folder);
-  if (!manifest.database || !holdsDatabase(manifest))
+  if (!manifest.database || !holdsDump(manifest))
     throw new Refusal(
-      `cannot rehearse on ${id}: it holds no database`,
+      `cannot rehearse on ${id}: it holds no dump of a database`,
       './run.sh rehearse takes the live rows',
     );
   return { snapshot: id, file: join(folder, databaseDump), facts: manifest.database };

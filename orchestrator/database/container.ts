@@ -5,22 +5,26 @@ import { writeFileAtomic } from '../lib/atomic-file.ts';
 import { messageOf, Refusal } from '../lib/errors.ts';
 import type { Secrets } from '../lib/secrets.ts';
 import { waitFor } from '../lib/wait.ts';
-import { lastLines, type Command, type Runtime } from '../runtime/runtime.ts';
+import { CommandError, lastLines, type Command, type Runtime } from '../runtime/runtime.ts';
 import { PostgresClient } from './client.ts';
 import { reloadAccess } from './cluster-access.ts';
 import { administrator, type Access } from './cluster.ts';
+import {
+  accessText,
+  cluster,
+  endNewcomers,
+  exitWithoutCluster,
+  port,
+  starter,
+  unit,
+  unitText,
+} from './container-cluster.ts';
 import { isSwapOpen, readContents } from './cluster-contents.ts';
 import { formatConnection, quoteIdentifier, quoteLiteral, type Connection } from './connection.ts';
 import type { DatabaseGlance } from './engine.ts';
 import type { PostgresServer } from './server.ts';
 import { sharedSocketFolder } from './socket-folder.ts';
 import { endSessionsOverTcp } from './sessions.ts';
-
-/** Where the volume lies in the container, and the cluster on it. */
-const home = '/var/lib/postgresql';
-const cluster = `${home}/holdfast`;
-const unit = 'holdfast-postgres.service';
-const port = 5432;
 
 interface Credentials {
   readonly port: number;
@@ -67,15 +71,14 @@ export class ContainerServer implements PostgresServer {
     // Whatever number the server's user has inside: the folder above lets in nobody but us.
     chmodSync(socket, 0o1777);
     await this.#runtime.prepare();
-    const credentials = this.#ensureCredentials();
-    await this.#runtime.run(
-      inside('sh', ['-c', starter, 'sh', await this.bin(), cluster, unit, accessText('open')], {
-        label: 'start of PostgreSQL',
-        input: unitText(await this.bin(), this.#socket),
-        timeoutMs: 180_000,
-      }),
-    );
+    const { volumes } = this.#runtime;
+    if (volumes && !(await volumes.isInPlace())) {
+      await this.stop();
+      await volumes.use(volumes.live(), '');
+    }
+    await this.#start();
     await this.#untilItAnswers();
+    const credentials = this.#ensureCredentials();
     await this.#asSuperuser(
       `do $$ begin
          if not exists (select from pg_roles where rolname = ${quoteLiteral(administrator)}) then create role ${administrator} superuser login; end if;
@@ -181,6 +184,34 @@ export class ContainerServer implements PostgresServer {
     if (access === 'fenced') await endSessionsOverTcp(client);
   }
 
+  /** Makes the cluster first, where nobody has ever reached one. */
+  async #start(): Promise<void> {
+    const bin = await this.bin();
+    const isNew = !existsSync(this.#credentialsFile);
+    const args = [bin, cluster, unit, accessText('open'), isNew ? 'new' : 'known'];
+    const { exitCode, stdout, stderr } = await this.#runtime.run(
+      inside('sh', ['-c', starter, 'sh', ...args], {
+        label: 'start of PostgreSQL',
+        input: unitText(bin, this.#socket),
+        timeoutMs: 180_000,
+      }),
+      { allowFailure: true },
+    );
+    if (exitCode === exitWithoutCluster)
+      throw new Refusal(
+        `the database is gone: there is none on the volume ${this.#runtime.volumes?.live() ?? ''}`,
+        'bring the volume back; or ./run.sh destroy, ./run.sh setup, and ./run.sh rollback to a backup',
+      );
+    if (exitCode !== 0)
+      throw new CommandError(`start of PostgreSQL failed (exit ${exitCode}): ${lastLines(stderr, 5)}`, {
+        ...{ exitCode, stdout, stderr },
+      });
+  }
+
+  get #credentialsFile(): string {
+    return join(this.#folder, 'credentials.json');
+  }
+
   async #untilItAnswers(): Promise<void> {
     let last: unknown;
     const done = await waitFor(
@@ -224,7 +255,7 @@ export class ContainerServer implements PostgresServer {
   }
 
   #ensureCredentials(): Credentials {
-    const path = join(this.#folder, 'credentials.json');
+    const path = this.#credentialsFile;
     if (!existsSync(path))
       writeFileAtomic(
         path,
@@ -245,55 +276,3 @@ export class ContainerServer implements PostgresServer {
 function inside(file: string, args: readonly string[], more: Partial<Command> = {}): Command {
   return { inside: 'postgres', file, args, timeoutMs: 60_000, ...more };
 }
-
-/** Makes the cluster where there is none, and has the server run: $1 programs, $2 cluster, $3 unit, $4 access file. */
-const starter = `set -eu
-install -d -o postgres -g postgres -m 0700 ${home}
-rm -rf "$2.new"
-if [ ! -e "$2/PG_VERSION" ]; then
-  runuser -u postgres -- "$1/initdb" --pgdata="$2.new" --auth=scram-sha-256 --auth-local=peer --encoding=UTF8 --locale=C.UTF-8 --no-instructions >/dev/null
-  printf '%s' "$4" >"$2.new/pg_hba.conf"
-  mv "$2.new" "$2"
-fi
-cat >"/etc/systemd/system/$3.new"
-if ! cmp -s "/etc/systemd/system/$3.new" "/etc/systemd/system/$3"; then
-  mv "/etc/systemd/system/$3.new" "/etc/systemd/system/$3"
-  systemctl daemon-reload
-fi
-systemctl enable --quiet "$3"
-systemctl start "$3"`;
-
-const unitText = (bin: string, socketFolder: string) => `[Unit]
-Description=Holdfast: PostgreSQL
-[Service]
-User=postgres
-ExecStart=${bin}/postgres -D ${cluster} -c listen_addresses=* -c port=${port} -c "unix_socket_directories=${socketFolder.replaceAll('%', '%%')}" -c unix_socket_permissions=0777 -c log_timezone=UTC
-KillMode=mixed
-KillSignal=SIGINT
-TimeoutStopSec=60
-Restart=on-failure
-[Install]
-WantedBy=multi-user.target
-`;
-
-function accessText(access: Access): string {
-  const rule = access === 'open' ? 'scram-sha-256' : 'reject';
-  return `${[
-    '# Written by Holdfast; changes are lost.',
-    'local all postgres peer',
-    `local all ${administrator} scram-sha-256`,
-    `local all all ${access === 'secluded' ? 'reject' : 'scram-sha-256'}`,
-    `host all all all ${rule}`,
-  ].join('\n')}\n`;
-}
-
-/** As endNewcomers in newcomers.ts: those who stand in the door. $1 cluster. */
-const endNewcomers = `set -eu
-read -r postmaster <"$1/postmaster.pid"
-door='^(/.*/postgres |postgres: .*([)]|[[]local[]]) (initializing|authentication|startup)$)'
-end=$(($(date +%s) + 10))
-pkill -TERM -P "$postmaster" -f "$door" || exit 0
-while pgrep -P "$postmaster" -f "$door" >/dev/null; do
-  [ "$(date +%s)" -lt "$end" ] || { echo 'a connection that was just being made does not end' >&2; exit 1; }
-  sleep 0.02
-done`;

@@ -14,6 +14,9 @@ export interface Database {
   /** Where room for a second copy of it is set aside; a folder that is ours alone, and may not be there yet. */
   readonly reserveFolder: string;
 
+  /** Where its storage copies it at no cost. */
+  readonly copies?: Copies;
+
   /** Another environment works on it as well: it is never fenced and never restored. */
   readonly isShared?: boolean;
 
@@ -179,9 +182,38 @@ export interface RecordedDataMigration {
   readonly exported: boolean;
 }
 
+/**
+ * Copies of the whole database that its storage makes at no cost, by name. A snapshot that names one is restored in seconds
+ * from it, whatever its size.
+ */
+export interface Copies {
+  /** Whether one can be made or put back now: a copy holds all that is on the server, so nobody else's database may be. */
+  areUsable(): Promise<boolean>;
+
+  has(name: string): Promise<boolean>;
+
+  list(): Promise<string[]>;
+
+  /** Inside a window: stops the server, copies, and starts it again. Resolves to the copy's name. May be run twice. */
+  take(snapshot: string): Promise<string>;
+
+  /**
+   * Puts a copy of the copy into the live one's place, lets nobody in, and compares what is in it with the facts. What was
+   * live is set aside until the next `dropSetAside`. May be run twice, and after a kill at any instant.
+   *
+   * @throws Error with what differs
+   */
+  putBack(name: string, facts: DatabaseFacts, mark: string): Promise<void>;
+
+  /** Writes a dump of it, whole and durable, or throws. The live database serves meanwhile. */
+  dump(name: string, facts: DatabaseFacts, file: string, signal?: AbortSignal): Promise<void>;
+}
+
 /** What `dropSetAside` leaves alone. */
 export interface KeepSetAside {
   readonly runs: readonly string[];
+  /** Snapshots whose copies stay. */
+  readonly snapshots: readonly string[];
   /** Databases by what they are: see `identityOf`. */
   readonly oids: readonly number[];
 }

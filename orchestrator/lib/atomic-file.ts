@@ -11,7 +11,10 @@ import {
 import { dirname } from 'node:path';
 
 /** Makes the entries of a directory (creations, renames, removals) durable. */
-export function fsyncDirectory(path: string | Buffer): void {
+export const fsyncDirectory = fsyncFile;
+
+/** Makes the bytes of a file durable. */
+export function fsyncFile(path: string | Buffer): void {
   const descriptor = openSync(path, 'r');
   try {
     fsyncSync(descriptor);

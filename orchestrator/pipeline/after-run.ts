@@ -2,10 +2,12 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
 import { writeFileAtomic } from '../lib/atomic-file.ts';
+import { messageOf } from '../lib/errors.ts';
 import { removeTree } from '../lib/remove-tree.ts';
 import { releaseReserves } from '../snapshot/reserve.ts';
 import { findForRollback, findForUndo, goodOnes, wasRestored, type Choice } from '../snapshot/choose.ts';
-import { holdsDatabase, type Manifest } from '../snapshot/manifest.ts';
+import { holdsDatabase, holdsDump, type Manifest } from '../snapshot/manifest.ts';
+import { makePortable } from '../snapshot/portable.ts';
 import { findMissingProducts } from '../snapshot/products.ts';
 import { prune, type Pruned, type PruneOptions } from '../snapshot/retention.ts';
 import { isSuddenlyEmpty, newestWithRows } from '../snapshot/rows.ts';
@@ -29,6 +31,31 @@ export async function collectAfterRun(
   removeTree(join(run.folder, 'work'));
   if (end === 'done' && run.started.kind !== 'backup') noteInstalled(appliance, run.started.to);
   await pruneSnapshots(appliance, { currentRun: run.id });
+  await makeAllPortable(appliance);
+}
+
+/**
+ * Gives every snapshot whose database is a copy of a volume its dump, what an earlier run could not do as well.
+ *
+ * @throws Error that names those that have none yet
+ */
+async function makeAllPortable(appliance: Appliance): Promise<void> {
+  if (!appliance.database?.copies) return;
+  const choice = await readChoice(appliance);
+  const failed: string[] = [];
+  for (const one of goodOnes(choice)) {
+    if (wasRestored(choice, one) || one.manifest.volume === undefined || holdsDump(one.manifest)) continue;
+    appliance.say(`writing the dump of ${one.id} from its copy, while the appliance serves ...`);
+    try {
+      await makePortable(appliance, one.folder);
+    } catch (error) {
+      failed.push(`${one.id} (${messageOf(error)})`);
+    }
+  }
+  if (failed.length > 0)
+    throw new Error(
+      `no dump could be made yet for ${failed.join(', ')}: a rollback works, an export does not. The next run tries again`,
+    );
 }
 
 /**
@@ -72,20 +99,28 @@ export async function readChoice(appliance: Appliance): Promise<Choice> {
   for (const other of new Set(listings.flatMap(({ manifest }) => manifest?.commit ?? []))) {
     if (await isDescendant(runtime, directory, other, commit)) older.add(other);
   }
+  // Where the storage does not answer, nothing is known to be gone.
+  const volumes = await appliance.database?.copies?.list().catch(() => undefined);
   return {
     listings,
     commit,
     committed: (run) => wasCommitted(appliance, run),
     isOlder: (other) => older.has(other),
-    spent: whySpent(appliance),
+    spent: whySpent(appliance, volumes),
   };
 }
 
 /** Why a snapshot alone brings nothing back here any more. */
-function whySpent(appliance: Appliance): (manifest: Manifest) => string | undefined {
+function whySpent(
+  appliance: Appliance,
+  volumes: readonly string[] | undefined,
+): (manifest: Manifest) => string | undefined {
   const missingOf = findMissingProducts(appliance);
   return (manifest) => {
     if (!holdsDatabase(manifest)) return 'its database could not be read when it was made';
+    const { volume } = manifest;
+    if (volume !== undefined && !holdsDump(manifest) && volumes?.includes(volume) === false)
+      return `the volume ${volume} with its database is gone, and no dump was made of it`;
     const missing = missingOf(manifest);
     if (missing.length === 0) return undefined;
     return `${missing.join(', ')} of that version ${missing.length === 1 ? 'is' : 'are'} not kept here`;

@@ -1,3 +1,5 @@
+import type { Volumes } from './volumes.ts';
+
 /**
  * Where the appliance runs. Only implementations of this interface start processes; everything else describes
  * what is wanted as data. Tests fake or wrap this seam and no other.
@@ -13,6 +15,9 @@ export interface Runtime {
 
   /** The Node of the places, where they have one of their own. */
   readonly node?: string;
+
+  /** Where the database's data lie on a volume of its own. */
+  readonly volumes?: Volumes;
 
   /** What every command and service of a place finds in its environment, with this Node first on its PATH. */
   environment(nodePath: string): Record<string, string>;

@@ -2,7 +2,6 @@ import {
   chmodSync,
   closeSync,
   existsSync,
-  fsyncSync,
   linkSync,
   lstatSync,
   openSync,
@@ -13,11 +12,11 @@ import {
 } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
-import { fsyncDirectory } from '../lib/atomic-file.ts';
+import { fsyncDirectory, fsyncFile } from '../lib/atomic-file.ts';
 import { hasCode, messageOf, Refusal, UsageError } from '../lib/errors.ts';
 import { packSnapshot } from '../tools/tar.ts';
 import { readArchive } from './archive-reader.ts';
-import { checksumFile, manifestFile } from './manifest.ts';
+import { checksumFile, holdsDump, manifestFile } from './manifest.ts';
 import { verifySnapshot } from './store.ts';
 
 /** The name of an archive that is being written: whatever has it is worth nothing. */
@@ -40,6 +39,11 @@ export async function exportSnapshot(
   const folder = join(backupsDirectory, id);
   verifyTarget(file, folder, options.overwrite);
   const manifest = await verifySnapshot(folder);
+  if (manifest.volume !== undefined && !holdsDump(manifest))
+    throw new Refusal(
+      `cannot export ${id}: there is no dump of its database yet, only the volume ${manifest.volume}`,
+      './run.sh backup create makes a snapshot, and the dumps that are missing',
+    );
   removeUnfinished(file);
   const temporary = unfinished(file, process.pid);
   try {
@@ -102,14 +106,5 @@ function removeUnfinished(file: string): void {
     const pid = name.startsWith(beginning) ? Number(name.slice(beginning.length)) : Number.NaN;
     if (Number.isInteger(pid) && !existsSync(`/proc/${pid}`))
       rmSync(join(dirname(file), name), { force: true });
-  }
-}
-
-function fsyncFile(path: string): void {
-  const descriptor = openSync(path, 'r');
-  try {
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
   }
 }

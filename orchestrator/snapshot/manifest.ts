@@ -20,6 +20,7 @@ export const checksumFile = 'manifest.sha256';
 const id = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9-]{0,63}$/);
 const fileName = z.string().regex(/^[a-zA-Z0-9_-][a-zA-Z0-9._-]{0,99}$/);
 const storeKey = z.string().regex(/^[a-zA-Z0-9_-]{1,255}$/);
+const storeVolume = z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9._-]{0,200}$/);
 const commit = z.string().regex(/^[0-9A-Za-z]+$/);
 const ref = z.string().regex(/^refs\/[^\p{Cc}\s]+$/u);
 /** It is printed on terminals. */
@@ -81,6 +82,8 @@ export const manifestSchema = z.strictObject({
   roots: z.array(root),
   products: z.array(product),
   database: z.custom<DatabaseFacts>((value) => typeof value === 'object' && value !== null).optional(),
+  /** A copy of the database's volume, from which it is restored as long as that is there. */
+  volume: storeVolume.optional(),
   registry: z.strictObject({ path: pathInside, present: z.boolean() }).optional(),
   notRestored: z.array(line),
   parts,
@@ -92,8 +95,13 @@ export type SnapshotRoot = Manifest['roots'][number];
 export type SnapshotProduct = Manifest['products'][number];
 
 /** False for a snapshot that was made without its database, which could not be read: it is no way back by itself. */
-export function holdsDatabase({ database, parts: all }: Manifest): boolean {
-  return database === undefined || all.some(({ name }) => name === databaseDump);
+export function holdsDatabase(manifest: Manifest): boolean {
+  return manifest.database === undefined || manifest.volume !== undefined || holdsDump(manifest);
+}
+
+/** False as well for one whose database is only a copy of a volume yet: it brings nothing back on another machine. */
+export function holdsDump({ parts: all }: Pick<Manifest, 'parts'>): boolean {
+  return all.some(({ name }) => name === databaseDump);
 }
 
 /** The part with the database in it. */

@@ -47,7 +47,7 @@ function postgresGuide(manifest: Omit<Manifest, 'parts'>, facts: PostgresFacts):
 
 It was \`${name}\`, owned by \`${facts.owner}\`, on PostgreSQL ${facts.serverVersion}.
 
-${describeServer(manifest, facts)}Restore into a new database, look at it, then swap names:
+${describeServer(manifest, facts)}${describeVolume(manifest)}Restore into a new database, look at it, then swap names:
 
     createdb --template=template0 --encoding=${facts.encoding} --lc-collate=${facts.collate} \\
         --lc-ctype=${facts.ctype} --owner=${facts.owner} ${name}_restored
@@ -56,6 +56,17 @@ ${describeServer(manifest, facts)}Restore into a new database, look at it, then 
         -c 'ALTER DATABASE "${name}" RENAME TO "${name}_old"' -c 'ALTER DATABASE "${name}_restored" RENAME TO "${name}"' -c 'COMMIT'
 
 Grants, settings, comment and connection limit of the database are in manifest.json under "database".
+`;
+}
+
+/** A dump comes later where the database was copied with its volume. */
+function describeVolume({ volume, configuration }: Omit<Manifest, 'parts'>): string {
+  if (volume === undefined) return '';
+  const { client, pool } = configuration.lxd;
+  return `\`database.dump\` is made from the volume \`${volume}\` of the storage pool \`${pool}\` once the appliance serves again. Where
+it is not here yet, that volume is the whole database as it was, as a cluster of PostgreSQL in \`holdfast/\`: \`${client} storage
+volume copy ${pool}/${volume} ${pool}/NEW\`, and start a server on it.
+
 `;
 }
 

@@ -16,7 +16,7 @@ import { barrier } from './barrier.ts';
 import { compareTree } from './compare-tree.ts';
 import { readInventory } from './files.ts';
 import { formatDifference, type Entry } from './inventory.ts';
-import { databaseDump, holdsDatabase, type VerifiedManifest } from './manifest.ts';
+import { databaseDump, holdsDatabase, holdsDump, type VerifiedManifest } from './manifest.ts';
 import { compareProducts, restoreProducts } from './products.ts';
 import { codeArea, invertPlan, readPlan } from './rename-plan.ts';
 import { compareRegistry, restoreRegistry } from './registry.ts';
@@ -165,6 +165,14 @@ async function restoreDatabase(options: RestoreOptions): Promise<void> {
     await swapBack(options, database, manifest.database);
     return;
   }
+  const { volume } = manifest;
+  if (volume !== undefined && (await database.copies?.has(volume)) === true && (await isWayBack(options))) {
+    options.note?.(`putting a copy of ${volume} in the place of the database`);
+    await database.copies?.putBack(volume, manifest.database, mark);
+    return;
+  }
+  if (!holdsDump(manifest))
+    throw new Error(`the copy of the database, the volume ${volume}, is gone, and there is no dump of it`);
   let pair = options.replacement;
   if (pair === undefined || !(await database.hasReplacement(pair))) {
     options.note?.(`restoring the database ${manifest.database.name}`);
@@ -172,6 +180,11 @@ async function restoreDatabase(options: RestoreOptions): Promise<void> {
     options.announceReplacement(pair);
   }
   await database.swap(pair, manifest.database, mark);
+}
+
+/** A copy holds all that is on the server: with others' databases there, the dump is taken, which knows of one alone. */
+async function isWayBack({ appliance: { database }, manifest }: RestoreOptions): Promise<boolean> {
+  return (await database?.copies?.areUsable()) === true || !holdsDump(manifest);
 }
 
 /**

@@ -72,7 +72,12 @@ export async function prune(
   const failedOf = options.failed === true ? undefined : options.currentRun;
   const runs = [open, failedOf].filter((run) => run !== undefined);
   const named = kept.flatMap(({ manifest }) => (manifest?.database ? [identityOf(manifest.database)] : []));
-  const aside = { runs, oids: [...named, ...runs.flatMap((run) => retention.databasesOf?.(run) ?? [])] };
+  const snapshots = kept.map(({ id }) => id);
+  const aside = {
+    runs,
+    snapshots,
+    oids: [...named, ...runs.flatMap((run) => retention.databasesOf?.(run) ?? [])],
+  };
   const folders = [
     ...going.map(({ folder }) => folder),
     ...findUnsealed(backupsDirectory),

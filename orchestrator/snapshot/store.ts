@@ -5,6 +5,7 @@ import { hasCode, messageOf, Refusal } from '../lib/errors.ts';
 import { sha256OfFile } from './inventory.ts';
 import {
   checksumFile,
+  databaseDump,
   manifestFile,
   manifestSchema,
   snapshotFormat,
@@ -18,6 +19,10 @@ export const unsealedSuffix = '.unsealed';
 
 /** What ext4 keeps at the top of a disk: a disk of its own is a good place for snapshots. */
 const lostAndFound = 'lost+found';
+/** The checksums of the manifest that is about to take the place of the one that is there: see portable.ts. */
+export const nextChecksumFile = `${checksumFile}.next`;
+/** A dump that is being written. */
+export const unfinishedDump = `${databaseDump}.unfinished`;
 /** Beside an imported snapshot: when it came here. Not a part of it. */
 export const importMark = 'imported.json';
 
@@ -135,8 +140,9 @@ export async function verifySnapshot(
   if (manifest.id !== id) problems.push(`${manifestFile} is that of ${manifest.id}`);
   const checksums = join(folder, checksumFile);
   const expected = checksumLines(manifestDigest(folder), manifest.parts);
+  const next = join(folder, nextChecksumFile);
   if (!isFile(checksums)) problems.push(`${checksumFile} is missing`);
-  else if (readFileSync(checksums, 'utf8') !== expected)
+  else if (![checksums, next].some((file) => isFile(file) && readFileSync(file, 'utf8') === expected))
     problems.push(`${manifestFile} or ${checksumFile} is not what was sealed`);
   for (const part of manifest.parts) {
     const path = join(folder, part.name);
@@ -167,14 +173,21 @@ export async function findWhole<T extends SnapshotListing>(listings: readonly T[
   return undefined;
 }
 
-function findStrays(folder: string, { parts }: Manifest): string[] {
+function findStrays(folder: string, { parts, volume }: Manifest): string[] {
   const known = new Set([manifestFile, checksumFile, importMark, ...parts.map(({ name }) => name)]);
   return readdirSync(folder)
-    .filter((name) => !known.has(name))
+    .filter((name) => !known.has(name) && !(volume !== undefined && isOfUnfinishedDump(name)))
     .map((name) => `${JSON.stringify(name).slice(1, -1)} does not belong to it`);
 }
 
+/** What `makePortable` leaves when it is killed; the next call goes on from there. */
+export function isOfUnfinishedDump(name: string): boolean {
+  return (
+    [nextChecksumFile, unfinishedDump, databaseDump].includes(name) || /^manifest\..*\.new-\d+$/.test(name)
+  );
+}
+
 /** A link is not followed: nobody seals one. */
-function isFile(path: string): boolean {
+export function isFile(path: string): boolean {
   return lstatSync(path, { throwIfNoEntry: false })?.isFile() === true;
 }

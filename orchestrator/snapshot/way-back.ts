@@ -13,7 +13,7 @@ import { resolveRevision } from '../tools/git-facts.ts';
 import { extractArchive, readFromArchive } from '../tools/tar.ts';
 import { goodOnes, type Choice, type Good } from './choose.ts';
 import { readInventory } from './files.ts';
-import { databaseDump, holdsDatabase, type Manifest, type VerifiedManifest } from './manifest.ts';
+import { databaseDump, holdsDatabase, holdsDump, type Manifest, type VerifiedManifest } from './manifest.ts';
 import { describeRoots } from './roots.ts';
 import { findWhole, verifySnapshot } from './store.ts';
 
@@ -87,6 +87,11 @@ export async function adoptDatabase(
   if (!database || !manifest.database) return manifest;
   const facts = await database.adopt(manifest.database);
   if (!facts) return manifest;
+  if (!holdsDump(manifest))
+    throw new Refusal(
+      `cannot roll back to ${manifest.id}: it was made on another database server, and holds no dump`,
+      './run.sh backup list shows what else there is',
+    );
   say(`${manifest.id} was made on another database: restoring its database on trial ...`);
   let wrong: string[];
   try {
@@ -94,7 +99,7 @@ export async function adoptDatabase(
   } catch (error) {
     wrong = [messageOf(error)];
   }
-  if (wrong.length === 0) return { ...manifest, database: facts };
+  if (wrong.length === 0) return { ...manifest, database: facts, volume: undefined };
   throw new Refusal(
     `cannot roll back to ${manifest.id}: its database cannot be restored on this server: ${wrong.join('; ')}`,
     'make here what it needs (roles, extensions), then try again',

@@ -32,8 +32,9 @@ export const backupDatabase: Step = {
     if (empty !== undefined) warn(empty);
     for (const remark of remarksOn(facts)) warn(remark);
     const rows = facts.tables.reduce((sum, table) => sum + table.rows, 0);
+    const dump = statSync(join(draft.folder, databaseDump), { throwIfNoEntry: false });
     note(
-      `${plural(facts.tables.length, 'table')}, ${plural(rows, 'row')}, ${formatBytes(statSync(join(draft.folder, databaseDump)).size)}`,
+      `${plural(facts.tables.length, 'table')}, ${plural(rows, 'row')}, ${dump ? formatBytes(dump.size) : 'as a copy of its volume'}`,
     );
   },
 };

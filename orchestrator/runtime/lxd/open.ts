@@ -10,6 +10,7 @@ import type { Mount } from './ensure.ts';
 import { layoutOf } from './layout.ts';
 import { lxdRuntime } from './runtime.ts';
 import { setUpContainers } from './setup.ts';
+import { readPlaces } from './volumes.ts';
 
 /** Where the images have Node. */
 const nodeInside = '/usr/local/bin/node';
@@ -24,6 +25,7 @@ export function openLxdRuntime(loaded: Loaded, machine: Runtime, program: Progra
     config.database !== 'none' && 'embedded' in config.database && config.database.embedded === true;
   const user = serviceUser();
   const state = new StateDirectory(stateDirectory);
+  const volumeFile = join(state.postgres, 'volume.json');
   return lxdRuntime(client, layout, {
     ...{
       serviceUser: String(user),
@@ -31,12 +33,20 @@ export function openLxdRuntime(loaded: Loaded, machine: Runtime, program: Progra
       listen: lxd.listen,
       node: nodeInside,
       hasDatabase,
+      volumeFile,
     },
     setUp: async (say) => {
       for (const folder of [loaded.backupsDirectory, join(state.postgres, 'socket')])
         mkdirSync(folder, { recursive: true, mode: 0o700 });
       await setUpContainers({
-        ...{ client, layout, hasDatabase, say, node: program.node, definitions: join(program.runner, 'lxd') },
+        ...{
+          client,
+          layout: { ...layout, volume: readPlaces(volumeFile, layout).live },
+          hasDatabase,
+          say,
+          node: program.node,
+          definitions: join(program.runner, 'lxd'),
+        },
         users: [...new Set([process.getuid?.() ?? 0, user])],
         mounts: mountsOf(loaded, state, program, hasDatabase),
       });

@@ -6,6 +6,7 @@ import type { Instance, LxdClient } from './client.ts';
 import { basePath, endUnits, runInside, unitPrefix } from './command.ts';
 import { addressOf, type Layout } from './layout.ts';
 import { untilBooted } from './setup.ts';
+import { lxdVolumes } from './volumes.ts';
 import { verifyRoom, verifyRunning } from './verify.ts';
 import { isDown, knownUnits, startUnit, stopUnit, unitState } from './services.ts';
 
@@ -30,6 +31,8 @@ export function lxdRuntime(
     readonly node: string;
     /** Whether the database is in a container, too. */
     readonly hasDatabase: boolean;
+    /** Where it is noted which volume the database's data lie on. */
+    readonly volumeFile: string;
     readonly setUp: Runtime['setUp'];
   },
 ): Runtime {
@@ -56,6 +59,7 @@ export function lxdRuntime(
     gate: 'address',
     node: options.node,
     setUp: options.setUp,
+    ...(options.hasDatabase ? { volumes: lxdVolumes(client, layout, options.volumeFile) } : {}),
     // The operator's own environment is this machine's affair.
     environment: (nodePath) => ({
       ...{ PATH: `${dirname(nodePath)}:${basePath}`, LANG: 'C.UTF-8' },

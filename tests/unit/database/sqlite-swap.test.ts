@@ -228,7 +228,7 @@ test('what was unknown stays as long as the run that set it aside is kept', () =
   const aside = join(besideFolder(file), `unknown-${inodeOf(file)}-run-back`);
   swapFiles(file, pair, 'run-back');
   const dropped = (runs: string[], oids: number[] = []) =>
-    listSetAside(file, { runs, oids }).map(({ path }) => path);
+    listSetAside(file, { runs, oids, snapshots: [] }).map(({ path }) => path);
 
   expect(dropped(['run'])).not.toContain(aside);
   expect(dropped([], [inodeOf(aside)])).not.toContain(aside);

@@ -1,0 +1,112 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { writeFileAtomic } from '../../lib/atomic-file.ts';
+import type { Volumes } from '../volumes.ts';
+import type { Instance, LxdClient } from './client.ts';
+import type { Layout } from './layout.ts';
+
+/** Which volume is in use. Absent before the first restore: then it is the one that setup makes. */
+interface Places {
+  readonly live: string;
+  readonly aside: readonly { readonly volume: string; readonly mark: string }[];
+}
+
+/** Drivers whose copies of volumes in the same pool share what is equal. */
+const sharing = ['btrfs', 'zfs'];
+
+/** Devices of the database's container: its data, and what is looked into beside them. */
+const dataDevice = 'data';
+const copyDevice = 'holdfast-copy';
+
+export function readPlaces(file: string, layout: Layout): Places {
+  if (!existsSync(file)) return { live: layout.volume, aside: [] };
+  return JSON.parse(readFileSync(file, 'utf8')) as Places;
+}
+
+/** Every volume of an appliance begins with this; what follows begins with a dot. */
+export const isVolumeOf = (layout: Layout, name: string) =>
+  name === layout.volume || name.startsWith(`${layout.volume}.`);
+
+/** @param file where it is noted which one is in use */
+export function lxdVolumes(client: LxdClient, layout: Layout, file: string): Volumes {
+  const { pool, volume } = layout;
+  const container = `instances/${layout.containers.postgres}`;
+  const pathOf = (name: string) => `storage-pools/${pool}/volumes/custom/${name}`;
+  const places = () => readPlaces(file, layout);
+  const write = (to: Places) => writeFileAtomic(file, `${JSON.stringify(to)}\n`);
+
+  const attach = async (device: string, to: Readonly<Record<string, string>> | undefined) => {
+    const there = await client.read<Instance>(container);
+    if (!there) return;
+    const { [device]: former, ...devices } = there.devices;
+    if (JSON.stringify(former) === JSON.stringify(to)) return;
+    await client.change('PUT', container, {
+      ...there,
+      devices: to === undefined ? devices : { ...devices, [device]: to },
+    });
+  };
+  const inUse = async () => (await client.read<Instance>(container))?.devices[dataDevice];
+  const remove = async (name: string) => {
+    if (await client.read(pathOf(name))) await client.change('DELETE', pathOf(name));
+    const { live, aside } = places();
+    const left = aside.filter((one) => one.volume !== name);
+    if (left.length < aside.length) write({ live, aside: left });
+  };
+  const copy = async (from: string, suffix: string) => {
+    const name = `${volume}.${suffix}`;
+    const source = await client.read<{ config: Record<string, string>; description: string }>(pathOf(from));
+    if (!source) throw new Error(`the volume ${from} is gone from the pool ${pool}`);
+    await remove(name);
+    await client.change('POST', `storage-pools/${pool}/volumes/custom`, {
+      name,
+      description: source.description,
+      // Its volatile settings say how its owners are shifted, and it has the same ones.
+      config: source.config,
+      source: { type: 'copy', pool, name: from, volume_only: true },
+    });
+    return name;
+  };
+  return {
+    async areCheap() {
+      const there = await client.read<{ driver: string }>(`storage-pools/${pool}`);
+      return there !== undefined && sharing.includes(there.driver);
+    },
+    async freeBytes() {
+      const resources = await client.read<{ space?: { total?: number; used?: number } }>(
+        `storage-pools/${pool}/resources`,
+      );
+      const { total = 0, used = 0 } = resources?.space ?? {};
+      return total === 0 ? undefined : total - used;
+    },
+    live: () => places().live,
+    setAside: () => places().aside,
+    async isInPlace() {
+      const device = await inUse();
+      return device === undefined || device['source'] === places().live;
+    },
+    async list() {
+      const all = await client.read<{ name: string }[]>(`storage-pools/${pool}/volumes/custom?recursion=1`);
+      return (all ?? []).map(({ name }) => name).filter((name) => isVolumeOf(layout, name));
+    },
+    copy,
+    remove,
+    async use(name, mark) {
+      const { live, aside } = places();
+      // First it is written down: whoever comes after a kill knows what is meant to be there.
+      if (live !== name) write({ live: name, aside: [...aside, { volume: live, mark }] });
+      const device = await inUse();
+      if (device) await attach(dataDevice, { ...device, source: name });
+    },
+    async withCopyAt(name, path, work) {
+      // What a kill left there.
+      await attach(copyDevice, undefined);
+      const scratch = await copy(name, 'copy');
+      try {
+        await attach(copyDevice, { type: 'disk', pool, source: scratch, path });
+        return await work();
+      } finally {
+        await attach(copyDevice, undefined);
+        await remove(scratch);
+      }
+    },
+  };
+}
