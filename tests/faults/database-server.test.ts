@@ -128,7 +128,7 @@ const inRestore = [
 ];
 
 describe('killed in a restore, it is the next recovery that comes to the end:', () => {
-  test.for(oneIn(2, inRestore))('$what', async ({ at }, context) => {
+  test.for(oneIn(3, inRestore))('$what', async ({ at }, context) => {
     await ledger.sandbox.publish(broken.badDataMigration, { onto: installed });
     const was = await ledger.capture();
 

@@ -91,7 +91,7 @@ const cases = inFull
   ? (['snapshots', 'database', 'everything else'] as const).flatMap((disk) =>
       (['blocks', 'inodes'] as const).flatMap((of) => steps.map((step) => apply(disk, of, step))),
     )
-  : oneIn(2, quick);
+  : oneIn(4, quick);
 
 describe('full from the start of a step on', () => {
   test.for(cases)('the disk of $disk, of $of, at "$name"', async ({ disk, of, when, exitCode }, context) => {

@@ -78,7 +78,7 @@ const applied = (step: string) =>
   named({ when: { step, half: 'apply' } as Instant, exitCode: 10, outcome: 'restored' });
 
 describe('full from the start of a step on', () => {
-  test.for([...prepared.map(named), ...oneIn(4, [...window, ...sealed]).map(applied)])(
+  test.for([...prepared.map(named), ...oneIn(8, [...window, ...sealed]).map(applied)])(
     '$name: exit $exitCode, everything as before',
     async ({ when, exitCode, outcome }, context) => {
       await ledger.sandbox.publish(broken.good, { onto: installed });

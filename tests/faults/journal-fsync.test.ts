@@ -64,7 +64,7 @@ const records = [
   { record: '"type":"committed"', is: 'lost', phase: 'sealed' },
 ] as const;
 
-test.for(oneIn(2, records))(
+test.for(oneIn(4, records))(
   '$record $is: it stops with 11, and recover brings back what was',
   async (fault, context) => {
     const stopped = await failingAt(fault.record, fault.is);

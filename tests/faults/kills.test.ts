@@ -50,7 +50,7 @@ describe('killed in an update', () => {
     { state: 'started', killing: 'orchestrator' },
     { state: 'finished', killing: 'process group' },
   ];
-  const moments = inTurn(oneIn(3, halves), ways).map(([[step, half], way]) => ({ step, half, ...way }));
+  const moments = inTurn(oneIn(5, halves), ways).map(([[step, half], way]) => ({ step, half, ...way }));
 
   test.for(moments)('$half of $step $state ($killing)', async ({ step, half, state, killing }, context) => {
     const cli = Cli.start(ledger, 'update', '--to', 'good');
@@ -78,7 +78,7 @@ function expected(phase: RunPhase): { exitCode: number; outcome: string; tallied
 }
 
 describe('killed in a restore', () => {
-  test.for(oneIn(3, restorePhases))(
+  test.for(oneIn(4, restorePhases))(
     'in its phase "%s", and in the same of the recovery',
     async (phase, context) => {
       const cli = Cli.start(ledger, 'update', '--to', 'bad');

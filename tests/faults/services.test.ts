@@ -126,7 +126,7 @@ throw new Error('left a child');\nserver.listen`,
 ];
 
 describe('a new version that', () => {
-  test.for(oneIn(2, cases))(
+  test.for(oneIn(4, cases))(
     '$what: all is as before, and the version of before answers',
     async (it, context) => {
       await ledger.sandbox.publish(both(good, it.publish), { onto: installed });

@@ -79,7 +79,7 @@ test.for(inTurn(prepared, asked).map(([step, [signal, exitCode]]) => ({ step, si
   },
 );
 
-test.for(inTurn(oneIn(4, applied), asked).map(([step, [signal]]) => ({ step, signal })))(
+test.for(inTurn(oneIn(6, applied), asked).map(([step, [signal]]) => ({ step, signal })))(
   '$signal in $step: all of one version',
   async ({ step, signal }, context) => {
     const cli = Cli.start(ledger, 'update', '--to', 'good');

@@ -76,7 +76,7 @@ const closedDoors: readonly [string, RegExp, Edit][] = [
   ],
 ];
 
-test.for(oneIn(3, closedDoors))(
+test.for(oneIn(4, closedDoors))(
   'a release whose door does not open (%s) is refused before anything is stopped',
   async ([, says, edit], context) => {
     await ledger.sandbox.publish(
