@@ -98,7 +98,7 @@ link_dependencies() {
 # not build must not take the way back away: the last one that did is used, with a warning.
 find_runner() {
   local home=$1 state=$2 node=$3 hash folder temporary
-  hash=$(cd -- "$home" && sha256sum -- orchestrator/**/*.ts orchestrator/**/*.cjs package.json package-lock.json | sha256sum)
+  hash=$(cd -- "$home" && sha256sum -- orchestrator/**/*.ts orchestrator/**/*.cjs lxd/**/*.yaml package.json package-lock.json | sha256sum)
   folder=$state/runner/${hash:0:16}
   [ -s "$folder/main.mjs" ] || build_alone "$state"
   if [ ! -s "$folder/main.mjs" ]; then

@@ -39,9 +39,12 @@ export async function builtRunner(): Promise<string> {
 
 function hashOfSources(): string {
   const hash = createHash('sha256').update(process.execPath);
-  const names = globSync(['orchestrator/**/*.ts', 'orchestrator/**/*.cjs', 'package-lock.json'], {
-    cwd: root,
-  });
+  const names = globSync(
+    ['orchestrator/**/*.ts', 'orchestrator/**/*.cjs', 'lxd/**/*.yaml', 'package-lock.json'],
+    {
+      cwd: root,
+    },
+  );
   for (const name of names.toSorted()) hash.update(name).update(readFileSync(join(root, name)));
   return hash.digest('hex').slice(0, 16);
 }

@@ -6,7 +6,15 @@ import type { Edit } from './releases.ts';
 const root = join(import.meta.dirname, '..', '..');
 
 /** What a checkout needs to run Holdfast from its own files. */
-const parts = ['run.sh', '.nvmrc', 'package.json', 'package-lock.json', 'tsconfig.json', 'orchestrator'];
+const parts = [
+  'run.sh',
+  '.nvmrc',
+  'package.json',
+  'package-lock.json',
+  'tsconfig.json',
+  'orchestrator',
+  'lxd',
+];
 
 /** Our own Holdfast, as it is in this working tree, becomes part of a release. */
 export const addHoldfast: Edit = (folder) => {
