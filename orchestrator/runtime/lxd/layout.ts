@@ -49,11 +49,24 @@ export function addressOf(place: Place, gateway: string): string {
  * @returns its first three numbers
  */
 export function chooseSubnet(appliance: string, routes: string): string {
+  const taken = rangesOf(routes);
   const [first = 0, second = 0] = createHash('sha256').update(appliance).digest();
   for (let step = 0; step < 64 * 256; step += 1) {
     const at = (first % 64) * 256 + second + step;
     const subnet = `10.${64 + (Math.floor(at / 256) % 64)}.${at % 256}`;
-    if (!routes.includes(`${subnet}.`)) return subnet;
+    const start = numberOf(`${subnet}.0`);
+    if (!taken.some((range) => range.start < start + 256 && start < range.end)) return subnet;
   }
   throw new Error('every network from 10.64.0.0 to 10.127.255.0 is in use on this machine');
+}
+
+const numberOf = (address: string) => address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
+
+/** Where routes lead. Not those as wide as all that there is to choose from: many a company routes the whole of 10. */
+function rangesOf(routes: string): { start: number; end: number }[] {
+  const form = /^(?:[a-z]+ )?(\d+\.\d+\.\d+\.\d+)(?:\/(\d+))?/gm;
+  return [...routes.matchAll(form)].flatMap(([, address = '', bits = '32']) => {
+    const start = numberOf(address);
+    return Number(bits) <= 10 ? [] : [{ start, end: start + 2 ** (32 - Number(bits)) }];
+  });
 }
