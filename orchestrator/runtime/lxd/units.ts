@@ -1,3 +1,4 @@
+import { isAbsolute, join } from 'node:path';
 import type { ServiceLaunch, StopPolicy } from '../runtime.ts';
 
 /* Units of systemd, as text. Forms: systemd.unit(5), systemd.exec(5), systemd.service(5). */
@@ -21,11 +22,17 @@ const literal = (text: string) => text.replaceAll('%', '%%');
 const argument = (text: string) =>
   `"${literal(text).replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('$', '$$$$').replaceAll('\n', '\\n')}"`;
 
+/** systemd takes a program by its name or by its whole path; elsewhere one such as ./serve is meant from the folder. */
+const programIn = (cwd: string, program: string) =>
+  program.includes('/') && !isAbsolute(program) ? join(cwd, program) : program;
+
 /** @param unfinished the file that is there while a run is open: after a reboot in the middle of it nothing starts by itself */
 export function serviceUnit(
-  { name, argv, cwd, logFile }: Pick<ServiceLaunch, 'name' | 'argv' | 'cwd' | 'logFile'>,
+  { name, argv, cwd, env, logFile }: Pick<ServiceLaunch, 'name' | 'argv' | 'cwd' | 'env' | 'logFile'>,
   { user, unfinished, description }: { user: string; unfinished: string; description: string },
 ): string {
+  const [program = '', ...args] = argv;
+  const path = env['PATH'];
   return [
     '[Unit]',
     `Description=${literal(description)}`,
@@ -38,7 +45,9 @@ export function serviceUnit(
     `User=${user}`,
     `WorkingDirectory=${literal(cwd)}`,
     `EnvironmentFile=${environmentFolder}/${name}.env`,
-    `ExecStart=${argv.map(argument).join(' ')}`,
+    // Where it looks for the program itself: PATH is for what that starts.
+    ...(path === undefined ? [] : [`ExecSearchPath=${literal(path)}`]),
+    `ExecStart=${[programIn(cwd, program), ...args].map(argument).join(' ')}`,
     `StandardOutput=append:${literal(logFile)}`,
     `StandardError=append:${literal(logFile)}`,
     'Restart=on-failure',
