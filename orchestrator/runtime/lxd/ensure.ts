@@ -102,9 +102,11 @@ export async function ensureContainer(
     subnet,
   });
   const put = async (by: Mounting) => {
-    const { config, devices } = mounted(mounts, by);
-    const wanted = { ...own, config: { ...own.config, ...config }, devices: { ...own.devices, ...devices } };
     const there = await read();
+    const { lines, devices } = mounted(mounts, by);
+    const raw = [...linesOf(there).filter((line) => !isOurs(line)), ...lines];
+    const config = raw.length === 0 ? {} : { 'raw.lxc': raw.join('\n') };
+    const wanted = { ...own, config: { ...own.config, ...config }, devices: { ...own.devices, ...devices } };
     if (!there) {
       say(`making the container ${name}`);
       const source = { type: 'image', fingerprint: image };
@@ -123,8 +125,7 @@ export async function ensureContainer(
     say(`starting the container ${name}`);
     await client.change('PUT', `${path}/state`, { action: 'start', timeout: 60 });
   };
-  const there = await read();
-  if (there?.config['raw.lxc'] === undefined) {
+  if (!linesOf(await read()).some(isOurs)) {
     try {
       await put('shift');
       await start();
@@ -165,7 +166,7 @@ const mountPrefix = 'holdfast-mount-';
 function mounted(
   mounts: readonly Mount[],
   by: Mounting,
-): { config: Record<string, string>; devices: Record<string, Record<string, string>> } {
+): { lines: string[]; devices: Record<string, Record<string, string>> } {
   const isDevice = ({ isShared }: Mount) => by === 'shift' || isShared === true;
   const devices = mounts
     .filter(isDevice)
@@ -175,15 +176,17 @@ function mounted(
     ]);
   const lines = mounts
     .filter((mount) => !isDevice(mount))
-    .map(
-      ({ source, target = source }) =>
-        `lxc.mount.entry = ${fstab(source)} ${fstab(target).slice(1)} none bind,create=dir,idmap=container 0 0`,
-    );
-  return {
-    config: lines.length === 0 ? {} : { 'raw.lxc': lines.join('\n') },
-    devices: Object.fromEntries(devices) as Record<string, Record<string, string>>,
-  };
+    .map(({ source, target = source }) => `${entry}${fstab(source)} ${fstab(target).slice(1)}${asItIs}`);
+  return { lines, devices: Object.fromEntries(devices) as Record<string, Record<string, string>> };
 }
+
+const entry = 'lxc.mount.entry = ';
+const asItIs = ' none bind,create=dir,idmap=container 0 0';
+
+/** What LXC is told directly: our mounts, and what an operator has put beside them. */
+const linesOf = (there: Instance | undefined) =>
+  (there?.config['raw.lxc'] ?? '').split('\n').filter((line) => line.trim() !== '');
+const isOurs = (line: string) => line.startsWith(entry) && line.endsWith(asItIs);
 
 /** fstab(5): what would end a field. */
 const fstab = (path: string) =>
@@ -205,7 +208,9 @@ function merge(there: Instance, wanted: Definition): Instance {
 
 /** What a container has otherwise than it should; what it has beside that is its operator's. */
 function differences(there: Instance, wanted: Definition, mounts: readonly Mount[]): string[] {
-  const config = Object.entries(wanted.config).filter(([key, value]) => there.config[key] !== value);
+  const config = Object.entries(wanted.config).filter(
+    ([key, value]) => (key === 'raw.lxc' ? linesOf(there).join('\n') : there.config[key]) !== value,
+  );
   const devices = Object.entries(wanted.devices ?? {}).filter(
     ([key, value]) => JSON.stringify(sorted(there.devices[key])) !== JSON.stringify(sorted(value)),
   );

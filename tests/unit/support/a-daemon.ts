@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { localRuntime } from '../../../orchestrator/runtime/local.ts';
 import { LxdClient } from '../../../orchestrator/runtime/lxd/client.ts';
 import { layoutOf } from '../../../orchestrator/runtime/lxd/layout.ts';
@@ -12,7 +13,10 @@ export interface Change {
   readonly body: unknown;
 }
 
-type Thing = Record<string, unknown>;
+export type Thing = Record<string, unknown>;
+
+/** Those that belong to this code. */
+export const shippedDefinitions = join(import.meta.dirname, '../../../lxd');
 
 const collections =
   /^(instances|networks|storage-pools|images\/aliases|storage-pools\/[^/]+\/volumes\/custom)$/;
@@ -84,7 +88,8 @@ export class FakeDaemon {
       const status = thing['action'] === 'stop' ? 'Stopped' : 'Running';
       this.things.set(state, { ...this.things.get(state), status });
     } else if (method === 'DELETE') this.things.delete(path);
-    else if (method === 'PUT') this.things.set(path, { ...this.things.get(path), ...thing });
+    // Whether something runs is no part of what it is.
+    else if (method === 'PUT') this.things.set(path, { ...thing, status: this.things.get(path)?.['status'] });
     else if (collections.test(path))
       this.things.set(`${path}/${String(thing['name'])}`, {
         ...thing,

@@ -2,9 +2,8 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readDefinition } from '../../../../orchestrator/runtime/lxd/definitions.ts';
+import { shippedDefinitions as shipped } from '../../support/a-daemon.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
-
-const shipped = join(import.meta.dirname, '../../../../lxd');
 
 /** Everything that the code fills in. */
 const values = {

@@ -36,6 +36,7 @@ describe('the names of an appliance in LXD', () => {
     // Those that are alike up to where a plain cut would be.
     expect(bridge('inventory-of-berlin')).not.toBe(bridge('inventory-of-bern'));
     expect(bridge('a-dozen-char')).toBe('hf-a-dozen-char');
+    expect(bridge('one-too-many-')).toMatch(/^hf-[0-9a-f]{12}$/);
   });
 });
 
