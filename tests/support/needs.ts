@@ -18,6 +18,7 @@ const needed = {
     remedy: 'run the tests as root of a machine with loop devices and e2fsprogs',
   },
   attr: { there: () => has('setfattr') && has('getfattr'), remedy: 'apt-get install attr' },
+  curl: { there: () => has('curl'), remedy: 'apt-get install curl' },
   script: { there: () => has('script'), remedy: 'apt-get install bsdutils' },
   systemd: { there: () => has('systemd-analyze'), remedy: 'apt-get install systemd' },
   capabilities: {

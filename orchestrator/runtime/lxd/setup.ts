@@ -54,7 +54,8 @@ async function verifyDaemon({ client }: Wanted): Promise<void> {
         'sudo apt-get install -y lxd (or incus, and lxd.client: incus in appliance.yaml)',
         error,
       );
-    if (/permission denied/i.test(said))
+    // Incus has words of its own.
+    if (/permission denied|needed permissions/i.test(said))
       throw new Refusal(
         `cannot set up containers: this user may not speak to the daemon of ${program}`,
         `sudo adduser "$USER" ${program.endsWith('incus') ? 'incus-admin' : 'lxd'}, then log in anew; or run it as root`,
