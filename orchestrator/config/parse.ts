@@ -1,6 +1,6 @@
 import { posix } from 'node:path';
 import type { z } from 'zod';
-import { applianceSchema, type Config } from './schema.ts';
+import { applianceSchema, type Config, type ServiceConfig } from './schema.ts';
 
 /** One thing that is wrong with a configuration. */
 export interface Problem {
@@ -121,6 +121,7 @@ function crossCheck(config: Config): Problem[] {
         });
       else portOwner.set(service.port, name);
     }
+    problems.push(...checkAddresses(config, at, service));
     for (const [key, check] of [
       ['health', service.health],
       ['release', service.release],
@@ -128,7 +129,7 @@ function crossCheck(config: Config): Problem[] {
       if (check?.url.includes('{port}') && service.port === undefined) {
         problems.push({ path: `${at}.${key}.url`, message: 'uses {port}, but the service has no port' });
       }
-      if (/\{(commit|tag)\}/.test(check?.url ?? '')) {
+      if (/\{(commit|tag|address\.[^}]*)\}/.test(check?.url ?? '')) {
         problems.push({ path: `${at}.${key}.url`, message: 'can hold {port} and {env.NAME} only' });
       }
     }
@@ -148,8 +149,33 @@ function crossCheck(config: Config): Problem[] {
       message: 'prisma needs a database; say { embedded: true }, { url: [NAME] } or { file: data/app.db }',
     });
   }
-  problems.push(...checkDatabaseFile(config));
+  problems.push(...checkDatabaseFile(config), ...checkContainers(config));
   return problems;
+}
+
+/** `{address.NAME}` is filled when the service starts, which in an update is too late to find that there is no such. */
+function checkAddresses({ services }: Config, at: string, { start, env }: ServiceConfig): Problem[] {
+  const texts: [string, string][] = [
+    ...[start].flat().map((text): [string, string] => ['start', text]),
+    ...Object.entries(env).map(([key, text]): [string, string] => [`env.${key}`, text]),
+  ];
+  return texts.flatMap(([key, text]) =>
+    [...text.matchAll(/\{address\.([A-Za-z_][\w-]*)\}/g)].flatMap(([whole, name = '']) =>
+      Object.hasOwn(services, name) && services[name]?.port !== undefined
+        ? []
+        : [{ path: `${at}.${key}`, message: `${whole}: there is no service "${name}" with a port` }],
+    ),
+  );
+}
+
+/** Two places in one container would be made into each other by turns. */
+function checkContainers({ name, lxd: { containers } }: Config): Problem[] {
+  const names = (['postgres', 'backend', 'frontend'] as const).map(
+    (place) => containers[place] ?? `${name}-${place}`,
+  );
+  const twice = names.find((one, at) => names.indexOf(one) !== at);
+  if (twice === undefined) return [];
+  return [{ path: 'lxd.containers', message: `must name each container once; "${twice}" is there twice` }];
 }
 
 /** The file must lie where nothing else moves it. */

@@ -80,6 +80,44 @@ describe('what no single key can tell', () => {
     ]);
   });
 
+  describe('{address.NAME}', () => {
+    const services = (web: Record<string, unknown>) => ({
+      ...least,
+      services: {
+        api: { start: 'x', port: 4000 },
+        worker: { start: 'x' },
+        web: { start: 'x', port: 3000, ...web },
+      },
+    });
+
+    test.each([
+      { start: 'serve --api http://{address.api}' },
+      { start: ['serve', '{address.api}'] },
+      { env: { API: 'http://{address.api}/x', SELF: '{address.web}' } },
+      { env: { OTHER: '{addresses.api} {address}' } },
+    ])('of a service with a port may stand in %j', (web) => {
+      expect(problemsOf(services(web))).toEqual([]);
+    });
+
+    test.each([
+      [{ start: 'serve {address.backend}' }, 'start', 'backend'],
+      [{ start: ['serve', 'x={address.worker}'] }, 'start', 'worker'],
+      [{ env: { API: 'http://{address.toString}' } }, 'env.API', 'toString'],
+    ])('of none is told before anything is started: %j', (web, key, name) => {
+      expect(problemsOf(services(web))).toEqual([
+        `services.web.${key}: {address.${name}}: there is no service "${name}" with a port`,
+      ]);
+    });
+
+    test('has no place in the URL of a service itself, which is asked from where it runs', () => {
+      const release = { url: 'http://{address.web}/v', pointer: '/c' };
+      expect(problemsOf(services({ health: { url: 'http://{address.api}/' }, release }))).toEqual([
+        'services.web.health.url: can hold {port} and {env.NAME} only',
+        'services.web.release.url: can hold {port} and {env.NAME} only',
+      ]);
+    });
+  });
+
   test('prisma needs a database', () => {
     expect(problemsOf({ ...least, prisma: {} })).toEqual([
       'database: prisma needs a database; say { embedded: true }, { url: [NAME] } or { file: data/app.db }',

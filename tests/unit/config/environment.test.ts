@@ -101,6 +101,16 @@ describe('a placeholder', () => {
     },
   );
 
+  test('may be the address of a service', () => {
+    const addresses = { api: '10.83.0.11:4000', 'api-2': '10.83.0.11:4001' };
+    expect(substitute('http://{address.api}/x http://{address.api-2}', { env: {}, addresses })).toBe(
+      'http://10.83.0.11:4000/x http://10.83.0.11:4001',
+    );
+    for (const text of ['{address.web}', '{address.constructor}', '{env.api}'])
+      expect(() => substitute(text, { env: {}, addresses })).toThrow(`cannot fill ${text}`);
+    expect(() => substitute('{address.api}', { env: { api: 'x' } })).toThrow('cannot fill {address.api}');
+  });
+
   test('that is none of ours is left as it is', () => {
     expect(substitute('{"a": "{other}", "$&": 1} ${port}', values)).toBe('{"a": "{other}", "$&": 1} $4000');
   });
