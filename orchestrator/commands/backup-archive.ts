@@ -2,7 +2,7 @@ import type { Appliance } from '../appliance/appliance.ts';
 import { exitCodes } from '../lib/errors.ts';
 import { formatBytes } from '../lib/units.ts';
 import { findMissingProducts } from '../snapshot/products.ts';
-import { chooseByName } from '../snapshot/choose.ts';
+import { chooseByNameOrLatest } from '../snapshot/choose.ts';
 import { exportSnapshot } from '../snapshot/export.ts';
 import { importSnapshot } from '../snapshot/import.ts';
 import type { Manifest } from '../snapshot/manifest.ts';
@@ -24,7 +24,7 @@ export async function exportOne(
 ): Promise<number> {
   const appliance = session.open();
   const listings = listSnapshots(appliance.backupsDirectory);
-  const { id } = chooseByName({ listings, commit: '', committed: () => undefined }, name);
+  const { id } = chooseByNameOrLatest({ listings, commit: '', committed: () => undefined }, name);
   session.ui.say(`Checking and packing snapshot ${id} ...`);
   const written = await exportSnapshot(appliance, id, file, { overwrite: options.overwrite === true });
   session.ui.result(

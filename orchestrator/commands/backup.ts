@@ -76,7 +76,7 @@ export const registerBackup: Register = (program, act) => {
     );
   backup
     .command('export')
-    .argument('<snapshot>', 'its id or name')
+    .argument('<snapshot>', 'its id or name, or latest')
     .argument('<file>', 'the archive to write, such as snapshot.tar.zst')
     .description('write a snapshot as one archive, to be kept elsewhere or imported there; it holds secrets')
     .option('--overwrite', 'replace the file if it exists')

@@ -102,3 +102,10 @@ export function chooseByName({ listings }: Choice, name: string): Good {
     throw new Refusal(`cannot use the snapshot ${found.id}: ${found.problem}`, './run.sh backup list');
   return found;
 }
+
+/** The same, where `latest` is the newest that can be read: unless one is called so. Throws Refusal. */
+export function chooseByNameOrLatest(choice: Choice, name: string): Good {
+  const isName = choice.listings.some(({ manifest }) => manifest?.name === name);
+  const newest = choice.listings.find(isReadable);
+  return name === 'latest' && !isName && newest ? newest : chooseByName(choice, name);
+}

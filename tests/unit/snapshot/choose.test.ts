@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { Refusal } from '../../../orchestrator/lib/errors.ts';
 import {
   chooseByName,
+  chooseByNameOrLatest,
   chooseForRollback,
   chooseForUndo,
   findForRollback,
@@ -100,5 +101,16 @@ describe('a snapshot that is named', () => {
       'cannot find the snapshot "s"; there are s3, s2, s1',
     );
     expect(() => chooseByName(choice(), 's')).toThrow('there is none');
+  });
+
+  test('latest is the newest that can be read, where that is said; one that is called so goes before it', () => {
+    const newest = choice(brokenListing('s4'), ...listings);
+    expect(chooseByNameOrLatest(newest, 'latest').id).toBe('s3');
+    expect(chooseByNameOrLatest(newest, 's2').id).toBe('s2');
+    const called = listingOf('s0', { kind: 'manual', name: 'latest' });
+    expect(chooseByNameOrLatest(choice(...listings, called), 'latest').id).toBe('s0');
+    expect(() => chooseByNameOrLatest(choice(brokenListing('s4')), 'latest')).toThrow('cannot find');
+    // A rollback has a rule of its own for what it takes by itself.
+    expect(() => chooseByName(newest, 'latest')).toThrow('cannot find the snapshot "latest"');
   });
 });
