@@ -2,6 +2,7 @@ import { existsSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
 import { messageOf, Refusal, UsageError } from '../lib/errors.ts';
+import { shellWord } from '../lib/shell-word.ts';
 import type { Register } from '../main.ts';
 import { readChoice } from '../pipeline/after-run.ts';
 import { describeSetAside, measureSetAside, type SetAside } from '../pipeline/set-aside.ts';
@@ -59,6 +60,19 @@ export const registerRollback: Register = (program, act) => {
     );
 };
 
+/** @throws Refusal for a snapshot of another branch, which the rollback would move */
+export function verifySameBranch(
+  { id, ref }: Pick<VerifiedManifest, 'id' | 'ref'>,
+  here: string | undefined,
+) {
+  if (ref === here) return;
+  const word = (one: string | undefined) => one?.replace('refs/heads/', '') ?? 'a detached HEAD';
+  throw new Refusal(
+    `cannot roll back to ${id}: it was made on ${word(ref)}, the checkout is on ${word(here)}`,
+    `git checkout ${ref === undefined ? '--detach' : `-B ${shellWord(word(ref))}`}, which leaves every file as it is, then try again`,
+  );
+}
+
 async function rollback(
   session: Session,
   { appliance, signals }: Locked,
@@ -79,10 +93,7 @@ async function rollback(
   ui.say(`Checking snapshot ${chosen.id} ...`);
   const verified = await verifyOrSuggest(choice, chosen);
   await verifyBelongsHere(appliance, chosen);
-  if (verified.ref !== origin.ref)
-    throw new Refusal(
-      `cannot roll back to ${chosen.id}: it was made on ${verified.ref ?? 'a detached HEAD'}, the checkout is on ${origin.ref ?? 'a detached HEAD'}`,
-    );
+  verifySameBranch(verified, origin.ref);
   verifyRootsAreOurs(appliance, verified);
   const rebuild = verifyProducts(
     findMissingProducts(appliance)(verified),
