@@ -161,7 +161,7 @@ function checkAddresses({ services }: Config, at: string, { start, env }: Servic
   ];
   return texts.flatMap(([key, text]) =>
     [...text.matchAll(/\{address\.([A-Za-z_][\w-]*)\}/g)].flatMap(([whole, name = '']) =>
-      Object.hasOwn(services, name) && services[name]?.port !== undefined
+      services[name]?.port !== undefined
         ? []
         : [{ path: `${at}.${key}`, message: `${whole}: there is no service "${name}" with a port` }],
     ),
