@@ -7,10 +7,10 @@ import { handOver } from '../runtime/hand-over.ts';
 export const registerBench: Register = (program, act) => {
   program
     .command('bench')
-    .argument('<name>', 'data, lint, rehearsal or status')
+    .argument('<name>', 'data, lint, rehearsal, status or volume')
     .argument(
       '[args...]',
-      'for data the number of rows, for lint that of files, for rehearsal the MB, for status the path of an appliance',
+      'for data the number of rows, for lint that of files, for rehearsal and volume the MB, for status the path of an appliance',
     )
     .description('measure what Holdfast is quick at, against what people would use instead')
     .action(
