@@ -1,0 +1,142 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { lxdVolumes } from '../../../../orchestrator/runtime/lxd/volumes.ts';
+import { FakeDaemon, layoutFor } from '../../support/a-daemon.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
+
+const custom = 'storage-pools/holdfast/volumes/custom';
+const shifted = { 'volatile.idmap.last': '[1000000]' };
+const data = { type: 'disk', pool: 'holdfast', source: 'shop-postgres', path: '/var/lib/postgresql' };
+
+let daemon: FakeDaemon;
+let file: string;
+const volumes = (name = 'shop') => lxdVolumes(daemon.client, layoutFor({}, name), file);
+const device = (name: string) =>
+  (
+    daemon.things.get('instances/shop-postgres') as {
+      devices: Record<string, { source: string } | undefined>;
+    }
+  ).devices[name];
+
+beforeEach(() => {
+  daemon = new FakeDaemon();
+  file = join(temporaryFolder(), 'volume.json');
+  daemon.things.set('storage-pools/holdfast', { driver: 'btrfs' });
+  daemon.things.set('instances/shop-postgres', {
+    name: 'shop-postgres',
+    status: 'Running',
+    devices: { data },
+  });
+  const names = ['shop-postgres', 'shop-postgres-two', 'shop-postgres.backup-1', 'other'];
+  for (const name of names)
+    daemon.things.set(`${custom}/${name}`, { name, description: `of ${name}`, config: shifted });
+  daemon.things.set(custom, names.map((name) => ({ name })) as unknown as Record<string, unknown>);
+});
+
+test.each([
+  ['btrfs', true],
+  ['zfs', true],
+  ['dir', false],
+  ['lvm', false],
+])('a copy in a pool of %s costs nothing: %s', async (driver, cheap) => {
+  daemon.things.set('storage-pools/holdfast', { driver });
+  expect(await volumes().areCheap()).toBe(cheap);
+});
+
+test('an appliance has its own volumes, and not those of one whose name goes on', async () => {
+  expect(await volumes().list()).toEqual(['shop-postgres', 'shop-postgres.backup-1']);
+});
+
+test('a copy keeps how its owners are shifted, and takes the place of one that is there', async () => {
+  expect(await volumes().copy('shop-postgres', 'backup-1')).toBe('shop-postgres.backup-1');
+  expect(daemon.changes).toEqual([
+    { method: 'DELETE', path: `${custom}/shop-postgres.backup-1`, body: undefined },
+    {
+      ...{ method: 'POST', path: custom },
+      body: {
+        ...{ name: 'shop-postgres.backup-1', description: 'of shop-postgres', config: shifted },
+        source: { type: 'copy', pool: 'holdfast', name: 'shop-postgres', volume_only: true },
+      },
+    },
+  ]);
+  await expect(volumes().copy('gone', 'backup-2')).rejects.toThrow('the volume gone is gone');
+});
+
+describe('another volume in the place of the live one', () => {
+  test('is noted before the container has it; what was live is set aside, until it is removed', async () => {
+    expect(volumes().live()).toBe('shop-postgres');
+    await volumes().use('shop-postgres.data-2', '2');
+    expect(volumes().live()).toBe('shop-postgres.data-2');
+    expect(device('data')).toEqual({ ...data, source: 'shop-postgres.data-2' });
+    expect(volumes().setAside()).toEqual([{ volume: 'shop-postgres', mark: '2' }]);
+    await volumes().remove('shop-postgres');
+    expect(volumes().setAside()).toEqual([]);
+    expect(daemon.things.has(`${custom}/shop-postgres`)).toBe(false);
+  });
+
+  test('killed in between, the rest is done by who comes next, and once', async () => {
+    daemon.refuses = ({ method }) => (method === 'PUT' ? 'Error: killed' : undefined);
+    await expect(volumes().use('shop-postgres.data-2', '2')).rejects.toThrow('killed');
+    daemon.refuses = () => undefined;
+    expect(volumes().live()).toBe('shop-postgres.data-2');
+    expect(await volumes().isInPlace()).toBe(false);
+    await volumes().use(volumes().live(), '');
+    expect(await volumes().isInPlace()).toBe(true);
+    expect(volumes().setAside()).toEqual([{ volume: 'shop-postgres', mark: '2' }]);
+    daemon.changes.length = 0;
+    await volumes().use(volumes().live(), '');
+    expect(daemon.changes).toEqual([]);
+  });
+
+  test('is there for the container that is made next, where there is none', async () => {
+    daemon.things.delete('instances/shop-postgres');
+    await volumes().use('shop-postgres.data-2', '2');
+    expect(await volumes().isInPlace()).toBe(true);
+    expect(JSON.parse(readFileSync(file, 'utf8'))).toMatchObject({ live: 'shop-postgres.data-2' });
+  });
+});
+
+describe('a copy that is looked into', () => {
+  const path = '/var/lib/holdfast-copy';
+
+  test('is there as long as the work goes on, also if that fails', async () => {
+    const seen = await volumes().withCopyAt(
+      'shop-postgres.backup-1',
+      path,
+      async () => await Promise.resolve(device('holdfast-copy')),
+    );
+    expect(seen).toEqual({ type: 'disk', pool: 'holdfast', source: 'shop-postgres.copy', path });
+    await expect(
+      volumes().withCopyAt(
+        'shop-postgres.backup-1',
+        path,
+        async () => await Promise.reject(new Error('full')),
+      ),
+    ).rejects.toThrow('full');
+    expect(device('holdfast-copy')).toBeUndefined();
+    expect(daemon.things.has(`${custom}/shop-postgres.copy`)).toBe(false);
+    expect(device('data')).toEqual(data);
+  });
+
+  test('that a kill left there is taken away first', async () => {
+    daemon.things.set(`${custom}/shop-postgres.copy`, {
+      name: 'shop-postgres.copy',
+      config: {},
+      description: '',
+    });
+    daemon.things.set('instances/shop-postgres', {
+      ...{ name: 'shop-postgres', status: 'Running' },
+      devices: {
+        data,
+        'holdfast-copy': { type: 'disk', pool: 'holdfast', source: 'shop-postgres.copy', path },
+      },
+    });
+    await volumes().withCopyAt('shop-postgres.backup-1', path, async () => await Promise.resolve());
+    expect(daemon.changed.slice(0, 3)).toEqual([
+      'PUT instances/shop-postgres',
+      `DELETE ${custom}/shop-postgres.copy`,
+      `POST ${custom}`,
+    ]);
+  });
+});
