@@ -105,8 +105,10 @@ export class ContainerServer implements PostgresServer {
   }
 
   async stop(): Promise<void> {
+    // A unit that nobody has made yet is as stopped as one can be.
+    const script = 'if systemctl cat "$1" >/dev/null 2>&1; then systemctl stop "$1"; fi';
     await this.#runtime.run(
-      inside('systemctl', ['stop', unit], { label: 'stop of PostgreSQL', timeoutMs: 120_000 }),
+      inside('sh', ['-c', script, 'sh', unit], { label: 'stop of PostgreSQL', timeoutMs: 120_000 }),
     );
   }
 
@@ -218,9 +220,9 @@ export class ContainerServer implements PostgresServer {
       async () =>
         await this.#asSuperuser('select 1;').then(
           () => true,
-          (error: unknown) => {
+          async (error: unknown) => {
             last = error;
-            return undefined;
+            return (await this.#hasGivenUp()) ? false : undefined;
           },
         ),
       { timeoutMs: 60_000, everyMs: 100 },
@@ -231,6 +233,14 @@ export class ContainerServer implements PostgresServer {
         './run.sh logs postgres',
         last,
       );
+  }
+
+  /** One that systemd does not start again, since it ended at each start. */
+  async #hasGivenUp(): Promise<boolean> {
+    const { exitCode } = await this.#runtime.run(inside('systemctl', ['is-failed', '--quiet', unit]), {
+      allowFailure: true,
+    });
+    return exitCode === 0;
   }
 
   /** As the user that the server runs as, whom it knows by the socket: this works whatever became of our passwords. */

@@ -205,6 +205,9 @@ export interface Copies {
    */
   putBack(name: string, facts: DatabaseFacts, mark: string): Promise<void>;
 
+  /** Puts back what `putBack` with this mark set aside, as it was; nothing where it did not come to that. May be run twice. */
+  takeBack(mark: string): Promise<void>;
+
   /** Writes a dump of it, whole and durable, or throws. The live database serves meanwhile. */
   dump(name: string, facts: DatabaseFacts, file: string, signal?: AbortSignal): Promise<void>;
 }

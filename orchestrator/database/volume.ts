@@ -37,7 +37,7 @@ export class VolumeDatabase extends PostgresDatabase {
     this.#volumes = volumes;
     this.#clients = new PostgresClients(server, runtime, places.fenceFile);
     this.copies = {
-      areUsable: async () => (await volumes.areCheap()) && (await this.#isAlone()),
+      areUsable: async () => (await volumes.areCheap()) && (await this.#mayStop()),
       has: async (name) => (await volumes.list()).includes(name),
       list: async () => await volumes.list(),
       take: async (snapshot) => {
@@ -60,6 +60,16 @@ export class VolumeDatabase extends PostgresDatabase {
         const differences = compareContents(wanted, await this.describe());
         if (differences.length > 0)
           throw new Error(`the copy did not bring everything back: ${differences.join('; ')}`);
+      },
+      takeBack: async (mark) => {
+        const former = volumes.setAside().find((one) => one.mark === mark);
+        if (!former) return;
+        if (volumes.live() !== former.volume) {
+          await server.stop();
+          await volumes.use(former.volume, `${mark}-back`);
+        }
+        await this.ensureRunning();
+        await this.seclude();
       },
       dump: async (name, wanted, file, signal) => {
         const place = { folder: copyFolder, database: wanted.name, signal };
@@ -99,9 +109,15 @@ export class VolumeDatabase extends PostgresDatabase {
       if (!kept.has(name) && !copies.some((suffix) => name.endsWith(`.${suffix}`))) await remove(name);
   }
 
-  /** A volume holds all that is on the server: with somebody else's database on it, it must not go back. */
-  async #isAlone(): Promise<boolean> {
+  /**
+   * A volume holds all that is on the server: with somebody else's database on it, it must not go back. Nor is a server
+   * stopped for a copy that would start with settings which nobody has tried yet.
+   */
+  async #mayStop(): Promise<boolean> {
     const client = await this.#clients.live();
-    return (await client.query<string[]>(`${otherDatabasesSql};`)).length === 0;
+    return await client.query<boolean>(
+      `select to_json(json_array_length((${otherDatabasesSql})) = 0
+         and not exists (select from pg_file_settings where error is not null));`,
+    );
   }
 }

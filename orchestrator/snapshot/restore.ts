@@ -3,9 +3,8 @@ import { join } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
 import { stopServices } from '../appliance/services.ts';
 import { compareProperties } from '../database/facts.ts';
-import type { DatabaseFacts } from '../database/database-facts.ts';
 import type { Beyond } from '../database/beyond.ts';
-import type { Database, Replacement } from '../database/engine.ts';
+import type { Replacement } from '../database/engine.ts';
 import { removeDurably, writeFileAtomic } from '../lib/atomic-file.ts';
 import { displayPath } from '../lib/raw-path.ts';
 import { plural } from '../lib/units.ts';
@@ -16,10 +15,11 @@ import { barrier } from './barrier.ts';
 import { compareTree } from './compare-tree.ts';
 import { readInventory } from './files.ts';
 import { formatDifference, type Entry } from './inventory.ts';
-import { databaseDump, holdsDatabase, holdsDump, type VerifiedManifest } from './manifest.ts';
+import { holdsDatabase, type VerifiedManifest } from './manifest.ts';
 import { compareProducts, restoreProducts } from './products.ts';
 import { codeArea, invertPlan, readPlan } from './rename-plan.ts';
 import { compareRegistry, restoreRegistry } from './registry.ts';
+import { restoreDatabase, secludeDatabase } from './restore-database.ts';
 import { restoreRoot } from './restore-root.ts';
 import { rootsToRestore } from './roots.ts';
 
@@ -72,8 +72,7 @@ export async function restoreSnapshot(options: RestoreOptions): Promise<RestoreR
   };
   await step('stop', async () => {
     await stopServices(appliance, manifest.configuration, options.note);
-    await appliance.database?.ensureRunning();
-    await appliance.database?.seclude();
+    await secludeDatabase(options);
   });
   await step('code', async () => await restoreCode(appliance, manifest, folder, runFolder));
   await step('products', () => restoreProducts(appliance, manifest.products, join(runFolder, 'failed')));
@@ -154,55 +153,6 @@ function removeEmptyRef(path: string): boolean {
 
 function sameBytes(one: string, other: string): boolean {
   return existsSync(other) && readFileSync(one).equals(readFileSync(other));
-}
-
-async function restoreDatabase(options: RestoreOptions): Promise<void> {
-  const { appliance, manifest, folder, mark } = options;
-  const { database } = appliance;
-  if (!database || !manifest.database || database.isShared === true) return;
-  await database.ensureRunning();
-  if (!holdsDatabase(manifest)) {
-    await swapBack(options, database, manifest.database);
-    return;
-  }
-  const { volume } = manifest;
-  if (volume !== undefined && (await database.copies?.has(volume)) === true && (await isWayBack(options))) {
-    options.note?.(`putting a copy of ${volume} in the place of the database`);
-    await database.copies?.putBack(volume, manifest.database, mark);
-    return;
-  }
-  if (!holdsDump(manifest))
-    throw new Error(`the copy of the database, the volume ${volume}, is gone, and there is no dump of it`);
-  let pair = options.replacement;
-  if (pair === undefined || !(await database.hasReplacement(pair))) {
-    options.note?.(`restoring the database ${manifest.database.name}`);
-    pair = await database.prepareReplacement(join(folder, databaseDump), manifest.database, mark);
-    options.announceReplacement(pair);
-  }
-  await database.swap(pair, manifest.database, mark);
-}
-
-/** A copy holds all that is on the server: with others' databases there, the dump is taken, which knows of one alone. */
-async function isWayBack({ appliance: { database }, manifest }: RestoreOptions): Promise<boolean> {
-  return (await database?.copies?.areUsable()) === true || !holdsDump(manifest);
-}
-
-/**
- * A rollback over a database that could not be read made no dump of it: but nothing is dropped within a run, so that it
- * is still on the server, under another name, and takes its own one again. May be run twice.
- */
-async function swapBack(
-  { forward, mark, note }: RestoreOptions,
-  database: Database,
-  facts: DatabaseFacts,
-): Promise<void> {
-  if (!forward) return;
-  const pair = { live: forward.replacement, replacement: forward.live };
-  // 0 is none: it was gone before that rollback, and is to be gone again.
-  if (pair.replacement !== 0 && !(await database.hasReplacement(pair)))
-    throw new Error('the database that was set aside is gone from the server');
-  note?.(`taking the database ${facts.name} back as it was`);
-  await database.swap(pair, facts, mark);
 }
 
 /** Compares everything with the snapshot. Throws Error that lists what differs; returns a line that says what did not. */

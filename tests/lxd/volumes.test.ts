@@ -67,17 +67,41 @@ describe.skipIf(why !== '')('the volume of the database', () => {
     expect(hasDump(run)).toBe(false);
   });
 
+  test('a server that does not start any more is no obstacle to it', async () => {
+    const { name } = ledger.open().config;
+    const spoil = `systemctl stop holdfast-postgres; echo "shared_preload_libraries = 'nonesuch'" >>/var/lib/postgresql/holdfast/postgresql.auto.conf`;
+    await ledger.sandbox.publish(release(3), { onto: installed });
+    const was = await ledger.capture();
+    const failed = await ledger.failing(
+      {
+        ...{ step: 'migrate-data', operation: /data-migrations/, when: 'before' },
+        does: async () => await lxc('exec', `${name}-postgres`, '--', 'sh', '-c', spoil),
+      },
+      'update',
+    );
+    expect(failed).toMatchObject({ exitCode: 10, result: { outcome: 'restored' } });
+    expect(differences(was, await ledger.capture())).toEqual([]);
+  });
+
+  test('a rollback without safety that fails takes back the very volume that it set aside', async () => {
+    await ledger.post('since', 1);
+    const was = await ledger.capture();
+    const failed = await ledger.failing(
+      { step: 'restart-services', operation: /holdfast-api\.service/, when: 'after' },
+      ...['rollback', String(first), '--without-safety'],
+    );
+    expect(failed).toMatchObject({ exitCode: 10, result: { outcome: 'restored' } });
+    expect(differences(was, await ledger.capture())).toEqual([]);
+  });
+
   test('with another database on the server, which a volume would take back as well, a rollback takes the dump', async () => {
     await ledger.sql('create database somebody');
-    const before = await volumes();
     const rolledBack = await ledger.run('rollback', '--yes');
     expect(rolledBack).toMatchObject({ exitCode: 0, error: '' });
     const run = String(rolledBack.result?.['run']);
     expect(hasDump(run)).toBe(true);
     expect(snapshot(run).volume).toBeUndefined();
-    expect((await volumes()).filter((one) => one.startsWith('.data-'))).toEqual(
-      before.filter((one) => one.startsWith('.data-')),
-    );
+    expect(await volumes()).not.toContain(`.data-${run}`);
     await ledger.sql('drop database somebody');
     expect(await ledger.run('rollback', '--undo', '--yes')).toMatchObject({ exitCode: 0 });
   });
