@@ -1,5 +1,5 @@
-import { existsSync, mkdirSync, realpathSync } from 'node:fs';
-import { isAbsolute, join, relative } from 'node:path';
+import { existsSync, lstatSync, mkdirSync, realpathSync } from 'node:fs';
+import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import type { Program } from '../../appliance/appliance.ts';
 import { StateDirectory } from '../../appliance/state.ts';
 import type { Loaded } from '../../config/load.ts';
@@ -57,18 +57,13 @@ export function openLxdRuntime(loaded: Loaded, machine: Runtime, program: Progra
 /** Services run as whoever works on the checkout, and as a user of their own where that is root. */
 const serviceUser = () => process.getuid?.() || 1000;
 
-function mountsOf(
-  { config, directory, backupsDirectory }: Loaded,
-  state: StateDirectory,
-  program: Program,
-  hasDatabase: boolean,
-) {
+function mountsOf(loaded: Loaded, state: StateDirectory, program: Program, hasDatabase: boolean) {
+  const { directory, backupsDirectory } = loaded;
   const socket = join(state.postgres, 'socket');
   const link: Mount[] = hasDatabase
     ? [{ source: socket, target: sharedSocketFolder(socket), isShared: true }]
     : [];
-  const data = config.data.map(({ path }) => path).filter((path) => isAbsolute(path) && existsSync(path));
-  const code = [...outermost([directory, state.path, program.runner, ...data]), ...link];
+  const code = [...outermost([directory, state.path, runnerOf(program), ...dataOf(loaded)]), ...link];
   return {
     backend: code,
     frontend: code,
@@ -76,14 +71,36 @@ function mountsOf(
   };
 }
 
-/** Without those that lie in another one. */
+/** Of a Holdfast with a checkout of its own all its versions: the folder around them is closed to others. */
+function runnerOf({ home, runner }: Program): string {
+  const state = join(home, '.holdfast');
+  return isIn(runner, state) ? state : runner;
+}
+
+/** Data by the paths that they are named by, and where links among those lead to. */
+function dataOf({ config: { data, database }, directory }: Loaded): string[] {
+  const files = database !== 'none' && 'file' in database ? [dirname(database.file)] : [];
+  return [...data.map(({ path }) => path), ...files]
+    .map((path) => resolve(directory, path))
+    .filter((path) => existsSync(path))
+    .flatMap((path) => [path, realpathSync(path)]);
+}
+
+function isIn(one: string, other: string): boolean {
+  const way = relative(other, one);
+  return one !== other && !way.startsWith('..') && !isAbsolute(way);
+}
+
+/** Without those that come with another one: what is mounted in it does not. */
 function outermost(folders: readonly string[]): Mount[] {
-  const real = [...new Set(folders)];
-  const isIn = (one: string, other: string) => {
-    const way = relative(other, one);
-    return one !== other && !way.startsWith('..') && !isAbsolute(way);
-  };
-  return real
-    .filter((one) => !real.some((other) => isIn(one, other)))
+  const all = [...new Set(folders)];
+  const isWith = (one: string, other: string) => isIn(one, other) && deviceOf(one) === deviceOf(other);
+  return all
+    .filter((one) => !all.some((other) => isWith(one, other)))
     .map((target) => ({ source: existsSync(target) ? realpathSync(target) : target, target }));
+}
+
+/** Of a link, and of what is not there yet, that of the folder around it. */
+function deviceOf(path: string): number {
+  return lstatSync(path, { throwIfNoEntry: false })?.dev ?? deviceOf(dirname(path));
 }
