@@ -129,8 +129,7 @@ export function lxdRuntime(
       for (const place of places) await change(containerOf(place), {}, false);
     },
     async verify() {
-      for (const place of places)
-        verifyRunning(client, containerOf(place), await instance(containerOf(place)));
+      for (const place of places) verifyRunning(containerOf(place), await instance(containerOf(place)));
       await verifyRoom(client, layout.pool);
     },
     async prepare() {

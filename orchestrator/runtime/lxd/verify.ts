@@ -3,7 +3,7 @@ import { formatBytes } from '../../lib/units.ts';
 import type { Instance, LxdClient } from './client.ts';
 
 /** @throws Refusal for a container that is not there, is stopped, or is frozen */
-export function verifyRunning({ program }: LxdClient, name: string, there: Instance | undefined): void {
+export function verifyRunning(name: string, there: Instance | undefined): void {
   if (there === undefined)
     throw new Refusal(
       `cannot go on: the container ${name} is not there`,
@@ -12,7 +12,7 @@ export function verifyRunning({ program }: LxdClient, name: string, there: Insta
   const { status } = there;
   if (status === 'Running') return;
   if (status === 'Frozen')
-    throw new Refusal(`cannot go on: the container ${name} is frozen`, `${program} unfreeze ${name}`);
+    throw new Refusal(`cannot go on: the container ${name} is frozen`, './run.sh start thaws it');
   throw new Refusal(
     `cannot go on: the container ${name} is ${status.toLowerCase()}`,
     './run.sh start starts it',
@@ -32,6 +32,6 @@ export async function verifyRoom(client: LxdClient, pool: string): Promise<void>
   if (total === 0 || total - used >= marginBytes) return;
   throw new Refusal(
     `cannot go on: the storage pool ${pool} has ${formatBytes(total - used)} left, and ${formatBytes(marginBytes)} are needed`,
-    `${client.program} storage set ${pool} size 30GiB gives it more, where it lies in a file`,
+    `${client.program} storage info ${pool} shows it; docs/OPERATING.md says how it becomes bigger`,
   );
 }

@@ -16,16 +16,16 @@ const instance = (status: string): Instance => ({
 
 describe('a container that is to be worked in', () => {
   test('runs', () => {
-    expect(() => verifyRunning(daemon.client, 'shop-backend', instance('Running'))).not.toThrow();
+    expect(() => verifyRunning('shop-backend', instance('Running'))).not.toThrow();
   });
 
   test.each([
     [undefined, 'is not there', './run.sh setup'],
     [instance('Stopped'), 'is stopped', './run.sh start'],
-    [instance('Frozen'), 'is frozen', 'lxc unfreeze shop-backend'],
+    [instance('Frozen'), 'is frozen', './run.sh start thaws it'],
     [instance('Error'), 'is error', './run.sh start'],
   ])('%j is refused with the way out', async (there, what, next) => {
-    const refusal = await refusalOf(() => verifyRunning(daemon.client, 'shop-backend', there));
+    const refusal = await refusalOf(() => verifyRunning('shop-backend', there));
     expect(refusal.message).toContain(`the container shop-backend ${what}`);
     expect(refusal.next).toContain(next);
   });
@@ -51,6 +51,6 @@ describe('the room in the pool', () => {
     const refusal = await refusalOf(async () => await verifyRoom(daemon.client, 'fast'));
     expect(refusal).toBeInstanceOf(Refusal);
     expect(refusal.message).toMatch(/the storage pool fast has 2\d\d MB left, and 2\d\d MB are needed/);
-    expect(refusal.next).toContain('lxc storage set fast size');
+    expect(refusal.next).toContain('lxc storage info fast');
   });
 });
