@@ -168,12 +168,13 @@ function mounted(
   by: Mounting,
 ): { lines: string[]; devices: Record<string, Record<string, string>> } {
   const isDevice = ({ isShared }: Mount) => by === 'shift' || isShared === true;
-  const devices = mounts
-    .filter(isDevice)
-    .map(({ source, target = source, isShared }, index) => [
-      `${mountPrefix}${index}`,
-      { type: 'disk', source, path: target, ...(isShared === true ? {} : { shift: 'true' }) },
-    ]);
+  const devices = mounts.filter(isDevice).map(({ source, target = source, isShared }, index) => [
+    `${mountPrefix}${index}`,
+    {
+      ...{ type: 'disk', source, path: target },
+      ...(isShared === true ? {} : { shift: 'true', recursive: 'true' }),
+    },
+  ]);
   const lines = mounts
     .filter((mount) => !isDevice(mount))
     .map(({ source, target = source }) => `${entry}${fstab(source)} ${fstab(target).slice(1)}${asItIs}`);
@@ -181,7 +182,8 @@ function mounted(
 }
 
 const entry = 'lxc.mount.entry = ';
-const asItIs = ' none bind,create=dir,idmap=container 0 0';
+/** With what is mounted in it: without, the kernel refuses a folder in which something is. */
+const asItIs = ' none rbind,create=dir,idmap=container 0 0';
 
 /** What LXC is told directly: our mounts, and what an operator has put beside them. */
 const linesOf = (there: Instance | undefined) =>

@@ -1,4 +1,4 @@
-import { existsSync, lstatSync, mkdirSync, realpathSync } from 'node:fs';
+import { existsSync, mkdirSync, realpathSync } from 'node:fs';
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import type { Program } from '../../appliance/appliance.ts';
 import { StateDirectory } from '../../appliance/state.ts';
@@ -91,16 +91,10 @@ function isIn(one: string, other: string): boolean {
   return one !== other && !way.startsWith('..') && !isAbsolute(way);
 }
 
-/** Without those that come with another one: what is mounted in it does not. */
+/** Without those that lie in another one. */
 function outermost(folders: readonly string[]): Mount[] {
   const all = [...new Set(folders)];
-  const isWith = (one: string, other: string) => isIn(one, other) && deviceOf(one) === deviceOf(other);
   return all
-    .filter((one) => !all.some((other) => isWith(one, other)))
+    .filter((one) => !all.some((other) => isIn(one, other)))
     .map((target) => ({ source: existsSync(target) ? realpathSync(target) : target, target }));
-}
-
-/** Of a link, and of what is not there yet, that of the folder around it. */
-function deviceOf(path: string): number {
-  return lstatSync(path, { throwIfNoEntry: false })?.dev ?? deviceOf(dirname(path));
 }

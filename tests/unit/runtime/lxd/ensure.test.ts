@@ -109,7 +109,11 @@ describe('a container', () => {
         root: { type: 'disk', path: '/', pool: 'holdfast' },
         eth0: { network: 'hf-shop', 'ipv4.address': '10.83.0.10' },
         data: { source: 'shop-postgres', path: '/var/lib/postgresql' },
-        'holdfast-mount-0': { type: 'disk', source: ensured.box, path: ensured.box, shift: 'true' },
+        'holdfast-mount-0': {
+          ...{ type: 'disk', source: ensured.box, path: ensured.box, shift: 'true' },
+          // A disk that is mounted in it is a part of it.
+          recursive: 'true',
+        },
         'holdfast-mount-1': {
           type: 'disk',
           source: join(ensured.box, 'socket'),

@@ -27,7 +27,7 @@ const withoutShift = (why: string = cannotShift[0]) => {
 
 describe('where LXD cannot shift owners', () => {
   const line = (source: string) =>
-    `lxc.mount.entry = ${source} ${source.slice(1)} none bind,create=dir,idmap=container 0 0`;
+    `lxc.mount.entry = ${source} ${source.slice(1)} none rbind,create=dir,idmap=container 0 0`;
   const field = (path: string) => path.replaceAll(' ', String.raw`\040`);
 
   test.each(cannotShift)('LXC does it, and what is open to everybody stays a device (%s)', async (why) => {
@@ -57,7 +57,7 @@ describe('where LXD cannot shift owners', () => {
     withoutShift();
     await ensured.container('backend', [{ source: ensured.box, target: '/srv/a b\\c' }]);
     expect(ensured.there().config['raw.lxc']).toBe(
-      `lxc.mount.entry = ${field(ensured.box)} srv/a\\040b\\134c none bind,create=dir,idmap=container 0 0`,
+      `lxc.mount.entry = ${field(ensured.box)} srv/a\\040b\\134c none rbind,create=dir,idmap=container 0 0`,
     );
     expect(ensured.box).toContain(' ');
   });

@@ -1,10 +1,8 @@
-import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { place } from '../../../../orchestrator/config/load.ts';
 import { openLxdRuntime } from '../../../../orchestrator/runtime/lxd/open.ts';
-import { needs } from '../../../support/needs.ts';
 import { FakeDaemon, shippedDefinitions } from '../../support/a-daemon.ts';
 import { configOf } from '../../support/an-appliance.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
@@ -80,18 +78,6 @@ describe('code in a container finds', () => {
     symlinkSync(disk, join(folder, 'other'));
     expect(await mountsOf({ data: [{ path: 'uploads' }] })).toEqual({ [box]: box, [disk]: disk });
     expect(await mountsOf({ data: [{ path: '../other' }] })).toMatchObject({ [join(folder, 'other')]: disk });
-  });
-
-  test('data on a disk that is mounted in the checkout: mounts do not come with what they are in', async (context) => {
-    needs(context, 'mount');
-    const disk = join(box, 'uploads');
-    mkdirSync(disk);
-    execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', disk]);
-    try {
-      expect(await mountsOf({ data: [{ path: 'uploads' }] })).toEqual({ [box]: box, [disk]: disk });
-    } finally {
-      execFileSync('umount', [disk]);
-    }
   });
 
   test('the folder of a database of SQLite', async () => {
