@@ -13,7 +13,7 @@ import { runInProcess, type Outcome } from './in-process.ts';
 import { LedgerDatabase } from './ledger-database.ts';
 import { builtRunner } from './runner.ts';
 import { Sandbox } from './sandbox.ts';
-import { testPool } from './lxd-host.ts';
+import { removeContainersOf, testPool } from './lxd-host.ts';
 import { engineOf, replaceIn, type Edit } from './releases.ts';
 import { addHoldfast, lendPackages } from './self-hosted.ts';
 import { spreadFolders } from './roomy-folder.ts';
@@ -257,7 +257,10 @@ export class Ledger {
 
   async destroy(): Promise<void> {
     try {
-      if (existsSync(join(this.directory, 'appliance.yaml'))) await this.open().database?.stop();
+      if (!existsSync(join(this.directory, 'appliance.yaml'))) return;
+      const { config, database } = this.open();
+      if (config.runtime === 'lxd') await removeContainersOf(config);
+      else await database?.stop();
     } finally {
       await this.sandbox.destroy();
     }

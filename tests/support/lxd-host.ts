@@ -2,6 +2,11 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { execa, execaSync } from 'execa';
+import type { Config } from '../../orchestrator/config/schema.ts';
+import { localRuntime } from '../../orchestrator/runtime/local.ts';
+import { LxdClient } from '../../orchestrator/runtime/lxd/client.ts';
+import { layoutOf } from '../../orchestrator/runtime/lxd/layout.ts';
+import { destroyContainers } from '../../orchestrator/runtime/lxd/teardown.ts';
 
 /*
  * LXD for tests: a daemon of our own, with a folder of its own, so that one that is on the machine already knows nothing of
@@ -40,6 +45,7 @@ export async function whyNoLxd(): Promise<string | undefined> {
 
 /** Starts the daemon, once. @throws Error with the end of its log */
 export async function startLxd(): Promise<void> {
+  if (isDaemon(daemonPid())) return;
   mkdirSync(folder, { recursive: true, mode: 0o711 });
   const log = join(folder, 'daemon.log');
   const out = openSync(log, 'a');
@@ -49,7 +55,7 @@ export async function startLxd(): Promise<void> {
     stdio: ['ignore', out, out],
   });
   daemon.unref();
-  writeFileSync(join(folder, 'daemon.pid'), String(daemon.pid));
+  writeFileSync(pidFile, String(daemon.pid));
   const ready = await execa('lxd', ['waitready', '--timeout=60'], { env: lxdEnvironment, reject: false });
   if (ready.exitCode !== 0) throw new Error(`LXD does not start: ${readFileSync(log, 'utf8').slice(-2000)}`);
 }
@@ -60,10 +66,18 @@ export async function restartLxd(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
   await startLxd();
 }
 
+/** Numbers are given out again: one of an earlier run may be anybody's. */
+const isDaemon = (pid: number | undefined) =>
+  pid !== undefined &&
+  existsSync(`/proc/${pid}/cmdline`) &&
+  readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(join(folder, 'daemon.log'));
+
+const pidFile = join(folder, 'daemon.pid');
+const daemonPid = () => (existsSync(pidFile) ? Number(readFileSync(pidFile, 'utf8')) : undefined);
+
 async function endDaemon(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
-  const file = join(folder, 'daemon.pid');
-  if (!existsSync(file)) return;
-  const pid = Number(readFileSync(file, 'utf8'));
+  const pid = daemonPid();
+  if (pid === undefined || !isDaemon(pid)) return;
   try {
     process.kill(pid, signal);
     for (let round = 0; round < 600 && existsSync(`/proc/${pid}`); round += 1)
@@ -71,7 +85,7 @@ async function endDaemon(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
   } catch {
     // It is gone already.
   }
-  rmSync(file, { force: true });
+  rmSync(pidFile, { force: true });
 }
 
 /** Takes away everything: containers, networks, the pool, the daemon, its folder. */
@@ -101,6 +115,12 @@ export async function removeLxd(): Promise<void> {
   for (const inside of ['devlxd', 'shmounts'])
     await execa('umount', ['--lazy', join(folder, inside)], { reject: false });
   rmSync(folder, { recursive: true, force: true });
+}
+
+/** Takes away what one appliance has of it. */
+export async function removeContainersOf({ name, lxd }: Config): Promise<void> {
+  const client = new LxdClient(localRuntime, lxd.client, lxd.project);
+  await destroyContainers(client, layoutOf(name, lxd), () => {});
 }
 
 /** The client, for what a test does to containers by hand. */

@@ -82,6 +82,16 @@ export function runtimeContract({ runtime, folder }: Ground): void {
       await expect(run(sh('pwd', { cwd: join(folder(), 'nix') }))).rejects.toThrow(CommandError);
     });
 
+    test.each([['KILL'], ['TERM'], ['PIPE']])('that SIG%s ended is no success, and says so', async (name) => {
+      const itself = sh(`echo out; kill -${name} $$; sleep 5`);
+      const said = { exitCode: undefined, message: `the script was ended by SIG${name}`, stdout: 'out\n' };
+      await expect(run(itself)).rejects.toMatchObject(said);
+      await expect(run(itself, { allowFailure: true })).rejects.toMatchObject(said);
+      // A shell tells of a child so: it has ended by itself.
+      await expect(run(sh('exit 137'))).rejects.toMatchObject({ exitCode: 137 });
+      await expect(run(sh('exit 255'))).rejects.toMatchObject({ exitCode: 255 });
+    });
+
     test('shows nobody its environment in a list of processes', async () => {
       const secret = `secret-${process.pid}`;
       const env = { PATH: '/usr/bin:/bin', SECRET: secret };

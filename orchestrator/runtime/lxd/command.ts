@@ -1,5 +1,4 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { messageOf } from '../../lib/errors.ts';
 import { formatDuration } from '../../lib/units.ts';
 import { CommandError, type Command, type CommandResult, type RunOptions } from '../runtime.ts';
 import type { LxdClient } from './client.ts';
@@ -10,22 +9,33 @@ import { environmentFile } from './units.ts';
  * inside: so each command is a transient unit of the container's own systemd, which ends it whole, whoever asks.
  */
 
+/** The launcher's own exit code where a signal ended the command: which one is in a file. */
+const endedBySignal = 255;
+
+/** What a unit needs while it runs, and what is known of its end: in a folder that a reboot empties. */
+const folder = '/run/holdfast';
+
 /**
  * Reads its environment from the beginning of standard input, where no list of processes shows it, and becomes the unit
- * that runs the rest: $1 unit, $2 user, $3 folder, then the command.
+ * that runs the rest: $1 unit, $2 user, $3 folder, then the command. To systemd a command that SIGTERM or SIGPIPE ended
+ * has succeeded (systemd.service(5), SuccessExitStatus): what ended it is written down.
  */
 const launcher = String.raw`set -eu
 umask 077
 unit=$1 user=$2
 shift 2
-mkdir -p /run/holdfast
+mkdir -p ${folder}
+file=${folder}/$unit
 IFS= read -r size
-head -c "$size" >"/run/holdfast/$unit.env"
+head -c "$size" >"$file.env"
+[ "$(wc -c <"$file.env")" -eq "$size" ]
 code=0
 systemd-run --quiet --wait --pipe --collect --unit="$unit" --uid="$user" \
-  --property=EnvironmentFile="/run/holdfast/$unit.env" --property=TimeoutStopSec=5 --property=LimitNOFILE=1048576 \
+  --property=EnvironmentFile="$file.env" --property=TimeoutStopSec=5 --property=LimitNOFILE=1048576 --property=IgnoreSIGPIPE=no \
+  --property=ExecStopPost="+/bin/sh -c 'test \$\$EXIT_CODE = exited || echo \$\$EXIT_STATUS >$file.end'" \
   -- /bin/sh -c 'cd -- "$$1" && shift && exec "$$@"' sh "$@" || code=$?
-rm -f "/run/holdfast/$unit.env"
+rm -f "$file.env"
+[ ! -s "$file.end" ] || code=${endedBySignal}
 exit "$code"`;
 
 export const basePath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -65,14 +75,17 @@ export async function runInside(
     ...[command.cwd ?? '/', command.file, ...command.args].map((one) => one.replaceAll('$', '$$$$')),
   ]);
   let stopped: Error | undefined;
-  let ending: Promise<void> | undefined;
+  /** Why it could not be ended, if so. */
+  let ending: Promise<Error | void> | undefined;
   const clientEnd = new AbortController();
   const stop = (reason: unknown) => {
     stopped ??= reason instanceof Error ? reason : new Error(`${label} was stopped`);
     // The client ends by itself when the unit has ended. One that hangs is killed.
-    ending ??= endUnits(client, container, unit).finally(() => {
-      setTimeout(() => clientEnd.abort(stopped), 2000).unref();
-    });
+    ending ??= endUnits(client, container, unit)
+      .catch((error: unknown) => (error instanceof Error ? error : new Error(String(error))))
+      .finally(() => {
+        setTimeout(() => clientEnd.abort(stopped), 2000).unref();
+      });
   };
   const timer =
     command.timeoutMs === undefined
@@ -84,47 +97,73 @@ export async function runInside(
   const onAbort = () => stop(options.signal?.reason);
   options.signal?.addEventListener('abort', onAbort, { once: true });
   try {
-    return await client.machine
-      .run(
-        {
-          ...base,
-          args: clientArgs,
-          label,
-          input: Buffer.concat([head, environment, Buffer.from(command.input ?? '')]),
-          ...(command.encoding === undefined ? {} : { encoding: command.encoding }),
-        },
-        { ...options, signal: clientEnd.signal },
-      )
-      .then((result) => {
-        if (stopped !== undefined) throw stopped;
-        return result;
-      });
+    const result = await client.machine.run(
+      {
+        ...base,
+        args: clientArgs,
+        label,
+        input: Buffer.concat([head, environment, Buffer.from(command.input ?? '')]),
+        ...(command.encoding === undefined ? {} : { encoding: command.encoding }),
+      },
+      { ...options, signal: clientEnd.signal },
+    );
+    if (stopped !== undefined) throw stopped;
+    if (result.exitCode === endedBySignal) await verifyOwnEnd(client, container, unit, { label, ...result });
+    return result;
   } catch (error) {
-    if (stopped === undefined) {
-      // Whatever ended the client: nothing of it goes on inside while somebody restores.
-      if (error instanceof CommandError) await endUnits(client, container, unit).catch(() => undefined);
-      throw error;
+    if (stopped !== undefined) {
+      throw (await ending) ?? stopped;
     }
-    await ending;
-    throw stopped;
+    if (error instanceof CommandError) {
+      const { exitCode, stdout, stderr } = error;
+      if (exitCode === endedBySignal) await verifyOwnEnd(client, container, unit, { label, stdout, stderr });
+      // Whatever ended the client: nothing of it goes on inside while somebody restores.
+      await endUnits(client, container, unit).catch(() => undefined);
+    }
+    throw error;
   } finally {
     clearTimeout(timer);
     options.signal?.removeEventListener('abort', onAbort);
   }
 }
 
+/** @throws CommandError as on this machine, where a signal ended the command and it did not exit with this code itself */
+async function verifyOwnEnd(
+  client: LxdClient,
+  container: string,
+  unit: string,
+  { label, stdout, stderr }: { label: string; stdout: string; stderr: string },
+): Promise<void> {
+  const take = `cd ${folder} && [ -e "$1" ] || exit 0; cat "$1" && rm "$1"`;
+  const { stdout: name } = await client.machine.run({
+    ...client.exec(container, ['/bin/sh', '-c', take, 'sh', `${unit}.end`]),
+    timeoutMs: 60_000,
+  });
+  if (name !== '') throw new CommandError(`${label} was ended by SIG${name.trim()}`, { stdout, stderr });
+}
+
 /**
- * Ends units of a container with everything that they started: SIGTERM, and SIGKILL after five seconds.
+ * Ends units of a container with everything that they started: SIGTERM, and SIGKILL after five seconds. Before that who
+ * is about to start one: else it would come up behind us.
+ */
+const ender = `set -eu
+IFS= read -r name
+pkill -KILL -f "^/bin/sh -c .* sh $name" || :
+systemctl stop -- "$name*"
+rm -f ${folder}/"$name"*`;
+
+/**
+ * Ends commands of a container, and what they started. May be run twice.
  *
- * @param pattern a unit's name, or a pattern of names
+ * @param name how the names of their units begin
  * @throws Error if something is left
  */
-export async function endUnits(client: LxdClient, container: string, pattern: string): Promise<void> {
-  try {
-    await client.machine.run(client.exec(container, ['systemctl', 'stop', '--', pattern]));
-  } catch (error) {
-    // One that has ended was unloaded, and is not known any more.
-    if (/not loaded|not found/.test(messageOf(error))) return;
-    throw error;
-  }
+export async function endUnits(client: LxdClient, container: string, name: string): Promise<void> {
+  await client.machine.run({
+    ...client.exec(container, ['/bin/sh', '-c', ender]),
+    // Not as an argument: it looks for that.
+    input: `${name}\n`,
+    label: 'end of what runs inside',
+    timeoutMs: 60_000,
+  });
 }

@@ -4,6 +4,7 @@ import { CommandError, type Door, type Place, type Runtime, type ServiceHandle }
 import { askInside } from './ask.ts';
 import type { Instance, LxdClient } from './client.ts';
 import { basePath, endUnits, runInside, unitPrefix } from './command.ts';
+import { waitFor } from '../../lib/wait.ts';
 import { addressOf, type Layout } from './layout.ts';
 import { untilBooted } from './setup.ts';
 import { lxdVolumes } from './volumes.ts';
@@ -44,6 +45,8 @@ export function lxdRuntime(
   const containersOf = ({ inside }: ServiceHandle) =>
     inside === undefined ? [containerOf('backend'), containerOf('frontend')] : [containerOf(inside)];
   const instance = async (name: string) => await client.read<Instance>(`instances/${name}`);
+  const setState = async (name: string, action: 'start' | 'unfreeze') =>
+    await client.change('PUT', `instances/${name}/state`, { action, timeout: 60 });
   const change = async (name: string, devices: Instance['devices'], autostart: boolean) => {
     const there = await instance(name);
     if (!there) return;
@@ -96,12 +99,15 @@ export function lxdRuntime(
     },
     async endRun(runId) {
       const ended = await client.machine.endRun(runId);
-      for (const place of places)
-        await endUnits(client, containerOf(place), `${unitPrefix(runId)}-*.service`).catch(
-          (error: unknown) => {
-            if (!(error instanceof CommandError) || !isDown(messageOf(error))) throw error;
-          },
-        );
+      await untilAnswering(client);
+      for (const place of places) {
+        const name = containerOf(place);
+        // What is frozen can neither be asked nor ended. In one that does not run nothing lives.
+        if ((await instance(name))?.status === 'Frozen') await setState(name, 'unfreeze');
+        await endUnits(client, name, `${unitPrefix(runId)}-`).catch((error: unknown) => {
+          if (!(error instanceof CommandError) || !isDown(messageOf(error))) throw error;
+        });
+      }
       return ended;
     },
     ask: async (url, asking) => await askInside(client, containerOf(asking.inside), url, asking),
@@ -143,13 +149,28 @@ export function lxdRuntime(
             `the container ${name} is not there`,
             './run.sh setup makes it anew; the data are kept',
           );
-        const action = status === 'Frozen' ? 'unfreeze' : 'start';
-        await client.change('PUT', `instances/${name}/state`, { action, timeout: 60 });
+        await setState(name, status === 'Frozen' ? 'unfreeze' : 'start');
         started.push(name);
       }
       await untilBooted(client, started);
     },
   };
+}
+
+/** A daemon that has crashed, or is being updated, is started again by its service manager. */
+async function untilAnswering(client: LxdClient): Promise<void> {
+  let last: unknown;
+  const isThere = async () =>
+    await client.read('').then(
+      () => true,
+      (error: unknown) => {
+        // No daemon, or none that is ours to speak to, is no matter of time.
+        if (!/unix\.socket|websocket|EOF|shutting down|starting/i.test(messageOf(error))) throw error;
+        last = error;
+        return undefined;
+      },
+    );
+  if ((await waitFor(isThere, { timeoutMs: 60_000, everyMs: 250 })) !== true) throw last;
 }
 
 function doorDevices(doors: readonly Door[], place: Place, listen: string): Instance['devices'] {
