@@ -44,6 +44,7 @@ export class ContainerServer implements PostgresServer {
   readonly #folder: string;
   readonly #configured: string;
   readonly #secrets: Secrets;
+  #bin: string | undefined;
 
   /** @param options.folder where its credentials lie on this machine, and its socket, as the containers see it too */
   constructor(options: { runtime: Runtime; folder: string; database: string; secrets: Secrets }) {
@@ -54,6 +55,11 @@ export class ContainerServer implements PostgresServer {
   }
 
   async bin(): Promise<string> {
+    // Asked for with each command, and as good as the image that the container was made of.
+    return (this.#bin ??= await this.#findBin());
+  }
+
+  async #findBin(): Promise<string> {
     const { stdout } = await this.#runtime.run(
       inside('sh', ['-c', 'ls -d /usr/lib/postgresql/*/bin | sort -V | tail -n 1'], {
         label: 'look for PostgreSQL',
