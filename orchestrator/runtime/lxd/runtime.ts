@@ -1,15 +1,15 @@
 import { dirname } from 'node:path';
 import { messageOf, Refusal } from '../../lib/errors.ts';
-import { CommandError, type Door, type Place, type Runtime, type ServiceHandle } from '../runtime.ts';
+import { waitFor } from '../../lib/wait.ts';
+import type { Door, Place, Runtime, ServiceHandle } from '../runtime.ts';
 import { askInside } from './ask.ts';
 import type { Instance, LxdClient } from './client.ts';
 import { basePath, endUnits, runInside, unitPrefix } from './command.ts';
-import { waitFor } from '../../lib/wait.ts';
 import { addressOf, type Layout } from './layout.ts';
 import { untilBooted } from './setup.ts';
 import { lxdVolumes } from './volumes.ts';
 import { verifyRoom, verifyRunning } from './verify.ts';
-import { isDown, knownUnits, startUnit, stopUnit, unitState } from './services.ts';
+import { knownUnits, startUnit, stopUnit, unitState } from './services.ts';
 
 /** Proxy devices are named so: ours among those that an operator may have added. */
 const doorPrefix = 'holdfast-door-';
@@ -56,6 +56,7 @@ export function lxdRuntime(
     if (JSON.stringify([wanted, config]) === JSON.stringify([there.devices, there.config])) return;
     await client.change('PUT', `instances/${name}`, { ...there, config, devices: wanted });
   };
+  let gateway: string | undefined;
   return {
     ...client.machine,
     name: 'lxd',
@@ -98,29 +99,37 @@ export function lxdRuntime(
       return [...new Set(found)];
     },
     async endRun(runId) {
-      const ended = await client.machine.endRun(runId);
       await untilAnswering(client);
-      for (const place of places) {
-        const name = containerOf(place);
-        // What is frozen can neither be asked nor ended. In one that does not run nothing lives.
-        if ((await instance(name))?.status === 'Frozen') await setState(name, 'unfreeze');
-        await endUnits(client, name, `${unitPrefix(runId)}-`).catch((error: unknown) => {
-          if (!(error instanceof CommandError) || !isDown(messageOf(error))) throw error;
-        });
-      }
+      const statusOf = async (place: Place) => (await instance(containerOf(place)))?.status;
+      // What is frozen can neither be asked nor ended.
+      for (const place of places)
+        if ((await statusOf(place)) === 'Frozen') await setState(containerOf(place), 'unfreeze');
+      const ended = await client.machine.endRun(runId);
+      // In one that does not run nothing lives.
+      for (const place of places)
+        if ((await statusOf(place)) === 'Running')
+          await endUnits(client, containerOf(place), `${unitPrefix(runId)}-`);
       return ended;
     },
     ask: async (url, asking) => await askInside(client, containerOf(asking.inside), url, asking),
     async addressOf(place) {
-      const network = await client.read<{ config: Record<string, string> }>(`networks/${layout.network}`);
-      const gateway = network?.config['ipv4.address'];
+      // Asked for each command that the database's address is told: it stays as long as the network.
+      const address = async () =>
+        (await client.read<{ config: Record<string, string> }>(`networks/${layout.network}`))?.config[
+          'ipv4.address'
+        ];
+      gateway ??= await address();
       if (gateway === undefined)
         throw new Refusal(`the network ${layout.network} is not there`, './run.sh setup makes it anew');
       return addressOf(place, gateway);
     },
     async expose(doors) {
-      for (const place of places)
-        await change(containerOf(place), doorDevices(doors, place, options.listen), true);
+      // LXD takes a second for each container that is given a door.
+      await Promise.all(
+        places.map(
+          async (place) => await change(containerOf(place), doorDevices(doors, place, options.listen), true),
+        ),
+      );
     },
     async exposed() {
       const found: number[] = [];
@@ -132,7 +141,7 @@ export function lxdRuntime(
       return found;
     },
     async conceal() {
-      for (const place of places) await change(containerOf(place), {}, false);
+      await Promise.all(places.map(async (place) => await change(containerOf(place), {}, false)));
     },
     async verify() {
       for (const place of places) verifyRunning(containerOf(place), await instance(containerOf(place)));

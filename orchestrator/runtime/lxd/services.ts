@@ -21,9 +21,15 @@ import {
  * started again, or a host, brings them back.
  */
 
+/** One at a time: a start goes on whose run was killed, and the stop of its recovery comes behind it. */
+const inTurn = `mkdir -p /run/holdfast
+exec 9>/run/holdfast/services.lock
+flock 9`;
+
 /** Writes files from standard input, each behind a line with its size: $1 unit, $2 service, $3 folder of environments. */
 const starter = `set -eu
 umask 077
+${inTurn}
 take() { IFS= read -r size; head -c "$size" >"$1.new"; mv "$1.new" "$1"; }
 mkdir -p "$3" "$(dirname ${admission})"
 take "$3/$2.env"
@@ -56,6 +62,7 @@ export async function startUnit(
 /** Ends with what systemd knows of it, and with what its own processes do: $1 unit. The settings come by standard input. */
 const stopper = `set -eu
 unit=$1
+${inTurn}
 if systemctl cat -- "$unit" >/dev/null 2>&1; then
   mkdir -p "/run/systemd/system/$unit.d"
   cat >"/run/systemd/system/$unit.d/stop.conf"

@@ -76,7 +76,7 @@ export async function untilBooted(client: LxdClient, containers: readonly string
   case "$(systemctl is-system-running 2>/dev/null)" in running | degraded) ${isUp} && exit 0 ;; esac
   sleep 0.1
 done
-echo 'it is not up after 30 s' >&2
+echo "it is not up after 30 s: $(systemctl is-system-running), waiting for $(systemctl list-jobs --no-legend --no-pager | head -n 3 | tr -s ' \\n' ' '), address $(ip -4 -o address show scope global)" >&2
 exit 1`;
   for (const container of containers)
     await client.machine.run({
