@@ -77,6 +77,8 @@ export async function executeRun(request: RunRequest): Promise<RunResult> {
   });
   listener({ type: 'run', run: run.id, kind, from: origin.label, to: target.label });
   const appliance = insideRun(request.appliance, run.id, signals.abort.signal);
+  // What comes after the last decision is stopped by no signal, but ended by recovery like the rest: a dump, say.
+  const afterwards = insideRun(request.appliance, run.id);
   const clock: Clock = { closedAt: 0, outageMs: 0, step: 'preflight' };
   const warnings: string[] = [];
   const warn = (message: string) => {
@@ -111,7 +113,7 @@ export async function executeRun(request: RunRequest): Promise<RunResult> {
       clock.outageMs = performance.now() - clock.closedAt;
       await tryAfterwards(
         warn,
-        async () => await request.cleanUp({ appliance: request.appliance, run, end: 'done' }),
+        async () => await request.cleanUp({ appliance: afterwards, run, end: 'done' }),
       );
       return end('backed-up');
     }
@@ -138,7 +140,7 @@ export async function executeRun(request: RunRequest): Promise<RunResult> {
       const opened = phase !== 'prepared';
       let recovery: RecoveryReport;
       try {
-        recovery = await recoverRun(insideRun(request.appliance, run.id), run, messageOf(error), (event) =>
+        recovery = await recoverRun(afterwards, run, messageOf(error), (event) =>
           event.type === 'warning' ? warn(event.message) : listener(event),
         );
       } catch (restoreError) {
@@ -148,7 +150,7 @@ export async function executeRun(request: RunRequest): Promise<RunResult> {
       if (opened)
         await tryAfterwards(
           warn,
-          async () => await request.cleanUp({ appliance: request.appliance, run, end: 'restored' }),
+          async () => await request.cleanUp({ appliance: afterwards, run, end: 'restored' }),
         );
       const outcome: RunOutcome = opened
         ? 'restored'
@@ -165,7 +167,7 @@ export async function executeRun(request: RunRequest): Promise<RunResult> {
   try {
     // Nothing goes back any more, and to open the fence on a full disk takes a few bytes.
     releaseReserves(request.appliance, run.id);
-    await openToAll(request.appliance, target.config);
+    await openToAll(afterwards, target.config);
   } catch (error) {
     // The run stays open: the next command, whatever it is, opens fence and gate first.
     warn(`the new version runs, but is not open to all yet: ${messageOf(error)}. Next: ./run.sh recover`);
@@ -178,10 +180,7 @@ export async function executeRun(request: RunRequest): Promise<RunResult> {
     async () => await runHooks(context, { when: 'after', point: 'commit', reach: 'outside' }),
   );
   await tryAfterwards(warn, async () => await applyAfterCommit(request, context, run, clock));
-  await tryAfterwards(
-    warn,
-    async () => await request.cleanUp({ appliance: request.appliance, run, end: 'done' }),
-  );
+  await tryAfterwards(warn, async () => await request.cleanUp({ appliance: afterwards, run, end: 'done' }));
   return end(outcomeWhenDone[kind]);
 }
 
