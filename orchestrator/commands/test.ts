@@ -4,7 +4,7 @@ import type { Register } from '../main.ts';
 import { handOver } from '../runtime/hand-over.ts';
 
 /** Names of the suites, as folders under tests/. */
-const suites = ['unit', 'integration', 'faults', 'e2e'] as const;
+const suites = ['unit', 'integration', 'faults', 'lxd', 'e2e'] as const;
 
 export const registerTest: Register = (program, act) => {
   program

@@ -1,9 +1,10 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, inject } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, test, vi } from 'vitest';
 import type { Runtime } from '../../orchestrator/runtime/runtime.ts';
+import { containersOf, livingInside } from '../support/inside-containers.ts';
 import { Ledger } from '../support/ledger.ts';
-import { lxdEnvironment } from '../support/lxd-host.ts';
+import { lxc, lxdEnvironment } from '../support/lxd-host.ts';
 import { runtimeContract } from '../support/runtime-contract.ts';
 
 /* What every runtime promises, tried in containers; tests/unit/runtime tries the same on this machine. */
@@ -27,4 +28,20 @@ describe.skipIf(why !== '')('the contract of a runtime, in containers', () => {
   });
 
   runtimeContract({ runtime: () => runtime, folder: () => ledger.directory });
+
+  test('endRun ends what runs in a container that somebody froze', async () => {
+    const runId = join(ledger.directory, 'a-run');
+    const running = runtime
+      .run({ inside: 'backend', file: 'sleep', args: ['4321'] }, { runId })
+      .catch(() => 'ended');
+    const isThere = async () =>
+      expect(await livingInside(ledger)).toContainEqual(expect.stringMatching(/sleep 4321$/));
+    await vi.waitFor(isThere, { timeout: 8000 });
+    await lxc('pause', containersOf(ledger).backend);
+
+    await runtime.endRun(runId);
+
+    expect(await running).toBe('ended');
+    expect(await livingInside(ledger)).toEqual([]);
+  });
 });

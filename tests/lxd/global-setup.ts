@@ -1,5 +1,5 @@
 import type { TestProject } from 'vitest/node';
-import { removeLxd, startLxd, whyNoLxd } from '../support/lxd-host.ts';
+import { isKept, removeLxd, whyNoLxd } from '../support/lxd-host.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -8,12 +8,14 @@ declare module 'vitest' {
   }
 }
 
+let isOurs = false;
+
 export async function setup(project: TestProject): Promise<void> {
   const why = (await whyNoLxd()) ?? '';
+  isOurs = why === '';
   project.provide('whyNoLxd', why);
-  if (why === '') await startLxd();
 }
 
 export async function teardown(): Promise<void> {
-  if (process.env['HOLDFAST_TEST_KEEP_LXD'] !== '1') await removeLxd();
+  if (isOurs && !isKept) await removeLxd();
 }

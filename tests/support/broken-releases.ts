@@ -55,6 +55,17 @@ export const badPrismaMigration = broken((folder) => {
   );
 });
 
+/** Runs, and says that it is not well. */
+export const unhealthy = broken((folder) => {
+  replaceIn(
+    folder,
+    'api/src/server.js',
+    "return { database: 'ok' };",
+    "throw new Error('the books do not add up');",
+  );
+  replaceIn(folder, 'appliance.yaml', 'timeout: 20s, stableFor: 200ms', 'timeout: 3s, stableFor: 200ms');
+});
+
 export const badDataMigration = broken((folder) =>
   slowDataMigration(folder, '004_half_way', 'throw new Error(`row ${id}: cannot be migrated`);'),
 );

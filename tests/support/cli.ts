@@ -167,10 +167,10 @@ export class Cli {
     await this.until(what, () => this.#events.some(isIt));
   }
 
-  /** Resolves as soon as this is so. Throws if the process ends before, or a minute has passed. */
+  /** Resolves as soon as this is so. Throws if the process ends before, or two minutes have passed. */
   async until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
     const found = await waitFor(async () => (await isSo()) || (this.#end ? false : undefined), {
-      timeoutMs: 60_000,
+      timeoutMs: 120_000,
       everyMs: 1,
     });
     if (found !== true)

@@ -9,13 +9,21 @@ import { aboutServers, testedDatabase } from './tested-database.ts';
  */
 export default class ClosingReport implements Reporter {
   onTestRunEnd(modules: readonly TestModule[]): void {
-    printSkipped(modules);
+    const [lxd, others] = partition(modules, ({ project }) => project.name === 'lxd');
+    printSkipped(others);
+    const why = lxd[0]?.project.getProvidedContext().whyNoLxd ?? '';
+    if (why === '') printSkipped(lxd);
+    else console.log(`\nSkipped here: the suite lxd, which ${why}`);
     if (testedDatabase === 'sqlite')
       for (const [file, about] of Object.entries(aboutServers))
         console.log(`Not on SQLite: ${file}, ${about}`);
     const faults = modules.filter((module) => module.project.name === 'faults');
     if (faults.length > 0) printFaults(faults);
   }
+}
+
+function partition<T>(all: readonly T[], isFirst: (one: T) => boolean): [T[], T[]] {
+  return [all.filter(isFirst), all.filter((one) => !isFirst(one))];
 }
 
 function printSkipped(modules: readonly TestModule[]): void {

@@ -1,9 +1,10 @@
-import { appendFileSync, chmodSync, cpSync, existsSync } from 'node:fs';
+import { appendFileSync, chmodSync, cpSync, existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { openAppliance, type Appliance, type Program } from '../../orchestrator/appliance/appliance.ts';
 import { ask } from '../../orchestrator/appliance/http.ts';
 import { serviceHandle } from '../../orchestrator/appliance/services.ts';
 import { loadAppliance } from '../../orchestrator/config/load.ts';
+import { sharedSocketFolder } from '../../orchestrator/database/socket-folder.ts';
 import type { Event } from '../../orchestrator/pipeline/events.ts';
 import { localRuntime } from '../../orchestrator/runtime/local.ts';
 import type { Runtime } from '../../orchestrator/runtime/runtime.ts';
@@ -144,7 +145,8 @@ export class Ledger {
         spreadFolders(join(ledger.open().state.postgres, 'cluster/data/base'));
       }
     } catch (error) {
-      await ledger.destroy();
+      // Why it could not be taken away either is mostly the same reason.
+      await ledger.destroy().catch(() => {});
       throw error;
     }
     return ledger;
@@ -258,9 +260,11 @@ export class Ledger {
   async destroy(): Promise<void> {
     try {
       if (!existsSync(join(this.directory, 'appliance.yaml'))) return;
-      const { config, database } = this.open();
-      if (config.runtime === 'lxd') await removeContainersOf(config);
-      else await database?.stop();
+      const { config, database, state } = this.open();
+      if (config.runtime === 'lxd') {
+        await removeContainersOf(config);
+        rmSync(sharedSocketFolder(join(state.postgres, 'socket')));
+      } else await database?.stop();
     } finally {
       await this.sandbox.destroy();
     }

@@ -3,9 +3,11 @@ import { existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } 
 import { join } from 'node:path';
 import { execa, execaSync } from 'execa';
 import type { Config } from '../../orchestrator/config/schema.ts';
+import { messageOf } from '../../orchestrator/lib/errors.ts';
 import { localRuntime } from '../../orchestrator/runtime/local.ts';
 import { LxdClient } from '../../orchestrator/runtime/lxd/client.ts';
-import { layoutOf } from '../../orchestrator/runtime/lxd/layout.ts';
+import { chooseSubnet, layoutOf } from '../../orchestrator/runtime/lxd/layout.ts';
+import { lastLines } from '../../orchestrator/runtime/runtime.ts';
 import { destroyContainers } from '../../orchestrator/runtime/lxd/teardown.ts';
 
 /*
@@ -19,28 +21,69 @@ const folder = process.env['HOLDFAST_TEST_LXD'] ?? `/var/tmp/holdfast-lxd-${proc
 /** What clients need in their environment. */
 export const lxdEnvironment = { LXD_DIR: folder };
 
+/** For whoever works on the suite: the daemon and its images stay for the next time. */
+export const isKept = process.env['HOLDFAST_TEST_KEEP_LXD'] === '1';
+
 /** The storage pool of all test appliances. */
 export const testPool = 'hf-test';
 
 const has = (program: string) => execaSync('which', [program], { reject: false }).exitCode === 0;
 
-/** Why LXD cannot run here; undefined if it can. Installs it where it may. */
+/** What the suite starts, and the package that a clean Debian 12 gets it from. */
+const programs = {
+  lxd: 'lxd',
+  lxc: 'lxd',
+  debootstrap: 'debootstrap',
+  'mkfs.btrfs': 'btrfs-progs',
+  dnsmasq: 'dnsmasq-base',
+  nft: 'nftables',
+  iptables: 'iptables',
+  ip: 'iproute2',
+  ping: 'iputils-ping',
+};
+
+/**
+ * Why LXD cannot run here; undefined if it does: a daemon has been started then, and has made a pool and a bridge. Installs
+ * it where it may.
+ */
 export async function whyNoLxd(): Promise<string | undefined> {
   if (process.getuid?.() !== 0) return 'needs root, to start a daemon of LXD';
-  if (!existsSync('/etc/debian_version')) return 'needs Debian or Ubuntu, to install LXD';
-  const packages = ['lxd', 'debootstrap', 'btrfs-progs', 'dnsmasq-base', 'nftables', 'iproute2'];
-  const programs = ['lxd', 'debootstrap', 'mkfs.btrfs', 'dnsmasq', 'nft', 'ip'];
-  if (!programs.every(has)) {
+  const missing = () => Object.entries(programs).filter(([program]) => !has(program));
+  if (missing().length > 0) {
+    const packages = [...new Set(missing().map(([, name]) => name))].join(' ');
+    if (!has('apt-get')) return `needs ${packages}, and there is no apt-get to install them`;
     const env = { DEBIAN_FRONTEND: 'noninteractive' };
     await execa('apt-get', ['update', '-qq'], { reject: false, env });
-    const installed = await execa('apt-get', ['install', '-y', '-qq', ...packages], { reject: false, env });
-    if (installed.exitCode !== 0 || !programs.every(has))
-      return `needs LXD, which apt-get could not install: ${installed.stderr.trim().split('\n').at(-1) ?? ''}`;
+    const installed = await execa('apt-get', ['install', '-y', '-qq', ...packages.split(' ')], {
+      ...{ reject: false, env },
+    });
+    if (missing().length > 0)
+      return `needs ${packages}, which apt-get could not install: ${lastLines(installed.stderr, 1)}`;
   }
   const may = await execa('unshare', ['--mount', '--net', '--pid', '--fork', 'true'], { reject: false });
-  return may.exitCode === 0
-    ? undefined
-    : 'needs a machine that may make namespaces: root of a container cannot';
+  if (may.exitCode !== 0) return 'needs a machine that may make namespaces: root of a container cannot';
+  try {
+    await startLxd();
+    await tryOut();
+    return undefined;
+  } catch (error) {
+    if (!isKept) await removeLxd();
+    return `needs a machine that lets LXD work: ${lastLines(messageOf(error), 1)}`;
+  }
+}
+
+/** Has the daemon make what an appliance needs of it, and takes that away again. @throws Error with its words */
+async function tryOut(): Promise<void> {
+  // A bridge is a thing of the whole machine, whoever's daemon makes it.
+  const name = `hf-t${process.pid}`;
+  const hasBtrfs = readFileSync('/proc/filesystems', 'utf8').includes('btrfs');
+  await lxc('storage', 'create', name, ...(hasBtrfs ? ['btrfs', 'size=300MiB'] : ['dir']));
+  await lxc('storage', 'delete', name);
+  // One that LXD chooses is looked for by ping, which on some networks every address answers.
+  const { stdout: routes } = await localRuntime.run({ file: 'ip', args: ['-4', 'route'] });
+  const address = `ipv4.address=${chooseSubnet(name, routes)}.1/24`;
+  await lxc('network', 'create', name, address, 'ipv4.nat=true', 'ipv6.address=none');
+  await lxc('network', 'delete', name);
 }
 
 /** Starts the daemon, once. @throws Error with the end of its log */
