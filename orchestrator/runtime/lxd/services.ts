@@ -49,7 +49,9 @@ export async function startUnit(
   settings: { user: string; unfinished: string; description: string },
 ): Promise<void> {
   const unit = unitOf(launch.name);
-  const parts = [environmentFile(launch.env), serviceUnit(launch, settings)].map((text) => Buffer.from(text));
+  // By this mark it is told from a stranger who has a file open on this machine.
+  const env = { ...launch.env, HOLDFAST_SERVICE: `${launch.stateFolder}/${launch.name}` };
+  const parts = [environmentFile(env), serviceUnit(launch, settings)].map((text) => Buffer.from(text));
   const input = Buffer.concat(parts.flatMap((part) => [Buffer.from(`${part.length}\n`), part]));
   await client.machine.run({
     ...client.exec(container, ['/bin/sh', '-c', starter, 'sh', unit, launch.name, environmentFolder, 'yes']),

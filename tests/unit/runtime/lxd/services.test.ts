@@ -1,0 +1,19 @@
+import { expect, test } from 'vitest';
+import { startUnit } from '../../../../orchestrator/runtime/lxd/services.ts';
+import { FakeDaemon } from '../../support/a-daemon.ts';
+
+test('a service of a container carries its environment and the mark of this machine, in no list of arguments', async () => {
+  const daemon = new FakeDaemon();
+  const launch = {
+    ...{ name: 'api', argv: ['node', 'api.js'], cwd: '/srv/shop', logFile: '/srv/shop/api.log' },
+    ...{ stateFolder: '/srv/shop/.holdfast/services', env: { TOKEN: 'correct-horse' } },
+  };
+  const settings = { user: '1000', unfinished: '/srv/shop/.holdfast/unfinished', description: 'api' };
+  await startUnit(daemon.client, 'shop-backend', launch, settings);
+  const [command] = daemon.commands;
+  const [size = '', ...rest] = String(command?.input).split('\n');
+  // The folder and the name: a service of that name of another appliance is a stranger.
+  const environment = 'TOKEN="correct-horse"\nHOLDFAST_SERVICE="/srv/shop/.holdfast/services/api"\n';
+  expect(rest.join('\n').slice(0, Number(size))).toBe(environment);
+  expect(JSON.stringify(command?.args)).not.toContain('correct-horse');
+});
