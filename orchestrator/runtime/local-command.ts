@@ -6,7 +6,7 @@ import { findByGroup } from '../lib/processes.ts';
 import { formatDuration } from '../lib/units.ts';
 import { forEachLine } from './lines.ts';
 import { asUser } from './local-user.ts';
-import { CommandError, lastLines, type Command, type CommandResult, type RunOptions } from './runtime.ts';
+import { commandFailed, CommandError, type Command, type CommandResult, type RunOptions } from './runtime.ts';
 
 /** How long a command may take to obey SIGTERM before it is killed. */
 const graceMs = 5000;
@@ -82,16 +82,9 @@ export async function runLocally(command: Command, options: RunOptions = {}): Pr
         : (result.originalMessage ?? 'did not start');
       throw new CommandError(`${label} ${why}`, { stdout, stderr });
     }
-    if (result.exitCode !== 0 && options.allowFailure !== true) {
-      const printed = lastLines(stderr.trim() === '' ? stdout : stderr);
-      const said = printed === '' ? '' : `: ${printed}`;
-      throw new CommandError(`${label} failed (exit ${result.exitCode})${said}`, {
-        exitCode: result.exitCode,
-        stdout,
-        stderr,
-      });
-    }
-    return { exitCode: result.exitCode, stdout, stderr };
+    const found = { exitCode: result.exitCode, stdout, stderr };
+    if (found.exitCode !== 0 && options.allowFailure !== true) throw commandFailed(label, found);
+    return found;
   } finally {
     clearTimeout(timer);
     options.signal?.removeEventListener('abort', onAbort);

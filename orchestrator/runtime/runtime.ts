@@ -206,6 +206,15 @@ export class CommandError extends Error {
   }
 }
 
+/** What is thrown for a command that ended with another code than 0. */
+export function commandFailed(label: string, result: CommandResult): CommandError {
+  const printed = lastLines(result.stderr.trim() === '' ? result.stdout : result.stderr);
+  return new CommandError(
+    `${label} failed (exit ${result.exitCode})${printed === '' ? '' : `: ${printed}`}`,
+    result,
+  );
+}
+
 /** The last lines of a program's output, which is where programs say why they failed. */
 export function lastLines(text: string, count = 12): string {
   return text.trimEnd().split('\n').slice(-count).join('\n');

@@ -1,6 +1,7 @@
 import { messageOf } from '../../lib/errors.ts';
 import type { Answer, AskOptions } from '../runtime.ts';
 import type { LxdClient } from './client.ts';
+import { askContainer } from './whole-output.ts';
 
 /** What is asked here are health and versions: an answer beyond this is neither. */
 const longestAnswerBytes = 4 * 1024 * 1024;
@@ -24,12 +25,11 @@ export async function askInside(
     ),
   ];
   try {
-    const { stdout } = await client.machine.run(
-      {
-        ...client.exec(container, ['curl', '--config', '-']),
-        input: `${settings.join('\n')}\n`,
-        timeoutMs: timeoutMs + 10_000,
-      },
+    const { stdout } = await askContainer(
+      client,
+      container,
+      ['curl', '--config', '-'],
+      { input: `${settings.join('\n')}\n`, timeoutMs: timeoutMs + 10_000 },
       { signal },
     );
     const at = stdout.lastIndexOf('\n');

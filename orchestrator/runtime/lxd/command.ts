@@ -1,8 +1,15 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { formatDuration } from '../../lib/units.ts';
-import { CommandError, type Command, type CommandResult, type RunOptions } from '../runtime.ts';
+import {
+  commandFailed,
+  CommandError,
+  type Command,
+  type CommandResult,
+  type RunOptions,
+} from '../runtime.ts';
 import type { LxdClient } from './client.ts';
 import { environmentFile } from './units.ts';
+import { askContainer, withoutMark } from './whole-output.ts';
 
 /*
  * Commands inside containers. A client that ends, is killed or loses its daemon does not take along what it started
@@ -17,23 +24,35 @@ const folder = '/run/holdfast';
 
 /**
  * Reads its environment from the beginning of standard input, where no list of processes shows it, and becomes the unit
- * that runs the rest: $1 unit, $2 user, $3 folder, then the command. To systemd a command that SIGTERM or SIGPIPE ended
- * has succeeded (systemd.service(5), SuccessExitStatus): what ended it is written down.
+ * that runs the rest: $1 unit, $2 user, $3 whether what it prints is kept (see whole-output.ts), $4 folder, then the command.
+ * To systemd a command that SIGTERM or SIGPIPE ended has succeeded (systemd.service(5), SuccessExitStatus): what ended it is
+ * written down.
  */
 const launcher = String.raw`set -eu
 umask 077
-unit=$1 user=$2
-shift 2
+unit=$1 user=$2 keeping=$3
+shift 3
 mkdir -p ${folder}
+find ${folder} -name '*.out' -mmin +1440 -delete
 file=${folder}/$unit
 IFS= read -r size
 head -c "$size" >"$file.env"
 [ "$(wc -c <"$file.env")" -eq "$size" ]
-code=0
+run() {
 systemd-run --quiet --wait --pipe --collect --unit="$unit" --uid="$user" \
   --property=EnvironmentFile="$file.env" --property=TimeoutStopSec=5 --property=LimitNOFILE=1048576 --property=IgnoreSIGPIPE=no \
   --property=ExecStopPost="+/bin/sh -c 'test \$\$EXIT_CODE = exited || echo \$\$EXIT_STATUS >$file.end'" \
-  -- /bin/sh -c 'cd -- "$$1" && shift && exec "$$@"' sh "$@" || code=$?
+  -- /bin/sh -c 'cd -- "$$1" && shift && exec "$$@"' sh "$@"
+}
+code=0
+if [ "$keeping" = kept ]; then
+  run "$@" >"$file.out" || code=$?
+  cat "$file.out"
+  printf %s "$unit"
+  [ "$(wc -c <"$file.out")" -le 1048576 ] || rm -f "$file.out"
+else
+  run "$@" || code=$?
+fi
 rm -f "$file.env"
 [ ! -s "$file.end" ] || code=${endedBySignal}
 exit "$code"`;
@@ -68,9 +87,11 @@ export async function runInside(
       ...(options.runId === undefined ? {} : { HOLDFAST_RUN: options.runId }),
     }),
   );
+  // What is told as it comes is for people to read, and its exit code is what counts.
+  const keeping = options.onLine === undefined ? 'kept' : 'told';
   const head = Buffer.from(`${environment.length}\n`);
   const { args: clientArgs, ...base } = client.exec(container, [
-    ...['/bin/sh', '-c', launcher, 'sh', unit, command.user ?? String(process.getuid?.() ?? 0)],
+    ...['/bin/sh', '-c', launcher, 'sh', unit, command.user ?? String(process.getuid?.() ?? 0), keeping],
     // systemd would put variables into arguments (systemd.exec(5)); a doubled dollar is one.
     ...[command.cwd ?? '/', command.file, ...command.args].map((one) => one.replaceAll('$', '$$$$')),
   ]);
@@ -105,18 +126,19 @@ export async function runInside(
         input: Buffer.concat([head, environment, Buffer.from(command.input ?? '')]),
         ...(command.encoding === undefined ? {} : { encoding: command.encoding }),
       },
-      { ...options, signal: clientEnd.signal },
+      { ...options, allowFailure: true, signal: clientEnd.signal },
     );
     if (stopped !== undefined) throw stopped;
-    if (result.exitCode === endedBySignal) await verifyOwnEnd(client, container, unit, { label, ...result });
-    return result;
+    const found =
+      keeping === 'told' ? result : await wholeResult(client, container, unit, { label, command, result });
+    if (found.exitCode === endedBySignal) await verifyOwnEnd(client, container, unit, { label, ...found });
+    if (found.exitCode !== 0 && options.allowFailure !== true) throw commandFailed(label, found);
+    return found;
   } catch (error) {
     if (stopped !== undefined) {
       throw (await ending) ?? stopped;
     }
     if (error instanceof CommandError) {
-      const { exitCode, stdout, stderr } = error;
-      if (exitCode === endedBySignal) await verifyOwnEnd(client, container, unit, { label, stdout, stderr });
       // Whatever ended the client: nothing of it goes on inside while somebody restores.
       await endUnits(client, container, unit).catch(() => undefined);
     }
@@ -127,6 +149,28 @@ export async function runInside(
   }
 }
 
+/** What a command printed, to the end: where the client brought less, from the file that it is kept in. */
+async function wholeResult(
+  client: LxdClient,
+  container: string,
+  unit: string,
+  { label, command, result }: { label: string; command: Command; result: CommandResult },
+): Promise<CommandResult> {
+  const brought = withoutMark(result.stdout, unit);
+  if (brought !== undefined) return { ...result, stdout: brought };
+  const { encoding } = command;
+  const kept = await askContainer(
+    client,
+    container,
+    ['cat', `${folder}/${unit}.out`],
+    encoding === undefined ? {} : { encoding },
+    { allowFailure: true },
+  );
+  if (kept.exitCode === 0) return { ...result, stdout: kept.stdout };
+  if (result.exitCode === 0) throw new CommandError(`LXD lost what ${label} printed`, result);
+  return result;
+}
+
 /** @throws CommandError as on this machine, where a signal ended the command and it did not exit with this code itself */
 async function verifyOwnEnd(
   client: LxdClient,
@@ -134,11 +178,14 @@ async function verifyOwnEnd(
   unit: string,
   { label, stdout, stderr }: { label: string; stdout: string; stderr: string },
 ): Promise<void> {
-  const take = `cd ${folder} && [ -e "$1" ] || exit 0; cat "$1" && rm "$1"`;
-  const { stdout: name } = await client.machine.run({
-    ...client.exec(container, ['/bin/sh', '-c', take, 'sh', `${unit}.end`]),
-    timeoutMs: 60_000,
-  });
+  const take = `cd ${folder} && [ ! -e "$1" ] || cat "$1"`;
+  const { stdout: name } = await askContainer(client, container, [
+    '/bin/sh',
+    '-c',
+    take,
+    'sh',
+    `${unit}.end`,
+  ]);
   if (name !== '') throw new CommandError(`${label} was ended by SIG${name.trim()}`, { stdout, stderr });
 }
 

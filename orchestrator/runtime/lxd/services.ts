@@ -6,6 +6,7 @@ import {
   type StopPolicy,
 } from '../runtime.ts';
 import type { LxdClient } from './client.ts';
+import { askContainer } from './whole-output.ts';
 import {
   admission,
   environmentFile,
@@ -98,8 +99,11 @@ export async function stopUnit(
 /** @see Runtime.serviceState */
 export async function unitState(client: LxdClient, container: string, name: string): Promise<ServiceState> {
   const show = ['systemctl', 'show', '--property=ActiveState,SubState,MainPID', '--', unitOf(name)];
-  const { stdout, exitCode, stderr } = await client.machine.run(
-    { ...client.exec(container, show), timeoutMs: 60_000 },
+  const { stdout, exitCode, stderr } = await askContainer(
+    client,
+    container,
+    show,
+    {},
     { allowFailure: true },
   );
   if (exitCode !== 0) {
@@ -118,15 +122,12 @@ export async function unitState(client: LxdClient, container: string, name: stri
 
 /** Services of a container that run, or are meant to. */
 export async function knownUnits(client: LxdClient, container: string): Promise<string[]> {
-  const { stdout, exitCode, stderr } = await client.machine.run(
-    {
-      ...client.exec(container, [
-        'sh',
-        '-c',
-        'cd /etc/systemd/system && ls -1 | grep "^holdfast-.*[.]service$" || :',
-      ]),
-      timeoutMs: 60_000,
-    },
+  const list = ['sh', '-c', 'cd /etc/systemd/system && ls -1 | grep "^holdfast-.*[.]service$" || :'];
+  const { stdout, exitCode, stderr } = await askContainer(
+    client,
+    container,
+    list,
+    {},
     { allowFailure: true },
   );
   if (exitCode !== 0 && !isDown(stderr))

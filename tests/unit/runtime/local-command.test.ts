@@ -37,24 +37,28 @@ describe('a command that ends', () => {
     expect(said).toBe('out');
   });
 
-  test('well is told line by line; of a line without end the beginning, and no part of a secret', async () => {
-    const told: string[] = [];
-    const long = `head -c 300000000 /dev/zero | tr '\\0' x`;
-    const secret = `head -c 1048000 /dev/zero | tr '\\0' y; printf ' '; head -c 1000 /dev/zero | tr '\\0' s`;
-    const { stdout } = await run(sh(`${long}; printf 'y\\nnext\\r\\n\\n'; ${secret}; echo; printf last`), {
-      onLine: (line) => void told.push(line),
-    });
-    expect(
-      told.map((line) => `${line.slice(0, 4)} ${line.length > 1_048_700 ? 'too long' : line.slice(-30)}`),
-    ).toEqual([
-      expect.stringMatching(/^xxxx x+ \.\.\. \(this line goes on\)$/),
-      'next next',
-      expect.stringMatching(/^yyyy y+ \.\.\. \(this line goes on\)$/),
-      'last last',
-    ]);
-    expect(stdout.length).toBeLessThan(3_000_000);
-    expect(stdout.slice(-5)).toBe('\nlast');
-  });
+  test(
+    'well is told line by line; of a line without end the beginning, and no part of a secret',
+    { timeout: 120_000 },
+    async () => {
+      const told: string[] = [];
+      const long = `head -c 300000000 /dev/zero | tr '\\0' x`;
+      const secret = `head -c 1048000 /dev/zero | tr '\\0' y; printf ' '; head -c 1000 /dev/zero | tr '\\0' s`;
+      const { stdout } = await run(sh(`${long}; printf 'y\\nnext\\r\\n\\n'; ${secret}; echo; printf last`), {
+        onLine: (line) => void told.push(line),
+      });
+      expect(
+        told.map((line) => `${line.slice(0, 4)} ${line.length > 1_048_700 ? 'too long' : line.slice(-30)}`),
+      ).toEqual([
+        expect.stringMatching(/^xxxx x+ \.\.\. \(this line goes on\)$/),
+        'next next',
+        expect.stringMatching(/^yyyy y+ \.\.\. \(this line goes on\)$/),
+        'last last',
+      ]);
+      expect(stdout.length).toBeLessThan(3_000_000);
+      expect(stdout.slice(-5)).toBe('\nlast');
+    },
+  );
 
   test('well has ended, where it is told line by line, too, though a daemon holds its output', async () => {
     const told: string[] = [];

@@ -68,9 +68,9 @@ describe('a question from inside a container', () => {
   test('is asked in the container of its place', async () => {
     await ask();
     expect(commands).toHaveLength(1);
-    expect(commands[0]?.args).toEqual([
-      ...['--project', 'default', 'exec', '-T', 'shop-backend', '--', 'curl', '--config', '-'],
-    ]);
+    const { args = [] } = commands[0] ?? {};
+    expect(args.slice(0, 6)).toEqual(['--project', 'default', 'exec', '-T', 'shop-backend', '--']);
+    expect(args.slice(-3)).toEqual(['curl', '--config', '-']);
   });
 
   test('headers arrive as they are, and stand in no list of processes', async () => {
