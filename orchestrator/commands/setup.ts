@@ -1,3 +1,4 @@
+import { Option } from 'commander';
 import type { Register } from '../main.ts';
 import type { Appliance } from '../appliance/appliance.ts';
 import { exitCodes, HoldfastError, messageOf } from '../lib/errors.ts';
@@ -8,12 +9,19 @@ import { locked } from './locked.ts';
 import { bootUnitName } from '../tools/systemd.ts';
 import { addresses } from './addresses.ts';
 import { installBootUnit, removeBootUnit } from './boot-recovery.ts';
+import { chooseRuntime, keepRuntime } from './choose-runtime.ts';
 
 export const registerSetup: Register = (program, act) => {
   program
     .command('setup')
     .description(
       'set up this checkout: database, packages, build, migrations, services; changes nothing that is there',
+    )
+    .addOption(
+      new Option(
+        '--runtime <where>',
+        'lxd: in containers; local: as processes of this machine. Remembered for this machine, whatever appliance.yaml says',
+      ).choices(['local', 'lxd']),
     )
     .option('--boot-recovery', 'after a reboot recover and start by itself: installs a systemd unit')
     .option('--no-boot-recovery', 'remove that unit')
@@ -23,8 +31,11 @@ export const registerSetup: Register = (program, act) => {
         const appliance = session.open();
         if (options.bootRecovery === false) return await noBootRecovery(session, appliance, options);
         // A unit belongs to root, the appliance need not: on one that is set up already root touches nothing else.
-        const hasToSetUp = options.bootRecovery === undefined || !appliance.state.isInstalled();
-        const exitCode = hasToSetUp ? await setUpLocked(session) : 0;
+        const hasToSetUp =
+          options.bootRecovery === undefined ||
+          options.runtime !== undefined ||
+          !appliance.state.isInstalled();
+        const exitCode = hasToSetUp ? await setUpLocked(session, options.runtime) : 0;
         return options.bootRecovery === undefined
           ? exitCode
           : await bootRecovery(session, appliance, options);
@@ -33,12 +44,15 @@ export const registerSetup: Register = (program, act) => {
 };
 
 interface SetupOptions {
+  readonly runtime?: 'local' | 'lxd';
   readonly bootRecovery?: boolean;
   readonly root?: string;
 }
 
-async function setUpLocked(session: Session): Promise<number> {
-  return await locked(session, 'setup', async ({ appliance, signals }) => {
+async function setUpLocked(session: Session, runtime: SetupOptions['runtime']): Promise<number> {
+  return await locked(session, 'setup', async ({ appliance: found, signals }) => {
+    const isOther = runtime !== undefined && chooseRuntime(found, runtime);
+    const appliance = isOther ? session.open() : found;
     await setUpOrTell(session, appliance, signals);
     const where = addresses(appliance.config);
     session.ui.result(
@@ -77,6 +91,8 @@ async function noBootRecovery(
 /** Sets up. What fails in it is mostly the appliance's own build: told as such, with what to do. Throws HoldfastError. */
 export async function setUpOrTell(session: Session, appliance: Appliance, signals: Signals): Promise<void> {
   const { driver, listener } = session.ui;
+  const kept = keepRuntime(appliance);
+  if (kept !== undefined) session.ui.say(kept);
   try {
     await setUp(appliance, { driver, listener, signal: signals.abort.signal });
   } catch (error) {

@@ -2,6 +2,7 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { parseDocument } from 'yaml';
 import { hasCode, messageOf, UsageError } from '../lib/errors.ts';
+import { withBoxSettings } from './box-settings.ts';
 import { parseConfig, type Problem } from './parse.ts';
 import type { Config } from './schema.ts';
 
@@ -47,7 +48,9 @@ export function loadAppliance(path: string, options: { lenient?: boolean } = {})
       'write appliance.yaml (README, "Adopting Holdfast"), or name another place with --appliance PATH',
     );
   }
-  const loaded = place(parseConfigText(text, file), file, dirname(file));
+  const vendors = parseConfigText(text, file);
+  const config = withBoxSettings(vendors, resolve(dirname(file), vendors.stateDirectory));
+  const loaded = place(config, file, dirname(file));
   const missing = options.lenient === true ? [] : findMissingFiles(loaded);
   if (missing.length > 0) throw configurationError(file, missing);
   return loaded;

@@ -21,8 +21,9 @@ export function damagedRun(
 /** Any error of a recovery: the appliance is not whole, whatever it was. Never an internal error, which says "unchanged". */
 export function recoveryFailed(run: string, error: unknown): HoldfastError {
   if (error instanceof NotRestoredError || error instanceof CopiedRunError) return error;
+  const fix = error instanceof Refusal && error.next !== undefined ? `${error.next}; then ` : '';
   return new NotRestoredError(`the recovery of run ${run} failed: ${messageOf(error)}`, {
-    next: './run.sh recover goes on where this stopped; ./run.sh logs shows more',
+    next: `${fix}./run.sh recover goes on where this stopped; ./run.sh logs shows more`,
     cause: error,
   });
 }

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { isAbsolute, join, relative } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
+import { withBoxSettings } from '../config/box-settings.ts';
 import { parseConfigText } from '../config/load.ts';
 import { kindOfDatabase } from '../config/database-schema.ts';
 import { Refusal } from '../lib/errors.ts';
@@ -94,7 +95,7 @@ async function readTargetConfig(
       'ask the vendor; the file belongs into every release',
     );
   }
-  const config = parseConfigText(text, `${inside} of ${label}`);
+  const config = withBoxSettings(parseConfigText(text, `${inside} of ${label}`), appliance.stateDirectory);
   await verifyTargetFits(appliance, config, commit, label);
   return config;
 }
@@ -107,6 +108,11 @@ async function verifyTargetFits(
   label: string,
 ): Promise<void> {
   const { config } = appliance;
+  if (target.runtime !== config.runtime)
+    throw new Refusal(
+      `cannot update to ${label}: it changes runtime from "${config.runtime}" to "${target.runtime}", and this appliance lives in the former`,
+      `./run.sh setup --runtime ${config.runtime} keeps it so on this machine, whatever a release says; then try again`,
+    );
   const fileOf = ({ database }: Target['config']) =>
     database !== 'none' && 'file' in database ? database.file : '';
   const changes: [string, string, string][] = [

@@ -113,3 +113,22 @@ describe('across a change of name, products and excludes', () => {
     expect(await ledger.notes()).toContain('after');
   });
 });
+
+test('a release that would live in containers does not take an appliance of this machine there', async () => {
+  const at = ledger.apiPort;
+  await publish(inConfiguration('name: ledger\n', 'name: ledger\nruntime: lxd\n'));
+  // Set up before machines remembered it.
+  rmSync(join(ledger.directory, '.holdfast/box.json'));
+  expect(await ledger.run('update')).toMatchObject({
+    exitCode: 3,
+    error: expect.stringContaining('changes runtime from "local" to "lxd"') as string,
+    next: expect.stringContaining('./run.sh setup --runtime local') as string,
+  });
+
+  await ledger.succeed('setup', '--runtime', 'local');
+  await ledger.succeed('update');
+
+  expect(ledger.apiPort).toBe(at);
+  expect(ledger.open().runtime.name).toBe('local');
+  expect(await ledger.answeringCommit()).toBe(await ledger.sandbox.installedCommit());
+});
