@@ -22,6 +22,8 @@ import type { Session } from './session.ts';
 
 interface Check {
   readonly name: string;
+  /** Looks into containers: with these not as they must be it would tell the same, or start them. */
+  readonly isInside?: boolean;
   /** Resolves to a remark or to a warning. Throws what is wrong. */
   run(): Promise<string | Warning | undefined>;
 }
@@ -35,7 +37,12 @@ export const registerDoctor: Register = (program, act) => {
         const appliance = session.open();
         const { ui } = session;
         const results: Result[] = [];
-        for (const { name, run } of checks(appliance)) {
+        let inside = true;
+        for (const { name, isInside, run } of checks(appliance)) {
+          if (isInside === true && !inside) {
+            ui.print(`- ${name}: not looked at, see "containers"`);
+            continue;
+          }
           try {
             const found = await run();
             if (typeof found === 'object') {
@@ -46,6 +53,7 @@ export const registerDoctor: Register = (program, act) => {
               ui.print(`${ui.paint.green('✔')} ${name}${found === undefined ? '' : `: ${found}`}`);
             }
           } catch (error) {
+            if (name === containersCheck) inside = false;
             const fix = error instanceof HoldfastError ? error.next : undefined;
             results.push({ name, ok: false, note: messageOf(error), next: fix });
             ui.print(
@@ -57,6 +65,8 @@ export const registerDoctor: Register = (program, act) => {
       }),
     );
 };
+
+const containersCheck = 'containers';
 
 interface Result {
   readonly name: string;
@@ -100,6 +110,9 @@ function checks(appliance: Appliance): Check[] {
       },
     },
     { name: 'programs', run: async () => await Promise.resolve(verifyPrograms(config) ?? undefined) },
+    ...(config.runtime === 'local'
+      ? []
+      : [{ name: containersCheck, run: async () => await runtime.verify() }]),
     {
       name: 'checkout',
       run: async () => {
@@ -136,6 +149,7 @@ function checks(appliance: Appliance): Check[] {
     },
     {
       name: 'database',
+      isInside: true,
       run: async () => {
         if (!database) return 'none';
         await verifyProvider(appliance, config);
@@ -153,6 +167,7 @@ function checks(appliance: Appliance): Check[] {
     },
     {
       name: 'room on the disks',
+      isInside: true,
       run: async () => {
         // What is not there yet has no size.
         if (!state.isInstalled()) return 'measured after ./run.sh setup';
@@ -162,6 +177,7 @@ function checks(appliance: Appliance): Check[] {
     },
     {
       name: 'services',
+      isInside: true,
       run: async () => {
         await verifyPortsAreOurs(appliance, config);
         if (!state.isInstalled()) throw new Refusal('this checkout was never set up', './run.sh setup');

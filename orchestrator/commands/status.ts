@@ -39,8 +39,9 @@ export const registerStatus: Register = (program, act) => {
 async function showStatus(session: Session, appliance: Appliance): Promise<number> {
   const { ui } = session;
   const { config, state } = appliance;
-  const [origin, services, database] = await Promise.all([
+  const [origin, containers, services, database] = await Promise.all([
     readOrigin(appliance),
+    appliance.runtime.glance(),
     Promise.all(Object.keys(config.services).map(async (name) => await lookAt(appliance, name))),
     appliance.database?.glance(),
   ]);
@@ -55,7 +56,9 @@ async function showStatus(session: Session, appliance: Appliance): Promise<numbe
   // A server that does not run is not started for a look.
   const mayAsk = installed && !healthy && !open && database?.ok === true;
   const unapplied = mayAsk ? await findUnapplied(appliance).catch(() => []) : [];
+  const mend = installed && !open && containers?.ok === false ? containers.next : undefined;
   const next = nextCommands({
+    mend,
     installed,
     settingUp: setup?.active === true,
     healthy,
@@ -70,6 +73,9 @@ async function showStatus(session: Session, appliance: Appliance): Promise<numbe
       ? services.map(({ name, text, ok }) => `  ${mark(ok)} ${name.padEnd(12)} ${text}`)
       : [setup === undefined ? '  not set up yet' : `  ${ui.paint.yellow(setup.text)}`]),
     ...(['test', 'development'].includes(config.environment) ? [`  environment  ${config.environment}`] : []),
+    ...(containers && installed
+      ? [`  ${mark(containers.ok)} ${'containers'.padEnd(12)} ${containers.text}`]
+      : []),
     ...(database ? [`  ${mark(database.ok)} ${'database'.padEnd(12)} ${database.text}`] : []),
     ...(appliance.database?.isShared === true ? [`  ${ui.paint.yellow(sharedNotice)}`] : []),
     `  snapshots    ${snapshots.length === 0 ? 'none yet' : `${snapshots.length}, the newest ${newest?.id ?? ''}`}`,
@@ -90,6 +96,7 @@ async function showStatus(session: Session, appliance: Appliance): Promise<numbe
       installed,
       ...(setup ? { setup: { active: setup.active, step: setup.step, failure: setup.failure } } : {}),
       services: services.map(({ name, ok, text, running }) => ({ name, healthy: ok, running, text })),
+      ...(containers ? { containers } : {}),
       ...(database ? { database } : {}),
       snapshots: snapshots.length,
       ...(newest ? { newestSnapshot: newest.id } : {}),
@@ -129,7 +136,9 @@ async function lookAt(
   name: string,
 ): Promise<{ name: string; ok: boolean; running: boolean; text: string }> {
   const service = appliance.config.services[name];
-  const state = await appliance.runtime.serviceState(serviceHandle(appliance, name));
+  const state = await appliance.runtime.serviceState(serviceHandle(appliance, name)).catch(() => undefined);
+  // Whatever it runs in does not answer, and says why itself.
+  if (!state) return { name, ok: false, running: false, text: 'not known' };
   if (!state.running) return { name, ok: false, running: false, text: 'stopped' };
   const at = service?.port === undefined ? '' : ` at :${service.port}`;
   if (!service?.health) return { name, ok: true, running: true, text: `runs${at} (pid ${state.pid})` };

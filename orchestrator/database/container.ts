@@ -100,9 +100,11 @@ export class ContainerServer implements PostgresServer {
   }
 
   async glance(): Promise<DatabaseGlance> {
-    const { exitCode } = await this.#runtime
+    const answer = await this.#runtime
       .run(inside('systemctl', ['is-active', '--quiet', unit]), { allowFailure: true })
-      .catch(() => ({ exitCode: 1 }));
+      .catch(() => undefined);
+    if (!answer) return { kind: 'embedded', ok: false, text: 'not known: its container does not answer' };
+    const { exitCode } = answer;
     return {
       kind: 'embedded',
       ok: exitCode === 0,

@@ -27,7 +27,8 @@ export const localRuntime: Runtime = {
   exposed: async () => await Promise.resolve([]),
   conceal: async () => {},
   setUp: async () => {},
-  verify: async () => {},
+  verify: async () => await Promise.resolve(undefined),
+  glance: async () => await Promise.resolve(undefined),
   prepare: async () => {},
 };
 

@@ -70,8 +70,14 @@ export interface Runtime {
   /** Makes what it needs of this machine, where it is missing. Throws Refusal with the fix. Run twice, it changes nothing. */
   setUp(say: (line: string) => void): Promise<void>;
 
-  /** @throws Refusal with the fix, where what commands and services run in is not there, does not run, or has no room */
-  verify(): Promise<void>;
+  /**
+   * @returns a remark on what commands and services run in; undefined where that is this machine
+   * @throws Refusal with the fix, where it is not there, does not run, or has no room
+   */
+  verify(): Promise<string | undefined>;
+
+  /** The same at a glance, for who only looks: changes nothing, and throws nothing. */
+  glance(): Promise<Glance | undefined>;
 
   /** Has everything run that commands and services need to run in. Throws Refusal with the fix. May be run twice. */
   prepare(): Promise<void>;
@@ -85,6 +91,13 @@ export interface Runtime {
 
 /** Where the parts of an appliance run that is laid out in containers. */
 export type Place = 'postgres' | 'backend' | 'frontend';
+
+export interface Glance {
+  readonly ok: boolean;
+  readonly text: string;
+  /** How to mend it. */
+  readonly next?: string | undefined;
+}
 
 export interface AskOptions {
   readonly inside: Place;

@@ -1,3 +1,4 @@
+import { answering } from './daemon.ts';
 import { CommandError, type Command, type Runtime } from '../runtime.ts';
 
 /** What the daemon says of an instance, as far as it is asked for. */
@@ -17,7 +18,7 @@ export class LxdClient {
   readonly #project: string;
 
   constructor(machine: Runtime, program: string, project: string) {
-    this.machine = machine;
+    this.machine = answering(machine, program);
     this.program = program;
     this.#project = project;
   }

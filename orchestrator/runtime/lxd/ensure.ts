@@ -6,6 +6,8 @@ import type { Place } from '../runtime.ts';
 import type { Instance, LxdClient } from './client.ts';
 import { readDefinition, type Definition } from './definitions.ts';
 import { chooseSubnet, type Layout } from './layout.ts';
+import { isUp, raise, type Network } from './network.ts';
+import { ownerKey } from './ownership.ts';
 
 /*
  * What an appliance needs of LXD is made where it is missing, and put right where it is another than the definitions in
@@ -15,6 +17,8 @@ import { chooseSubnet, type Layout } from './layout.ts';
 interface Ensuring {
   readonly client: LxdClient;
   readonly layout: Layout;
+  /** The checkout. */
+  readonly directory: string;
   /** Where the definitions lie. */
   readonly definitions: string;
   /** Hears of each thing that is changed. */
@@ -46,8 +50,8 @@ export async function ensurePool({ client, layout, definitions, say }: Ensuring)
 /** @returns the network's own address, such as 10.83.0.1/24 */
 export async function ensureNetwork({ client, layout, definitions, say }: Ensuring): Promise<string> {
   const { network, appliance } = layout;
-  const read = async () => await client.read<{ config: Record<string, string> }>(`networks/${network}`);
-  const there = await read();
+  const read = async () => await client.read<Network>(`networks/${network}`);
+  let there = await read();
   if (!there) {
     const { stdout } = await client.machine.run({ file: 'ip', args: ['-4', 'route'] });
     const subnet = chooseSubnet(appliance, stdout);
@@ -56,8 +60,12 @@ export async function ensureNetwork({ client, layout, definitions, say }: Ensuri
       name: network,
       ...readDefinition(definitions, 'network', { appliance, subnet }),
     });
+    there = await read();
+  } else if (!(await isUp(client, there))) {
+    say(`making the bridge of the network ${network} anew`);
+    await raise(client, there);
   }
-  const address = (there ?? (await read()))?.config['ipv4.address'];
+  const address = there?.config['ipv4.address'];
   if (address === undefined || !/^\d+\.\d+\.\d+\.\d+\/24$/.test(address))
     throw new Refusal(
       `cannot use the network ${network}: its address is ${address ?? 'not known'}, and has to be one such as 10.83.0.1/24`,
@@ -88,7 +96,7 @@ export async function ensureContainer(
   place: Place,
   { image, gateway, mounts }: { image: string; gateway: string; mounts: readonly Mount[] },
 ): Promise<void> {
-  const { client, layout, definitions, say } = ensuring;
+  const { client, layout, directory, definitions, say } = ensuring;
   const { pool, network, volume, appliance, containers } = layout;
   const name = containers[place];
   const path = `instances/${name}`;
@@ -106,7 +114,7 @@ export async function ensureContainer(
     const { lines, devices } = mounted(mounts, by);
     const raw = [...linesOf(there).filter((line) => !isOurs(line)), ...lines];
     const config = raw.length === 0 ? {} : { 'raw.lxc': raw.join('\n') };
-    const wanted = { ...own, config: { ...own.config, ...config }, devices: { ...own.devices, ...devices } };
+    const wanted = { ...own, config: { ...own.config, ...config, [ownerKey]: directory }, devices: { ...own.devices, ...devices } };
     if (!there) {
       say(`making the container ${name}`);
       const source = { type: 'image', fingerprint: image };
@@ -125,7 +133,8 @@ export async function ensureContainer(
     say(`starting the container ${name}`);
     await client.change('PUT', `${path}/state`, { action: 'start', timeout: 60 });
   };
-  if (!linesOf(await read()).some(isOurs)) {
+  // What this machine cannot do for one container it cannot do for another: each attempt costs a start.
+  if (!(await isMountedByLxc(client, Object.values(containers)))) {
     try {
       await put('shift');
       await start();
@@ -138,6 +147,12 @@ export async function ensureContainer(
   verifyWalkable(mounts);
   await put('lxc');
   await start();
+}
+
+async function isMountedByLxc(client: LxdClient, containers: readonly string[]): Promise<boolean> {
+  for (const name of containers)
+    if (linesOf(await client.read<Instance>(`instances/${name}`)).some(isOurs)) return true;
+  return false;
 }
 
 /** LXC mounts as the container's own root, who is nobody here. */

@@ -47,6 +47,7 @@ export function openLxdRuntime(loaded: Loaded, machine: Runtime, program: Progra
           node: program.node,
           definitions: join(program.runner, 'lxd'),
         },
+        directory: loaded.directory,
         users: [...new Set([process.getuid?.() ?? 0, user])],
         mounts: mountsOf(loaded, state, program, hasDatabase),
       });

@@ -6,10 +6,10 @@ import { askInside } from './ask.ts';
 import type { Instance, LxdClient } from './client.ts';
 import { basePath, endUnits, runInside, unitPrefix } from './command.ts';
 import { addressOf, type Layout } from './layout.ts';
-import { untilBooted } from './setup.ts';
 import { lxdVolumes } from './volumes.ts';
-import { verifyRoom, verifyRunning } from './verify.ts';
+import { prepareContainers, thawed } from './prepare.ts';
 import { knownUnits, startUnit, stopUnit, unitState } from './services.ts';
+import { glanceAtContainers, verifyContainers } from './verify.ts';
 
 /** Proxy devices are named so: ours among those that an operator may have added. */
 const doorPrefix = 'holdfast-door-';
@@ -101,14 +101,13 @@ export function lxdRuntime(
     async endRun(runId) {
       await untilAnswering(client);
       const statusOf = async (place: Place) => (await instance(containerOf(place)))?.status;
-      // What is frozen can neither be asked nor ended.
-      for (const place of places)
-        if ((await statusOf(place)) === 'Frozen') await setState(containerOf(place), 'unfreeze');
       const ended = await client.machine.endRun(runId);
-      // In one that does not run nothing lives.
       for (const place of places)
-        if ((await statusOf(place)) === 'Running')
-          await endUnits(client, containerOf(place), `${unitPrefix(runId)}-`);
+        await thawed(client, containerOf(place), async () => {
+          // In one that does not run nothing lives.
+          if ((await statusOf(place)) === 'Running')
+            await endUnits(client, containerOf(place), `${unitPrefix(runId)}-`);
+        });
       return ended;
     },
     ask: async (url, asking) => await askInside(client, containerOf(asking.inside), url, asking),
@@ -143,25 +142,10 @@ export function lxdRuntime(
     async conceal() {
       await Promise.all(places.map(async (place) => await change(containerOf(place), {}, false)));
     },
-    async verify() {
-      for (const place of places) verifyRunning(containerOf(place), await instance(containerOf(place)));
-      await verifyRoom(client, layout.pool);
-    },
-    async prepare() {
-      const started: string[] = [];
-      for (const place of places) {
-        const name = containerOf(place);
-        const status = (await instance(name))?.status;
-        if (status === 'Running') continue;
-        if (status === undefined)
-          throw new Refusal(
-            `the container ${name} is not there`,
-            './run.sh setup makes it anew; the data are kept',
-          );
-        await setState(name, status === 'Frozen' ? 'unfreeze' : 'start');
-        started.push(name);
-      }
-      await untilBooted(client, started);
+    verify: async () => await verifyContainers({ client, layout, places }),
+    glance: async () => await glanceAtContainers({ client, layout, places }),
+    prepare: async () => {
+      await prepareContainers({ client, layout, places });
     },
   };
 }
@@ -174,7 +158,7 @@ async function untilAnswering(client: LxdClient): Promise<void> {
       () => true,
       (error: unknown) => {
         // No daemon, or none that is ours to speak to, is no matter of time.
-        if (!/unix\.socket|websocket|EOF|shutting down|starting/i.test(messageOf(error))) throw error;
+        if (!/does not answer|unix\.socket|websocket|EOF|shutting down|starting/i.test(messageOf(error))) throw error;
         last = error;
         return undefined;
       },

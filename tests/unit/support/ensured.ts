@@ -29,6 +29,7 @@ export class Ensured {
       client: this.daemon.client,
       layout: layoutFor(lxd),
       definitions: shippedDefinitions,
+      directory: this.box,
       say: (line: string) => void this.said.push(line),
     };
   }

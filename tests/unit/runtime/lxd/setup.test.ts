@@ -16,7 +16,7 @@ beforeEach(() => {
 
 const setUp = async (client: LxdClient, { hasDatabase = true } = {}) =>
   await setUpContainers({
-    ...{ client, hasDatabase, layout: layoutFor(), definitions: shippedDefinitions },
+    ...{ client, hasDatabase, layout: layoutFor(), definitions: shippedDefinitions, directory: '/srv/shop' },
     ...{ node: process.execPath, users: [0, 1000], mounts: { postgres: [], backend: [], frontend: [] } },
     say: (line) => void said.push(line),
   });

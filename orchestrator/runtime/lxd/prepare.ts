@@ -1,0 +1,77 @@
+import { Refusal } from '../../lib/errors.ts';
+import type { Place } from '../runtime.ts';
+import type { Instance, LxdClient } from './client.ts';
+import { addressOf, type Layout } from './layout.ts';
+import { isUp, raise, readNetwork, whyUnreachable } from './network.ts';
+
+interface Preparing {
+  readonly client: LxdClient;
+  readonly layout: Layout;
+  readonly places: readonly Place[];
+}
+
+/**
+ * Has the containers run, in their network: after a reboot, or when somebody stopped them or took the bridge away.
+ *
+ * @throws Refusal where one is not there. May be run twice
+ */
+export async function prepareContainers({ client, layout, places }: Preparing): Promise<void> {
+  const network = await readNetwork(client, layout.network);
+  if (!(await isUp(client, network))) await raise(client, network);
+  const started: string[] = [];
+  for (const place of places) {
+    const name = layout.containers[place];
+    const status = (await client.read<Instance>(`instances/${name}`))?.status;
+    if (status === undefined)
+      throw new Refusal(
+        `the container ${name} is not there`,
+        './run.sh setup makes it anew; the data are kept',
+      );
+    const change = async (action: 'start' | 'stop' | 'unfreeze') => {
+      await client.change('PUT', `instances/${name}/state`, { action, timeout: 60 });
+    };
+    if (status === 'Running') {
+      const address = addressOf(place, network.config['ipv4.address'] ?? '');
+      if ((await whyUnreachable(client, name, { network: network.name, address })) === undefined) continue;
+      await change('stop');
+      await change('start');
+    } else await change(status === 'Frozen' ? 'unfreeze' : 'start');
+    started.push(name);
+  }
+  await untilBooted(client, started);
+}
+
+/** Until systemd inside answers, and has an address. */
+export async function untilBooted(client: LxdClient, containers: readonly string[]): Promise<void> {
+  const hasRoute = '[ -n "$(ip -4 route show default)" ]';
+  const script = `for i in $(seq 300); do
+  case "$(systemctl is-system-running 2>/dev/null)" in running | degraded) ${hasRoute} && exit 0 ;; esac
+  sleep 0.1
+done
+echo "it is not up after 30 s: $(systemctl is-system-running), waiting for $(systemctl list-jobs --no-legend --no-pager | head -n 3 | tr -s ' \\n' ' '), address $(ip -4 -o address show scope global)" >&2
+exit 1`;
+  for (const container of containers)
+    await client.machine.run({
+      ...client.exec(container, ['/bin/sh', '-c', script]),
+      label: `boot of ${container}`,
+      timeoutMs: 90_000,
+    });
+}
+
+/**
+ * Does something in a container, be it frozen: nobody can be ended in one that is, and all of it would go on once it is
+ * not. It is left as it was found.
+ */
+export async function thawed(client: LxdClient, container: string, work: () => Promise<void>): Promise<void> {
+  const path = `instances/${container}`;
+  const isFrozen = (await client.read<Instance>(path))?.status === 'Frozen';
+  const change = async (action: 'freeze' | 'unfreeze') => {
+    if (isFrozen) await client.change('PUT', `${path}/state`, { action, timeout: 60 });
+  };
+  await change('unfreeze');
+  try {
+    await work();
+  } finally {
+    await change('freeze');
+  }
+}
