@@ -84,11 +84,11 @@ async function main(argv: readonly string[]): Promise<number> {
   registerBackup(command, act);
   registerDoctor(command, act);
   registerLogs(command, act);
-  registerContainers(command, act);
   command.commandsGroup('Now and then:');
   registerSetup(command, act);
   registerServices(command, act);
   registerRecover(command, act);
+  registerContainers(command, act);
   registerRehearse(command, act);
   registerMigrate(command, act);
   registerData(command, act);

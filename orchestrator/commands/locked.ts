@@ -15,7 +15,7 @@ import type { Session } from './session.ts';
 
 /** What makes no sense before `setup`. */
 const needsSetup = new Set([
-  ...['start', 'restart', 'backup', 'rollback'],
+  ...['start', 'restart', 'redo', 'backup', 'rollback'],
   ...['rehearse', 'migrate deploy', 'migrate down', 'migrate resolve'],
   ...['migrate generate', 'migrate generate-down', 'migrate test-down'],
   ...['migrate dev', 'db seed', 'db push', 'db reset', 'db restore'],

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Refusal } from '../lib/errors.ts';
 import type { Register } from '../main.ts';
 import { logPath } from '../ui/run-log.ts';
+import { isServiceLog, showServiceLog } from './service-log.ts';
 import type { Session } from './session.ts';
 
 interface LogOptions {
@@ -14,9 +15,9 @@ interface LogOptions {
 export const registerLogs: Register = (program, act) => {
   program
     .command('logs')
-    .argument('[run]', 'the id of a run; the newest one without it')
-    .description('everything that happened in a run, and what its commands printed')
-    .option('-f, --follow', 'go on while the run goes on')
+    .argument('[run]', 'the id of a run, the newest one without it; or a service, or postgres')
+    .description('everything that happened in a run, and what its commands printed; or what a service prints')
+    .option('-f, --follow', 'go on while the run goes on; of a service, until Ctrl-C')
     .option('--grep <text>', 'only lines that hold this text')
     .action(
       act(
@@ -26,7 +27,10 @@ export const registerLogs: Register = (program, act) => {
 };
 
 async function showLog(session: Session, id: string | undefined, options: LogOptions): Promise<number> {
-  const { state } = session.open();
+  const appliance = session.open();
+  if (id !== undefined && !existsSync(appliance.state.run(id)) && isServiceLog(appliance, id))
+    return await showServiceLog(session, id, options);
+  const { state } = appliance;
   const run = id ?? state.runIds().at(-1);
   if (run === undefined)
     throw new Refusal('cannot show a log: there was no run yet', './run.sh update makes the first');

@@ -42,6 +42,11 @@ export function removeSocketLink(folder: string): void {
   if (!isShortEnough(folder)) rmSync(linkFor(folder), { force: true });
 }
 
+/** The same for one that containers shared. */
+export function removeSharedLink(folder: string): void {
+  rmSync(linkFor(folder, '/var/tmp'), { force: true });
+}
+
 /** Whether a socket in this folder can be named as it lies. */
 export function isShortEnough(folder: string): boolean {
   return Buffer.byteLength(folder) <= longestFolder;

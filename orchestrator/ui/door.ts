@@ -2,7 +2,7 @@ import { shellWord } from '../lib/shell-word.ts';
 
 /** The commands that advice names; nothing else that looks like ours is touched, such as a service's `./run.sh serve`. */
 const commands =
-  /(?<![\w./-])\.\/run\.sh (?=(?:update|rollback|status|backup|doctor|logs|setup|start|stop|restart|recover|rehearse|migrate|data|db|config|help)\b)/g;
+  /(?<![\w./-])\.\/run\.sh (?=(?:update|rollback|status|backup|doctor|logs|setup|start|stop|restart|recover|rehearse|shell|exec|redo|destroy|migrate|data|db|config|help)\b)/g;
 
 /**
  * How this very caller types a command of ours: by the door that he came through, and for the appliance that he named.

@@ -18,7 +18,15 @@ test('advice names the appliance that the caller named; what is not advice stays
     'Next: ./run.sh --appliance $1 update   ./run.sh --appliance $1 backup create',
   );
   expect(spell('Next: ./run.sh data retry 003_x')).toBe('Next: ./run.sh --appliance $1 data retry 003_x');
-  for (const command of ['migrate status', 'db reset', 'rehearse --to v2'])
+  for (const command of [
+    'migrate status',
+    'db reset',
+    'rehearse --to v2',
+    'shell',
+    'exec a -- b',
+    'redo a',
+    'destroy',
+  ])
     expect(spell(`./run.sh ${command}`)).toBe(`./run.sh --appliance $1 ${command}`);
   for (const text of [
     'start: ./run.sh serve',
