@@ -12,6 +12,9 @@ import {
   type BootUnit,
 } from '../tools/systemd.ts';
 
+/** What containers are started by: LXD as Debian and as a snap have it, or Incus. Those that are not there are not waited for. */
+const daemons = ['lxd.service', 'snap.lxd.daemon.service', 'incus.service', 'postgresql.service'];
+
 interface Place {
   readonly unit: string;
   readonly wanted: string;
@@ -112,7 +115,9 @@ async function describeUnit(appliance: Appliance): Promise<BootUnit> {
     directory,
     door: join(program.home, 'run.sh'),
     options: program.home === directory ? [] : ['--appliance', file],
+    after: config.runtime === 'lxd' ? daemons : ['postgresql.service'],
     user: owner.stdout.trim() || String(uid),
-    path: `${dirname(node)}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
+    // The appliance's Node may be the containers' own.
+    path: `${dirname(config.runtime === 'lxd' ? program.node : node)}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/snap/bin`,
   };
 }

@@ -45,6 +45,6 @@ async function inside(
   const { place, cwd } = findPlace(appliance, name);
   const container = layout.containers[place];
   // The client would wait for a frozen one without end.
-  verifyRunning(client, container, await client.read<Instance>(`instances/${container}`));
+  verifyRunning(container, await client.read<Instance>(`instances/${container}`));
   return await attach(client, container, { argv, cwd });
 }

@@ -45,7 +45,7 @@ export async function destroy(session: Session): Promise<number> {
       return exitCodes.ok;
     }
     const answer = await ui.ask(
-      `${remains.join(', ')} go: the database with all its rows. ${
+      `This takes away ${remains.join(', ')}: the database with all its rows. ${
         newest === undefined
           ? 'There is NO backup of them.'
           : `The newest backup is ${newest.id}, of ${newest.manifest.createdAt}; the backups stay.`

@@ -1,6 +1,6 @@
 import type { Appliance } from '../appliance/appliance.ts';
 import { runningServices, stopServices } from '../appliance/services.ts';
-import { exitCodes } from '../lib/errors.ts';
+import { exitCodes, messageOf } from '../lib/errors.ts';
 import { openToAll, startAndVerify } from '../pipeline/starting.ts';
 import { readOrigin } from '../pipeline/target.ts';
 import type { Instance } from '../runtime/lxd/client.ts';
@@ -31,7 +31,13 @@ export async function redo(session: Session, name: string): Promise<number> {
       return exitCodes.ok;
     }
     const ran = new Set(await runningServices(appliance, appliance.config));
-    await stopServices(appliance, appliance.config, (line) => ui.say(line));
+    try {
+      await stopServices(appliance, appliance.config, (line) => ui.say(line));
+    } catch (error) {
+      // One that cannot be changed any more, its disk being full, goes with what runs in it.
+      if (place === 'postgres') throw error;
+      ui.say(ui.paint.yellow(`! ${messageOf(error)}`));
+    }
     if (place === 'postgres' && status === 'Running') await appliance.database?.stop();
     ui.say(`removing the container ${container}`);
     await removeContainer(containers.client, container);

@@ -76,7 +76,7 @@ export class ContainerServer implements PostgresServer {
     mkdirSync(socket, { recursive: true });
     // Whatever number the server's user has inside: the folder above lets in nobody but us.
     chmodSync(socket, 0o1777);
-    await this.#runtime.prepare();
+    await this.#runtime.prepare('postgres');
     const { volumes } = this.#runtime;
     if (volumes && !(await volumes.isInPlace())) {
       await this.stop();

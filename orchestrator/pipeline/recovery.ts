@@ -49,8 +49,8 @@ export async function recoverRun(
   const startedAt = performance.now();
   const note = (message: string) => listener({ type: 'note', message });
   await appliance.runtime.endRun(runMark(appliance, run.id));
-  // A reboot has left nothing running.
-  await appliance.runtime.prepare();
+  // A reboot has left nothing running. What a run had not touched is left as it is.
+  if (phase !== 'prepared') await appliance.runtime.prepare();
   // Whatever is to be written now, a record, the database's access file, it may be a full disk that led here.
   releaseReserves(appliance, run.id);
   const report = (

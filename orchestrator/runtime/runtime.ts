@@ -79,8 +79,11 @@ export interface Runtime {
   /** The same at a glance, for who only looks: changes nothing, and throws nothing. */
   glance(): Promise<Glance | undefined>;
 
-  /** Has everything run that commands and services need to run in. Throws Refusal with the fix. May be run twice. */
-  prepare(): Promise<void>;
+  /**
+   * Has everything run that commands and services need to run in; or this place alone, and the others are left as they are.
+   * Throws Refusal with the fix. May be run twice.
+   */
+  prepare(only?: Place): Promise<void>;
 
   /**
    * Ends every process that a killed run left behind (they carry `HOLDFAST_RUN`). Returns how many there were.

@@ -9,6 +9,8 @@ export interface BootUnit {
   /** Global options for each call, such as --appliance. */
   readonly options: readonly string[];
   readonly user: string;
+  /** Units of the machine that have to be at work before. */
+  readonly after: readonly string[];
   /** PATH: at boot there is no login shell that would find Node. */
   readonly path: string;
 }
@@ -30,7 +32,7 @@ export function bootUnitText(unit: BootUnit): string {
 [Unit]
 Description=Holdfast: recover and start ${unit.appliance}
 Wants=network-online.target
-After=network-online.target postgresql.service
+After=${['network-online.target', ...unit.after].join(' ')}
 RequiresMountsFor=${quoteValue(unit.directory)}
 
 [Service]

@@ -202,6 +202,7 @@ describe('setup --boot-recovery', () => {
       door: join(directory, 'run.sh'),
       options: ['--appliance', join(directory, 'appliance.yaml')],
       user: 'root',
+      after: ['lxd.service', 'snap.lxd.daemon.service', 'incus.service'],
       path: `${directory}/bin:/usr/bin`,
     });
     const path = join(ledger.sandbox.root, 'holdfast-odd.service');

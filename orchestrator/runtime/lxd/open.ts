@@ -1,11 +1,13 @@
-import { existsSync, mkdirSync, realpathSync } from 'node:fs';
+import { existsSync, mkdirSync, realpathSync, statSync } from 'node:fs';
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import type { Program } from '../../appliance/appliance.ts';
 import { StateDirectory } from '../../appliance/state.ts';
 import type { Loaded } from '../../config/load.ts';
+import { companionsOf, databaseFile } from '../../database/sqlite/places.ts';
 import { sharedSocketFolder } from '../../database/socket-folder.ts';
 import type { Runtime } from '../runtime.ts';
 import { LxdClient } from './client.ts';
+import { giveToServices } from './data-owner.ts';
 import type { Mount } from './ensure.ts';
 import { layoutOf } from './layout.ts';
 import { lxdRuntime } from './runtime.ts';
@@ -23,7 +25,7 @@ export function openLxdRuntime(loaded: Loaded, machine: Runtime, program: Progra
   const layout = layoutOf(name, lxd);
   const hasDatabase =
     config.database !== 'none' && 'embedded' in config.database && config.database.embedded === true;
-  const user = serviceUser();
+  const user = serviceUser(loaded.directory);
   const state = new StateDirectory(stateDirectory);
   const volumeFile = join(state.postgres, 'volume.json');
   return lxdRuntime(client, layout, {
@@ -34,6 +36,9 @@ export function openLxdRuntime(loaded: Loaded, machine: Runtime, program: Progra
       node: nodeInside,
       hasDatabase,
       volumeFile,
+      beforeStart: () => {
+        giveToServices(writtenBy(loaded), user);
+      },
     },
     setUp: async (say) => {
       for (const folder of [loaded.backupsDirectory, join(state.postgres, 'socket')])
@@ -55,8 +60,23 @@ export function openLxdRuntime(loaded: Loaded, machine: Runtime, program: Progra
   });
 }
 
-/** Services run as whoever works on the checkout, and as a user of their own where that is root. */
-const serviceUser = () => process.getuid?.() || 1000;
+/** Services run as whoever works on the checkout, or owns it; as a user of their own where that is root. */
+function serviceUser(directory: string): number {
+  const own = process.getuid?.() ?? 0;
+  return own || (statSync(directory, { throwIfNoEntry: false })?.uid ?? 0) || 1000;
+}
+
+/** What services write to, as far as the configuration tells. */
+function writtenBy({ config, directory }: Loaded): string[] {
+  const { database } = config;
+  const file = database !== 'none' && 'file' in database ? databaseFile(directory, database.file) : undefined;
+  return [
+    ...config.data.map(({ path }) => resolve(directory, path)).flatMap(realOf),
+    ...(file === undefined ? [] : [file, ...companionsOf(file)]),
+  ];
+}
+
+const realOf = (path: string) => (existsSync(path) ? [realpathSync(path)] : []);
 
 function mountsOf(loaded: Loaded, state: StateDirectory, program: Program, hasDatabase: boolean) {
   const { directory, backupsDirectory } = loaded;

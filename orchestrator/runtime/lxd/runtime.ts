@@ -35,6 +35,8 @@ export function lxdRuntime(
     /** Where it is noted which volume the database's data lie on. */
     readonly volumeFile: string;
     readonly setUp: Runtime['setUp'];
+    /** Makes ready what services write to. */
+    readonly beforeStart: () => void;
   },
 ): Runtime {
   const places: readonly Place[] = options.hasDatabase
@@ -76,6 +78,7 @@ export function lxdRuntime(
         : await runInside(client, containerOf(command.inside), command, runOptions);
     },
     async startService(service) {
+      options.beforeStart();
       await startUnit(client, containerOf(service.inside ?? 'backend'), service, {
         user: options.serviceUser,
         unfinished: options.unfinished,
@@ -144,8 +147,8 @@ export function lxdRuntime(
     },
     verify: async () => await verifyContainers({ client, layout, places }),
     glance: async () => await glanceAtContainers({ client, layout, places }),
-    prepare: async () => {
-      await prepareContainers({ client, layout, places });
+    prepare: async (only) => {
+      await prepareContainers({ client, layout, places: only === undefined ? places : [only] });
     },
   };
 }

@@ -38,6 +38,8 @@ export function serviceUnit(
     `Description=${literal(description)}`,
     'Wants=network-online.target',
     'After=network-online.target',
+    // A database whose container comes later is waited for, however long that takes.
+    'StartLimitIntervalSec=0',
     `ConditionPathExists=|!${literal(unfinished)}`,
     `ConditionPathExists=|${admission}`,
     '[Service]',

@@ -103,7 +103,7 @@ async function verifyInside(
   if (facts.full !== undefined)
     throw new Refusal(
       `cannot go on: the container ${name} cannot write to ${facts.full}: its disk is full`,
-      `./run.sh exec ${place} -- df -h shows what there is; ${client.program} config device set ${name} root size 20GiB gives it more`,
+      `./run.sh exec ${place} -- df -h shows what there is; ${client.program} config device set ${name} root size 20GiB gives it more, where it has a limit`,
     );
   if (facts.cluster !== undefined && !facts.servers.includes(facts.cluster))
     throw new Refusal(

@@ -123,7 +123,7 @@ describe('before an update', () => {
     status('backend', 'Frozen');
     expect(await glanceAtContainers(looking())).toEqual({
       ...{ ok: false, text: 'the container shop-backend is frozen' },
-      next: 'lxc unfreeze shop-backend',
+      next: './run.sh start thaws it',
     });
   });
 });
@@ -143,6 +143,13 @@ describe('to start services', () => {
       ...['instances/shop-postgres/state start', 'instances/shop-backend/state unfreeze'],
       ...['instances/shop-frontend/state stop', 'instances/shop-frontend/state start'],
     ]);
+  });
+
+  test('for the database alone the others are left as they are', async () => {
+    status('backend', 'Frozen');
+    status('postgres', 'Stopped');
+    await prepareContainers({ ...looking(), places: ['postgres'] });
+    expect(actions()).toEqual(['instances/shop-postgres/state start']);
   });
 
   test('a bridge that is gone is made anew, and its network is as it was', async () => {
