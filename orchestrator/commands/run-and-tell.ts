@@ -39,6 +39,8 @@ export async function runAndTell(
 ): Promise<number> {
   const { appliance, origin, target } = request;
   const { state } = appliance;
+  // Who reaches no daemon could not even end a run that had touched nothing.
+  await appliance.runtime.exposed();
   const id = newRunId(
     new Date(),
     (taken) => existsSync(state.run(taken)) || existsSync(join(appliance.backupsDirectory, taken)),

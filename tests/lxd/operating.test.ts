@@ -67,8 +67,8 @@ describe.skipIf(why !== '')(`operating containers${why === '' ? '' : ` (${why})`
     await typed(['exec', 'backend', '--', 'sh', '-c', kill]);
     const back = await waitFor(
       async () => {
-        const now = (await ledger.pids())['api'];
-        return now !== undefined && now !== 0 && now !== api && (await ledger.notes().catch(() => undefined));
+        const now = (await ledger.pids())['api'] ?? 0;
+        return now === 0 || now === api ? undefined : await ledger.notes().catch(() => undefined);
       },
       { timeoutMs: 20_000, everyMs: 200 },
     );

@@ -1,5 +1,5 @@
 import { Refusal } from '../../lib/errors.ts';
-import type { Place } from '../runtime.ts';
+import { CommandError, type Place } from '../runtime.ts';
 import type { Instance, LxdClient } from './client.ts';
 import { addressOf, type Layout } from './layout.ts';
 import { isUp, raise, readNetwork, whyUnreachable } from './network.ts';
@@ -33,7 +33,7 @@ export async function prepareContainers({ client, layout, places }: Preparing): 
     if (status === 'Running') {
       const address = addressOf(place, network.config['ipv4.address'] ?? '');
       if ((await whyUnreachable(client, name, { network: network.name, address })) === undefined) continue;
-      await change('stop');
+      await stop(client, name);
       await change('start');
     } else await change(status === 'Frozen' ? 'unfreeze' : 'start');
     started.push(name);
@@ -56,6 +56,17 @@ exit 1`;
       label: `boot of ${container}`,
       timeoutMs: 90_000,
     });
+}
+
+/** What waits for a network that is gone does not end by itself. */
+async function stop(client: LxdClient, name: string): Promise<void> {
+  const path = `instances/${name}/state`;
+  try {
+    await client.change('PUT', path, { action: 'stop', timeout: 20 });
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error;
+    await client.change('PUT', path, { action: 'stop', force: true });
+  }
 }
 
 /**

@@ -145,6 +145,17 @@ describe('to start services', () => {
     ]);
   });
 
+  test('what waits for the lost network for ever is ended all the same', async () => {
+    attach('backend', 11, 'veth99');
+    daemon.refuses = ({ body }) =>
+      JSON.stringify(body).includes('"timeout":20') ? 'Error: Failed shutting down instance' : undefined;
+    await prepareContainers(looking());
+    expect(daemon.changes.map(({ body }) => body)).toEqual([
+      { action: 'stop', force: true },
+      { action: 'start', timeout: 60 },
+    ]);
+  });
+
   test('for the database alone the others are left as they are', async () => {
     status('backend', 'Frozen');
     status('postgres', 'Stopped');

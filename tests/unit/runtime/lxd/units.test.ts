@@ -55,6 +55,7 @@ describe('the unit of a service', () => {
       'Unit.Description': ['the API of shop'],
       'Unit.Wants': ['network-online.target'],
       'Unit.After': ['network-online.target'],
+      'Unit.StartLimitIntervalSec': ['0'],
       'Unit.ConditionPathExists': ['|!/srv/shop/.holdfast/unfinished', `|${admission}`],
       'Service.Type': ['exec'],
       'Service.User': ['1000'],
