@@ -133,7 +133,7 @@ describe.skipIf(why !== '')(`operating containers${why === '' ? '' : ` (${why})`
     writeFileSync(file, text.replace('lxd: {', 'lxd: { client: incus,'));
     try {
       const env = { PATH: `${bin}:${process.env['PATH'] ?? ''}` };
-      for (const argv of [['setup'], ['restart'], ['backup', 'create'], ['exec', 'api', '--', 'true']])
+      for (const argv of [['setup'], ['restart'], ['logs', 'postgres'], ['exec', 'api', '--', 'true']])
         expect([argv, await typed(argv, { env })]).toMatchObject([argv, { code: 0 }]);
     } finally {
       writeFileSync(file, text);

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { openAppliance, type Appliance, type Program } from '../../orchestrator/appliance/appliance.ts';
 import { registerBackup } from '../../orchestrator/commands/backup.ts';
+import { registerContainers } from '../../orchestrator/commands/containers.ts';
 import { registerData } from '../../orchestrator/commands/data.ts';
 import { registerDb } from '../../orchestrator/commands/db.ts';
 import { registerMigrate } from '../../orchestrator/commands/migrate.ts';
@@ -86,6 +87,7 @@ export async function runInProcess(
   for (const register of [
     ...[registerUpdate, registerRollback, registerRecover, registerSetup, registerStatus],
     ...[registerBackup, registerData, registerDb, registerMigrate, registerRehearse, registerServices],
+    registerContainers,
   ])
     register(command, act);
   await command.parseAsync([...argv], { from: 'user' });
