@@ -42,6 +42,7 @@ export async function redo(session: Session, name: string): Promise<number> {
     ui.say(`removing the container ${container}`);
     await removeContainer(containers.client, container);
     await appliance.runtime.setUp((line) => ui.say(line));
+    await forgetNeighbours(containers);
     await startAgain(session, appliance, ran);
     ui.result(
       {
@@ -65,6 +66,15 @@ async function thaw({ client }: Containers, container: string): Promise<string |
   if (status !== 'Frozen') return status;
   await client.change('PUT', `${path}/state`, { action: 'unfreeze', timeout: 60 });
   return 'Running';
+}
+
+/** The new one has its address, and another card: the others would talk to the former one for half a minute. */
+async function forgetNeighbours({ client, layout }: Containers): Promise<void> {
+  for (const name of Object.values(layout.containers))
+    if ((await client.read<Instance>(`instances/${name}`))?.status === 'Running')
+      await client.machine.run(client.exec(name, ['ip', 'neigh', 'flush', 'dev', 'eth0']), {
+        allowFailure: true,
+      });
 }
 
 async function startAgain({ ui }: Session, appliance: Appliance, only: ReadonlySet<string>): Promise<void> {

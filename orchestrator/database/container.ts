@@ -292,5 +292,6 @@ export class ContainerServer implements PostgresServer {
 }
 
 function inside(file: string, args: readonly string[], more: Partial<Command> = {}): Command {
-  return { inside: 'postgres', file, args, timeoutMs: 60_000, ...more };
+  // Whoever operates: units, and the folder of the cluster, are root's there.
+  return { inside: 'postgres', user: 'root', file, args, timeoutMs: 60_000, ...more };
 }

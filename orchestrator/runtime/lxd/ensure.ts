@@ -114,7 +114,11 @@ export async function ensureContainer(
     const { lines, devices } = mounted(mounts, by);
     const raw = [...linesOf(there).filter((line) => !isOurs(line)), ...lines];
     const config = raw.length === 0 ? {} : { 'raw.lxc': raw.join('\n') };
-    const wanted = { ...own, config: { ...own.config, ...config, [ownerKey]: directory }, devices: { ...own.devices, ...devices } };
+    const wanted = {
+      ...own,
+      config: { ...own.config, ...config, [ownerKey]: directory },
+      devices: { ...own.devices, ...devices },
+    };
     if (!there) {
       say(`making the container ${name}`);
       const source = { type: 'image', fingerprint: image };

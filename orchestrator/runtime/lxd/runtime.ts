@@ -47,8 +47,6 @@ export function lxdRuntime(
   const containersOf = ({ inside }: ServiceHandle) =>
     inside === undefined ? [containerOf('backend'), containerOf('frontend')] : [containerOf(inside)];
   const instance = async (name: string) => await client.read<Instance>(`instances/${name}`);
-  const setState = async (name: string, action: 'start' | 'unfreeze') =>
-    await client.change('PUT', `instances/${name}/state`, { action, timeout: 60 });
   const change = async (name: string, devices: Instance['devices'], autostart: boolean) => {
     const there = await instance(name);
     if (!there) return;
@@ -161,7 +159,8 @@ async function untilAnswering(client: LxdClient): Promise<void> {
       () => true,
       (error: unknown) => {
         // No daemon, or none that is ours to speak to, is no matter of time.
-        if (!/does not answer|unix\.socket|websocket|EOF|shutting down|starting/i.test(messageOf(error))) throw error;
+        if (!/does not answer|unix\.socket|websocket|EOF|shutting down|starting/i.test(messageOf(error)))
+          throw error;
         last = error;
         return undefined;
       },
