@@ -169,6 +169,8 @@ describe.skipIf(why !== '')(`operating containers${why === '' ? '' : ` (${why})`
     expect((await typed(['destroy'])).out).toContain('Nothing of');
     await ledger.succeed('setup');
     expect(await ledger.notes()).toEqual([]);
+    // Roles are the server's, and no part of a backup.
+    await ledger.sql('create role auditor');
     await ledger.succeed('rollback', 'kept', '--rebuild');
     expect(await ledger.notes()).toEqual(notes);
   });
