@@ -27,6 +27,7 @@ if ! cmp -s "/etc/systemd/system/$3.new" "/etc/systemd/system/$3"; then
   systemctl daemon-reload
 fi
 systemctl enable --quiet "$3"
+systemctl reset-failed "$3" 2>/dev/null || :
 systemctl start "$3"`;
 
 export const unitText = (bin: string, socketFolder: string) => `[Unit]

@@ -2,23 +2,14 @@ import { randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../lib/atomic-file.ts';
-import { messageOf, Refusal } from '../lib/errors.ts';
+import { Refusal } from '../lib/errors.ts';
 import type { Secrets } from '../lib/secrets.ts';
-import { waitFor } from '../lib/wait.ts';
-import { CommandError, lastLines, type Command, type Runtime } from '../runtime/runtime.ts';
+import type { Runtime } from '../runtime/runtime.ts';
 import { PostgresClient } from './client.ts';
 import { reloadAccess } from './cluster-access.ts';
 import { administrator, type Access } from './cluster.ts';
-import {
-  accessText,
-  cluster,
-  endNewcomers,
-  exitWithoutCluster,
-  port,
-  starter,
-  unit,
-  unitText,
-} from './container-cluster.ts';
+import { accessText, cluster, endNewcomers, port, unit } from './container-cluster.ts';
+import { inside, startCluster, untilItAnswers } from './container-start.ts';
 import { isSwapOpen, readContents } from './cluster-contents.ts';
 import { formatConnection, quoteIdentifier, quoteLiteral, type Connection } from './connection.ts';
 import type { DatabaseGlance } from './engine.ts';
@@ -82,8 +73,9 @@ export class ContainerServer implements PostgresServer {
       await this.stop();
       await volumes.use(volumes.live(), '');
     }
-    await this.#start();
-    await this.#untilItAnswers();
+    const isNew = !existsSync(this.#credentialsFile);
+    await startCluster(this.#runtime, { bin: await this.bin(), socket: this.#socket, isNew });
+    await untilItAnswers(this.#runtime, async () => await this.#asSuperuser('select 1;'));
     const credentials = this.#ensureCredentials();
     await this.#asSuperuser(
       `do $$ begin
@@ -194,61 +186,8 @@ export class ContainerServer implements PostgresServer {
     if (access === 'fenced') await endSessionsOverTcp(client);
   }
 
-  /** Makes the cluster first, where nobody has ever reached one. */
-  async #start(): Promise<void> {
-    const bin = await this.bin();
-    const isNew = !existsSync(this.#credentialsFile);
-    const args = [bin, cluster, unit, accessText('open'), isNew ? 'new' : 'known'];
-    const { exitCode, stdout, stderr } = await this.#runtime.run(
-      inside('sh', ['-c', starter, 'sh', ...args], {
-        label: 'start of PostgreSQL',
-        input: unitText(bin, this.#socket),
-        timeoutMs: 180_000,
-      }),
-      { allowFailure: true },
-    );
-    if (exitCode === exitWithoutCluster)
-      throw new Refusal(
-        `the database is gone: there is none on the volume ${this.#runtime.volumes?.live() ?? ''}`,
-        'bring the volume back; or ./run.sh destroy, ./run.sh setup, and ./run.sh rollback to a backup',
-      );
-    if (exitCode !== 0)
-      throw new CommandError(`start of PostgreSQL failed (exit ${exitCode}): ${lastLines(stderr, 5)}`, {
-        ...{ exitCode, stdout, stderr },
-      });
-  }
-
   get #credentialsFile(): string {
     return join(this.#folder, 'credentials.json');
-  }
-
-  async #untilItAnswers(): Promise<void> {
-    let last: unknown;
-    const done = await waitFor(
-      async () =>
-        await this.#asSuperuser('select 1;').then(
-          () => true,
-          async (error: unknown) => {
-            last = error;
-            return (await this.#hasGivenUp()) ? false : undefined;
-          },
-        ),
-      { timeoutMs: 60_000, everyMs: 100 },
-    );
-    if (!done)
-      throw new Refusal(
-        `the database server does not answer: ${lastLines(messageOf(last), 5)}`,
-        './run.sh logs postgres',
-        last,
-      );
-  }
-
-  /** One that systemd does not start again, since it ended at each start. */
-  async #hasGivenUp(): Promise<boolean> {
-    const { exitCode } = await this.#runtime.run(inside('systemctl', ['is-failed', '--quiet', unit]), {
-      allowFailure: true,
-    });
-    return exitCode === 0;
   }
 
   /** As the user that the server runs as, whom it knows by the socket: this works whatever became of our passwords. */
@@ -289,9 +228,4 @@ export class ContainerServer implements PostgresServer {
     this.#secrets.add(credentials.appPassword);
     return credentials;
   }
-}
-
-function inside(file: string, args: readonly string[], more: Partial<Command> = {}): Command {
-  // Whoever operates: units, and the folder of the cluster, are root's there.
-  return { inside: 'postgres', user: 'root', file, args, timeoutMs: 60_000, ...more };
 }

@@ -3,6 +3,7 @@ import { formatBytes, plural } from '../../lib/units.ts';
 import type { Glance, Place } from '../runtime.ts';
 import type { Instance, LxdClient } from './client.ts';
 import { addressOf, type Layout } from './layout.ts';
+import { askContainer } from './whole-output.ts';
 import { isUp, readNetwork, whyUnreachable } from './network.ts';
 
 /*
@@ -123,10 +124,8 @@ for bin in /usr/lib/postgresql/*/bin/postgres; do [ ! -x "$bin" ] || echo "serve
 
 async function look(client: LxdClient, name: string, place: Place) {
   const folders = ['/var/tmp', ...(place === 'postgres' ? ['/var/lib/postgresql'] : [])];
-  const { stdout } = await client.machine.run({
-    ...client.exec(name, ['/bin/sh', '-c', looking, 'sh', ...folders]),
+  const { stdout } = await askContainer(client, name, ['/bin/sh', '-c', looking, 'sh', ...folders], {
     label: `look at ${name}`,
-    timeoutMs: 60_000,
   });
   const all = (key: string) =>
     stdout.split('\n').flatMap((line) => (line.startsWith(`${key} `) ? [line.slice(key.length + 1)] : []));
