@@ -36,7 +36,7 @@ export const registerTest: Register = (program, act) => {
         const database = takeDatabase(what);
         if (database === 'sqlite') process.env['HOLDFAST_TEST_DATABASE'] = database;
         // Asked for by name, they try each step in each way; the whole run tries each step in one.
-        if (what.includes('faults') || what.includes('integration'))
+        if (['faults', 'integration', 'lxd'].some((suite) => what.includes(suite)))
           process.env['HOLDFAST_TEST_EVERY_INSTANT'] = '1';
         const args = what.flatMap((word) =>
           suites.includes(word as (typeof suites)[number]) ? ['--project', word] : [word],

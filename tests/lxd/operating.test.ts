@@ -6,6 +6,7 @@ import { waitFor } from '../../orchestrator/lib/wait.ts';
 import { Ledger } from '../support/ledger.ts';
 import { lxc, lxdEnvironment } from '../support/lxd-host.ts';
 import { release } from '../support/releases.ts';
+import { isThorough } from '../support/thoroughness.ts';
 
 /* What an operator types for containers, and what goes wrong with them while no update is under way. */
 
@@ -29,7 +30,7 @@ async function typed(
   return { code: end.exitCode, out: end.stdout, err: end.stderr };
 }
 
-describe.skipIf(why !== '')(`operating containers${why === '' ? '' : ` (${why})`}`, () => {
+describe.skipIf(why !== '' || !isThorough)(`operating containers${why === '' ? '' : ` (${why})`}`, () => {
   beforeAll(async () => {
     Object.assign(process.env, lxdEnvironment);
     ledger = await Ledger.install({ lxd: true });

@@ -33,7 +33,7 @@ function printSkipped(modules: readonly TestModule[]): void {
   if (told.length > 0) console.log(`\nSkipped here (${told.length}):`);
   for (const test of told) console.log(`  ${test.fullName}: ${reasonOf(test)}`);
   if (left.length > 0)
-    console.log(`\nNot asked for, or left to ./run.sh test integration and faults: ${left.length}`);
+    console.log(`\nNot asked for, or left to ./run.sh test integration, faults and lxd: ${left.length}`);
 }
 
 function reasonOf(test: TestCase): string | undefined {

@@ -102,14 +102,14 @@ export function lxdRuntime(
     async endRun(runId) {
       await untilAnswering(client);
       const statusOf = async (place: Place) => (await instance(containerOf(place)))?.status;
-      const ended = await client.machine.endRun(runId);
       for (const place of places)
         await thawed(client, containerOf(place), async () => {
           // In one that does not run nothing lives.
           if ((await statusOf(place)) === 'Running')
             await endUnits(client, containerOf(place), `${unitPrefix(runId)}-`);
         });
-      return ended;
+      // Last: what a frozen container holds would be seen from here, too, and could not be ended.
+      return await client.machine.endRun(runId);
     },
     ask: async (url, asking) => await askInside(client, containerOf(asking.inside), url, asking),
     async addressOf(place) {
