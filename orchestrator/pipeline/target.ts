@@ -6,6 +6,7 @@ import { parseConfigText } from '../config/load.ts';
 import { kindOfDatabase } from '../config/database-schema.ts';
 import { Refusal } from '../lib/errors.ts';
 import { shellWord } from '../lib/shell-word.ts';
+import { layoutOf, movesOf } from '../runtime/lxd/layout.ts';
 import {
   fetchRemote,
   fileAt,
@@ -120,6 +121,9 @@ async function verifyTargetFits(
     ['backups.directory', config.backups.directory, target.backups.directory],
     ['the kind of its database', kindOfDatabase(config.database), kindOfDatabase(target.database)],
     ['database.file', fileOf(config), fileOf(target)],
+    ...(config.runtime === 'lxd'
+      ? movesOf(layoutOf(config.name, config.lxd), layoutOf(target.name, target.lxd))
+      : []),
   ];
   for (const [what, from, to] of changes) {
     if (from !== to) {

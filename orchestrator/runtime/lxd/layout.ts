@@ -34,6 +34,21 @@ export function layoutOf(appliance: string, lxd: LxdConfig): Layout {
   };
 }
 
+/**
+ * What a release must not change: its containers, network and rows would be looked for where they are not. Each with what
+ * it was and what it would be.
+ */
+export function movesOf(from: Layout, to: Layout): [string, string, string][] {
+  const named = ({ appliance, project, pool, network, containers }: Layout) => ({
+    ...{ name: appliance, 'lxd.project': project, 'lxd.pool': pool, 'lxd.network': network },
+    ...Object.fromEntries(
+      Object.entries(containers).map(([place, name]) => [`lxd.containers.${place}`, name]),
+    ),
+  });
+  const wanted = new Map(Object.entries(named(to)));
+  return Object.entries(named(from)).map(([what, name]) => [what, name, wanted.get(what) ?? '']);
+}
+
 /** Where a place is in its appliance's network: the last part of its address. */
 const hosts: Readonly<Record<Place, number>> = { postgres: 10, backend: 11, frontend: 12 };
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { addressOf, chooseSubnet } from '../../../../orchestrator/runtime/lxd/layout.ts';
+import { addressOf, chooseSubnet, movesOf } from '../../../../orchestrator/runtime/lxd/layout.ts';
 import { layoutFor } from '../../support/a-daemon.ts';
 
 describe('the names of an appliance in LXD', () => {
@@ -26,6 +26,23 @@ describe('the names of an appliance in LXD', () => {
       ...{ project: 'prod', pool: 'fast', poolSize: '9GiB', network: 'br9', image: 'local:own' },
       containers: { postgres: 'shop-postgres', backend: 'api', frontend: 'shop-frontend' },
     });
+  });
+
+  test('tell what a release would lead elsewhere, and not what may change', () => {
+    const moved = (lxd: Record<string, unknown>, name?: string) =>
+      movesOf(layoutFor(), layoutFor(lxd, name)).filter(([, from, to]) => from !== to);
+    expect(moved({ poolSize: '9GiB', image: 'local:own', listen: '127.0.0.1', network: 'hf-shop' })).toEqual(
+      [],
+    );
+    expect(moved({ pool: 'fast', containers: { backend: 'api' } })).toEqual([
+      ['lxd.pool', 'holdfast', 'fast'],
+      ['lxd.containers.backend', 'shop-backend', 'api'],
+    ]);
+    expect(moved({ network: 'br9', project: 'prod' }).map(([what]) => what)).toEqual([
+      'lxd.project',
+      'lxd.network',
+    ]);
+    expect(moved({}, 'store')[0]).toEqual(['name', 'shop', 'store']);
   });
 
   test('a bridge has a name that the kernel takes, whatever the appliance is called, and no two have the same', () => {
