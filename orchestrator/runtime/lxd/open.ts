@@ -12,7 +12,7 @@ import type { Mount } from './ensure.ts';
 import { layoutOf } from './layout.ts';
 import { lxdRuntime } from './runtime.ts';
 import { setUpContainers } from './setup.ts';
-import { readPlaces } from './volumes.ts';
+import { recallLive } from './volumes.ts';
 
 /** Where the images have Node. */
 const nodeInside = '/usr/local/bin/node';
@@ -46,7 +46,7 @@ export function openLxdRuntime(loaded: Loaded, machine: Runtime, program: Progra
       await setUpContainers({
         ...{
           client,
-          layout: { ...layout, volume: readPlaces(volumeFile, layout).live },
+          layout: hasDatabase ? { ...layout, volume: await recallLive(client, layout, volumeFile) } : layout,
           hasDatabase,
           say,
           node: program.node,

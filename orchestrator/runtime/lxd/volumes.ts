@@ -1,5 +1,7 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { writeFileAtomic } from '../../lib/atomic-file.ts';
+import { Refusal } from '../../lib/errors.ts';
 import type { Volumes } from '../volumes.ts';
 import type { Instance, LxdClient } from './client.ts';
 import type { Layout } from './layout.ts';
@@ -17,9 +19,48 @@ const sharing = ['btrfs', 'zfs'];
 const dataDevice = 'data';
 const copyDevice = 'holdfast-copy';
 
-export function readPlaces(file: string, layout: Layout): Places {
+function readPlaces(file: string, layout: Layout): Places {
   if (!existsSync(file)) return { live: layout.volume, aside: [] };
   return JSON.parse(readFileSync(file, 'utf8')) as Places;
+}
+
+/**
+ * Where the note is lost, with the state directory for one, the container knows: to take the first volume for the live one
+ * would serve rows of long ago, and remove those of today as set aside. May be run twice.
+ *
+ * @returns the live one
+ * @throws Refusal where neither knows, and there are volumes with data
+ */
+export async function recallLive(client: LxdClient, layout: Layout, file: string): Promise<string> {
+  if (existsSync(file)) return readPlaces(file, layout).live;
+  const { pool, volume } = layout;
+  const container = await client.read<Instance>(`instances/${layout.containers.postgres}`);
+  const used = container?.devices[dataDevice]?.['source'];
+  if (used !== undefined && used !== volume && isVolumeOf(layout, used)) {
+    writePlaces(file, { live: used, aside: [] });
+    return used;
+  }
+  const all = await listVolumes(client, layout);
+  const isKnown =
+    all.length === 0 || (all.includes(volume) && !all.some((one) => one.startsWith(`${volume}.data-`)));
+  if (used === undefined && !isKnown)
+    throw new Refusal(
+      `cannot set up: nobody knows any more which volume of the pool ${pool} holds the database: ${all.join(', ')}`,
+      `bring back ${file}, which says so`,
+    );
+  return volume;
+}
+
+const writePlaces = (file: string, to: Places) => {
+  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+  writeFileAtomic(file, `${JSON.stringify(to)}\n`);
+};
+
+async function listVolumes(client: LxdClient, layout: Layout): Promise<string[]> {
+  const all = await client.read<{ name: string }[]>(
+    `storage-pools/${layout.pool}/volumes/custom?recursion=1`,
+  );
+  return (all ?? []).map(({ name }) => name).filter((name) => isVolumeOf(layout, name));
 }
 
 /** Every volume of an appliance begins with this; what follows begins with a dot. */
@@ -32,7 +73,7 @@ export function lxdVolumes(client: LxdClient, layout: Layout, file: string): Vol
   const container = `instances/${layout.containers.postgres}`;
   const pathOf = (name: string) => `storage-pools/${pool}/volumes/custom/${name}`;
   const places = () => readPlaces(file, layout);
-  const write = (to: Places) => writeFileAtomic(file, `${JSON.stringify(to)}\n`);
+  const write = (to: Places) => writePlaces(file, to);
 
   const attach = async (device: string, to: Readonly<Record<string, string>> | undefined) => {
     const there = await client.read<Instance>(container);
@@ -81,12 +122,9 @@ export function lxdVolumes(client: LxdClient, layout: Layout, file: string): Vol
     setAside: () => places().aside,
     async isInPlace() {
       const device = await inUse();
-      return device === undefined || device['source'] === places().live;
+      return device === undefined || device['source'] === (await recallLive(client, layout, file));
     },
-    async list() {
-      const all = await client.read<{ name: string }[]>(`storage-pools/${pool}/volumes/custom?recursion=1`);
-      return (all ?? []).map(({ name }) => name).filter((name) => isVolumeOf(layout, name));
-    },
+    list: async () => await listVolumes(client, layout),
     copy,
     remove,
     async use(name, mark) {

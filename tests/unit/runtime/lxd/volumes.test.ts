@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { lxdVolumes } from '../../../../orchestrator/runtime/lxd/volumes.ts';
+import { lxdVolumes, recallLive } from '../../../../orchestrator/runtime/lxd/volumes.ts';
 import { FakeDaemon, layoutFor } from '../../support/a-daemon.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 
@@ -94,6 +94,33 @@ describe('another volume in the place of the live one', () => {
     await volumes().use('shop-postgres.data-2', '2');
     expect(await volumes().isInPlace()).toBe(true);
     expect(JSON.parse(readFileSync(file, 'utf8'))).toMatchObject({ live: 'shop-postgres.data-2' });
+  });
+});
+
+describe('where the note of the live volume is lost', () => {
+  const inPool = (...names: string[]) =>
+    daemon.things.set(custom, names.map((name) => ({ name })) as unknown as Record<string, unknown>);
+
+  test('it is the one that the container has, and noted again', async () => {
+    daemon.things.set('instances/shop-postgres', {
+      ...{ name: 'shop-postgres', status: 'Running' },
+      devices: { data: { ...data, source: 'shop-postgres.data-2' } },
+    });
+    expect(await volumes().isInPlace()).toBe(true);
+    expect(volumes().live()).toBe('shop-postgres.data-2');
+    expect(daemon.changes).toEqual([]);
+  });
+
+  test('without a container it is the first one, unless there is one that was put in its place', async () => {
+    const recall = async () => await recallLive(daemon.client, layoutFor(), file);
+    daemon.things.delete('instances/shop-postgres');
+    expect(await recall()).toBe('shop-postgres');
+    inPool('shop-postgres', 'shop-postgres.data-2', 'shop-postgres-two');
+    await expect(recall()).rejects.toThrow('nobody knows any more which volume of the pool holdfast');
+    inPool('shop-postgres.backup-1');
+    await expect(recall()).rejects.toThrow('nobody knows any more');
+    inPool('shop-postgres-two');
+    expect(await recall()).toBe('shop-postgres');
   });
 });
 
