@@ -2,6 +2,7 @@ import { messageOf } from '../lib/errors.ts';
 import { waitFor } from '../lib/wait.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { PostgresClient } from './client.ts';
+import { quoteIdentifier, quoteLiteral } from './connection.ts';
 import { cluster, home, port } from './container-cluster.ts';
 import type { PostgresServer } from './server.ts';
 
@@ -32,12 +33,24 @@ export async function serverOnCopy<T>(
   let failure: Error | undefined;
   running.catch((error: unknown) => (failure = new Error(messageOf(error), { cause: error })));
   try {
-    const client = new PostgresClient(runtime, bin, { ...(await server.admin()), host, port, database });
+    const admin = await server.admin();
+    const client = new PostgresClient(runtime, bin, { ...admin, host, port, database });
+    // The copy has the password of its day.
+    const letIn = async () =>
+      await runtime.run({
+        ...{ inside: 'postgres', user: 'postgres', label: 'psql', timeoutMs: 60_000 },
+        ...{ file: `${bin}/psql`, args: ['-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', '-'] },
+        env: { PGHOST: host, PGPORT: String(port), PGDATABASE: 'postgres', PGCONNECT_TIMEOUT: '10' },
+        input: `set default_transaction_read_only = off;
+          alter role ${quoteIdentifier(admin.user)} login password ${quoteLiteral(admin.password)};`,
+      });
     const answers = async () =>
-      await client.query('select 1;').then(
-        () => true,
-        () => (signal?.aborted === true || failure ? false : undefined),
-      );
+      await letIn()
+        .then(async () => await client.query('select 1;'))
+        .then(
+          () => true,
+          () => (signal?.aborted === true || failure ? false : undefined),
+        );
     if ((await waitFor(answers, { timeoutMs: 60_000, everyMs: 100 })) !== true) {
       signal?.throwIfAborted();
       throw failure ?? new Error('the server on a copy of the database does not answer');
@@ -53,7 +66,7 @@ export async function serverOnCopy<T>(
 const starter = `set -eu
 rm -rf "$3"
 install -d -o postgres -g postgres -m 0755 "$3"
-echo 'local all all scram-sha-256' >"$3/pg_hba.conf"
+printf '%s\\n' 'local all postgres peer' 'local all all scram-sha-256' >"$3/pg_hba.conf"
 rm -f "$2/postmaster.pid"
 exec runuser -u postgres -- "$1" -D "$2" -c listen_addresses= -c port=${port} -c "unix_socket_directories=$3" \\
   -c unix_socket_permissions=0777 -c "hba_file=$3/pg_hba.conf" -c default_transaction_read_only=on -c archive_mode=off -c fsync=off`;
