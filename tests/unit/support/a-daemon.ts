@@ -15,6 +15,9 @@ export interface Change {
 
 export type Thing = Record<string, unknown>;
 
+/** What an answer that is whole ends with, where one is asked for (whole-output.ts). */
+const markOf = ({ args }: Command) => args.find((one) => /^end-[0-9a-f]{12}$/.test(one)) ?? '';
+
 /** Those that belong to this code. */
 export const shippedDefinitions = join(import.meta.dirname, '../../../lxd');
 
@@ -49,7 +52,7 @@ export class FakeDaemon {
       if (!isQuestion) this.commands.push(command);
       return await Promise.resolve({
         exitCode: 0,
-        stdout: isQuestion ? this.#answer(command) : this.prints(command),
+        stdout: isQuestion ? this.#answer(command) : `${this.prints(command)}${markOf(command)}`,
         stderr: '',
       });
     },
