@@ -4,6 +4,7 @@ import { ensureImage } from './images.ts';
 import type { Layout } from './layout.ts';
 import { verifyOurs } from './ownership.ts';
 import { prepareContainers, untilBooted } from './prepare.ts';
+import { renewMounts } from './stale-mounts.ts';
 
 export interface Wanted {
   readonly client: LxdClient;
@@ -41,5 +42,9 @@ export async function setUpContainers(wanted: Wanted): Promise<void> {
     wanted.client,
     places.map((place) => wanted.layout.containers[place]),
   );
+  for (const place of places) {
+    const container = wanted.layout.containers[place];
+    if (await renewMounts(wanted, container, mounts[place])) await untilBooted(wanted.client, [container]);
+  }
   await prepareContainers({ ...wanted, places });
 }

@@ -25,7 +25,8 @@ async function mountsOf(
   daemon.prints = ({ args }) => {
     const at = args.indexOf('--alias');
     if (at !== -1) daemon.things.set(`images/aliases/${args[at + 1] ?? ''}`, { target: 'f00' });
-    return '';
+    // Whatever it is asked inside a container, it answers.
+    return args.includes('exec') ? 'holdfast: that was all\n' : '';
   };
   const loaded = place(configOf({ runtime: 'lxd', ...config }), join(box, 'appliance.yaml'), box);
   const program = { version: 'test', home, runner, node: process.execPath };
