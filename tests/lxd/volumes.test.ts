@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import * as broken from '../support/broken-releases.ts';
@@ -117,6 +117,19 @@ describe.skipIf(why !== '')('the volume of the database', () => {
     expect(await ledger.run('start')).toMatchObject({ exitCode: 0 });
     expect(await places?.isInPlace()).toBe(true);
     expect(await ledger.sql("select to_regclass('public.since') as since")).toEqual([{ since: null }]);
+  });
+
+  test('is known without the state directory, whose mounts are made anew', async () => {
+    const { state, runtime } = ledger.open();
+    const [live, notes] = [runtime.volumes?.live(), await ledger.notes()];
+    expect(live).toContain('.data-');
+    await ledger.succeed('stop');
+    rmSync(state.path, { recursive: true });
+    await ledger.succeed('setup');
+    expect(ledger.open().runtime.volumes?.live()).toBe(live);
+    expect(await ledger.notes()).toEqual(notes);
+    // The copies that are there have the administrator's password of before.
+    expect(await ledger.run('backup', 'create')).toMatchObject({ exitCode: 0, result: { warnings: [] } });
   });
 
   test('that is empty is no new appliance: nobody makes a database in the place of the one that is gone', async () => {

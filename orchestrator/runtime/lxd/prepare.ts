@@ -1,4 +1,5 @@
-import { Refusal } from '../../lib/errors.ts';
+import { readFileSync } from 'node:fs';
+import { messageOf, Refusal } from '../../lib/errors.ts';
 import { CommandError, type Place } from '../runtime.ts';
 import type { Instance, LxdClient } from './client.ts';
 import { addressOf, type Layout } from './layout.ts';
@@ -44,19 +45,32 @@ export async function prepareContainers({ client, layout, places }: Preparing): 
 /** Until systemd inside answers, and has an address. */
 export async function untilBooted(client: LxdClient, containers: readonly string[]): Promise<void> {
   const hasRoute = '[ -n "$(ip -4 route show default)" ]';
-  const script = `for i in $(seq 300); do
+  const script = `for i in $(seq 600); do
   case "$(systemctl is-system-running 2>/dev/null)" in running | degraded) ${hasRoute} && exit 0 ;; esac
   sleep 0.1
 done
-echo "it is not up after 30 s: $(systemctl is-system-running), waiting for $(systemctl list-jobs --no-legend --no-pager | head -n 3 | tr -s ' \\n' ' '), address $(ip -4 -o address show scope global)" >&2
+echo "it is not up after 60 s: $(systemctl is-system-running), waiting for $(systemctl list-jobs --no-legend --no-pager | head -n 3 | tr -s ' \\n' ' '), address $(ip -4 -o address show scope global)" >&2
 exit 1`;
-  for (const container of containers)
-    await client.machine.run({
-      ...client.exec(container, ['/bin/sh', '-c', script]),
-      label: `boot of ${container}`,
-      timeoutMs: 90_000,
-    });
+  for (const container of containers) {
+    try {
+      await client.machine.run({
+        ...client.exec(container, ['/bin/sh', '-c', script]),
+        label: `boot of ${container}`,
+        timeoutMs: 150_000,
+      });
+    } catch (error) {
+      if (!(error instanceof CommandError) || watchers() > 128) throw error;
+      // All containers share one user of the kernel, and systemd in each takes eight of these.
+      throw new Refusal(
+        messageOf(error),
+        'if there are a dozen containers on this machine: sudo sysctl -w fs.inotify.max_user_instances=1024 (and a file in /etc/sysctl.d), then try again',
+        error,
+      );
+    }
+  }
 }
+
+const watchers = () => Number(readFileSync('/proc/sys/fs/inotify/max_user_instances', 'utf8'));
 
 /** What waits for a network that is gone does not end by itself. */
 async function stop(client: LxdClient, name: string): Promise<void> {
