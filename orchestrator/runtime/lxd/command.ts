@@ -9,6 +9,7 @@ import {
 } from '../runtime.ts';
 import type { LxdClient } from './client.ts';
 import { environmentFile } from './units.ts';
+import { endingWith } from './hung-client.ts';
 import { askContainer, withoutMark } from './whole-output.ts';
 
 /*
@@ -33,7 +34,7 @@ umask 077
 unit=$1 user=$2 keeping=$3
 shift 3
 mkdir -p ${folder}
-find ${folder} -name '*.out' -mmin +1440 -delete
+find ${folder} '(' -name '*.out' -o -name '*.code' ')' -mmin +1440 -delete
 file=${folder}/$unit
 IFS= read -r size
 head -c "$size" >"$file.env"
@@ -55,6 +56,7 @@ else
 fi
 rm -f "$file.env"
 [ ! -s "$file.end" ] || code=${endedBySignal}
+echo "$code" >"$file.code"
 exit "$code"`;
 
 export const basePath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -118,7 +120,7 @@ export async function runInside(
   const onAbort = () => stop(options.signal?.reason);
   options.signal?.addEventListener('abort', onAbort, { once: true });
   try {
-    const result = await client.machine.run(
+    const running = client.machine.run(
       {
         ...base,
         args: clientArgs,
@@ -128,6 +130,7 @@ export async function runInside(
       },
       { ...options, allowFailure: true, signal: clientEnd.signal },
     );
+    const result = await endingWith(running, { client, container, unit, end: clientEnd });
     if (stopped !== undefined) throw stopped;
     const found =
       keeping === 'told' ? result : await wholeResult(client, container, unit, { label, command, result });

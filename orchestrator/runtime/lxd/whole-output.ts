@@ -10,11 +10,15 @@ import type { LxdClient } from './client.ts';
 
 /*
  * LXD loses what a command inside printed, now and then, and the client ends with 0 all the same (5.0.2: once in two
- * hundred on a busy machine). So whoever needs to know what was printed looks for a mark at its end.
+ * hundred on a busy machine). So whoever needs to know what was printed looks for a mark at its end. More rarely the client
+ * waits for a command that has ended: what answers at once elsewhere is asked again.
  */
 
 const marking = '"$@"; code=$?; printf %s "$0"; exit "$code"';
 const mostAttempts = 10;
+/** How long it may take, unless something else is said, and how often it may take longer. */
+const patienceMs = 30_000;
+const mostHangs = 2;
 
 /**
  * As `Runtime.run` for something that may be asked again: what it printed is whole.
@@ -31,11 +35,20 @@ export async function askContainer(
   const mark = `end-${randomBytes(6).toString('hex')}`;
   const command = {
     ...client.exec(container, ['/bin/sh', '-c', marking, mark, ...argv]),
-    timeoutMs: 60_000,
+    timeoutMs: patienceMs,
     ...more,
   };
+  let hangs = 0;
   for (let attempt = 1; ; attempt += 1) {
-    const result = await client.machine.run(command, { ...options, allowFailure: true });
+    const result = await client.machine
+      .run(command, { ...options, allowFailure: true })
+      .catch((error: unknown) => {
+        hangs += 1;
+        const isHang = error instanceof Error && error.message.includes('took longer than');
+        if (!isHang || more.timeoutMs !== undefined || hangs > mostHangs) throw error;
+        return undefined;
+      });
+    if (result === undefined) continue;
     const stdout = withoutMark(result.stdout, mark);
     // A client that failed has nothing to bring.
     if (stdout === undefined && result.exitCode === 0 && attempt < mostAttempts) continue;

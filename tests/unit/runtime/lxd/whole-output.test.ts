@@ -40,6 +40,32 @@ describe('something that may be asked again', () => {
     expect(losing.ran).toHaveLength(4);
   });
 
+  test('is asked again where the client waits for an end that was; but not without end', async () => {
+    let left = 2;
+    const losing = new LosingClient(() => false);
+    const { machine } = losing;
+    const client = new LxdClient(
+      {
+        ...machine,
+        run: async (command, options) => {
+          if (left-- > 0) throw new Error('lxc exec took longer than 30 s');
+          return await machine.run(command, options);
+        },
+      },
+      'lxc',
+      'default',
+    );
+    expect((await askContainer(client, 'shop-backend', ['echo', 'x'])).stdout).toBe('x\n');
+    left = 3;
+    await expect(askContainer(client, 'shop-backend', ['echo', 'x'])).rejects.toThrow(
+      'took longer than 30 s',
+    );
+    left = 1;
+    await expect(askContainer(client, 'shop-backend', ['echo', 'x'], { timeoutMs: 5000 })).rejects.toThrow(
+      'longer',
+    );
+  });
+
   test('is told as lost in the end, and never as nothing', async () => {
     const losing = new LosingClient(() => true);
     await expect(
