@@ -129,7 +129,7 @@ test('the door: nothing half-installed is taken for whole, and the next start fi
   const source = join(import.meta.dirname, '../..');
   const { stdout } = await execa(
     'git',
-    ['ls-files', '-z', 'run.sh', '.nvmrc', 'package*.json', 'orchestrator'],
+    ['ls-files', '-z', 'run.sh', '.nvmrc', 'package*.json', 'orchestrator', 'lxd'],
     {
       cwd: source,
     },
