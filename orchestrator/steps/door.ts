@@ -8,7 +8,7 @@ import { exportTree } from '../tools/export-tree.ts';
 import * as git from '../tools/git.ts';
 
 /** What Holdfast is made of in a checkout that brings its own. */
-const doorPaths = ['run.sh', '.nvmrc', 'package.json', 'package-lock.json', 'orchestrator'];
+const doorPaths = ['run.sh', '.nvmrc', 'package.json', 'package-lock.json', 'orchestrator', 'lxd/*.yaml'];
 
 /**
  * An appliance that brings its own Holdfast must not be updated to one that does not start: after the commit there

@@ -69,6 +69,11 @@ const closedDoors: readonly [string, RegExp, Edit][] = [
     (folder) => appendFileSync(join(folder, 'orchestrator/main.ts'), '\nthis is no program\n'),
   ],
   [
+    'the definitions of its containers are gone',
+    /run\.sh --version failed|the runner could not be built/,
+    (folder) => rmSync(join(folder, 'lxd'), { recursive: true }),
+  ],
+  [
     'the orchestrator throws at once',
     /a bug of the vendor/,
     (folder) =>
