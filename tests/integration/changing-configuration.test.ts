@@ -116,7 +116,9 @@ describe('across a change of name, products and excludes', () => {
 
 test('a release that would live in containers does not take an appliance of this machine there', async () => {
   const at = ledger.apiPort;
-  await publish(inConfiguration('name: ledger\n', 'name: ledger\nruntime: lxd\n'));
+  await ledger.sandbox.publish(inConfiguration('version: 1\n', 'version: 1\nruntime: lxd\n'), {
+    onto: await ledger.sandbox.installedCommit(),
+  });
   // Set up before machines remembered it.
   rmSync(join(ledger.directory, '.holdfast/box.json'));
   expect(await ledger.run('update')).toMatchObject({
