@@ -6,6 +6,7 @@ import { lxc, lxdEnvironment, testPool } from '../support/lxd-host.ts';
 import { Ledger } from '../support/ledger.ts';
 import { release } from '../support/releases.ts';
 import { differences } from '../support/state.ts';
+import { isThorough } from '../support/thoroughness.ts';
 
 /* The database of an appliance in containers lies on a volume that its pool copies at no cost. */
 
@@ -67,7 +68,7 @@ describe.skipIf(why !== '')('the volume of the database', () => {
     expect(hasDump(run)).toBe(false);
   });
 
-  test('a server that does not start any more is no obstacle to it', async () => {
+  test.runIf(isThorough)('a server that does not start any more is no obstacle to it', async () => {
     const { name } = ledger.open().config;
     const spoil = `systemctl stop holdfast-postgres; echo "shared_preload_libraries = 'nonesuch'" >>/var/lib/postgresql/holdfast/postgresql.auto.conf`;
     await ledger.sandbox.publish(release(3), { onto: installed });
@@ -83,28 +84,34 @@ describe.skipIf(why !== '')('the volume of the database', () => {
     expect(differences(was, await ledger.capture())).toEqual([]);
   });
 
-  test('a rollback without safety that fails takes back the very volume that it set aside', async () => {
-    await ledger.post('since', 1);
-    const was = await ledger.capture();
-    const failed = await ledger.failing(
-      { step: 'restart-services', operation: /holdfast-api\.service/, when: 'after' },
-      ...['rollback', String(first), '--without-safety'],
-    );
-    expect(failed).toMatchObject({ exitCode: 10, result: { outcome: 'restored' } });
-    expect(differences(was, await ledger.capture())).toEqual([]);
-  });
+  test.runIf(isThorough)(
+    'a rollback without safety that fails takes back the very volume that it set aside',
+    async () => {
+      await ledger.post('since', 1);
+      const was = await ledger.capture();
+      const failed = await ledger.failing(
+        { step: 'restart-services', operation: /holdfast-api\.service/, when: 'after' },
+        ...['rollback', String(first), '--without-safety'],
+      );
+      expect(failed).toMatchObject({ exitCode: 10, result: { outcome: 'restored' } });
+      expect(differences(was, await ledger.capture())).toEqual([]);
+    },
+  );
 
-  test('with another database on the server, which a volume would take back as well, a rollback takes the dump', async () => {
-    await ledger.sql('create database somebody');
-    const rolledBack = await ledger.run('rollback', '--yes');
-    expect(rolledBack).toMatchObject({ exitCode: 0, error: '' });
-    const run = String(rolledBack.result?.['run']);
-    expect(hasDump(run)).toBe(true);
-    expect(snapshot(run).volume).toBeUndefined();
-    expect(await volumes()).not.toContain(`.data-${run}`);
-    await ledger.sql('drop database somebody');
-    expect(await ledger.run('rollback', '--undo', '--yes')).toMatchObject({ exitCode: 0 });
-  });
+  test.runIf(isThorough)(
+    'with another database on the server, which a volume would take back as well, a rollback takes the dump',
+    async () => {
+      await ledger.sql('create database somebody');
+      const rolledBack = await ledger.run('rollback', '--yes');
+      expect(rolledBack).toMatchObject({ exitCode: 0, error: '' });
+      const run = String(rolledBack.result?.['run']);
+      expect(hasDump(run)).toBe(true);
+      expect(snapshot(run).volume).toBeUndefined();
+      expect(await volumes()).not.toContain(`.data-${run}`);
+      await ledger.sql('drop database somebody');
+      expect(await ledger.run('rollback', '--undo', '--yes')).toMatchObject({ exitCode: 0 });
+    },
+  );
 
   test('killed between the two halves of the change, the next command makes it whole', async () => {
     const { volumes: places, ...runtime } = ledger.open().runtime;
@@ -119,7 +126,7 @@ describe.skipIf(why !== '')('the volume of the database', () => {
     expect(await ledger.sql("select to_regclass('public.since') as since")).toEqual([{ since: null }]);
   });
 
-  test('is known without the state directory, whose mounts are made anew', async () => {
+  test.runIf(isThorough)('is known without the state directory, whose mounts are made anew', async () => {
     const { state, runtime } = ledger.open();
     const [live, notes] = [runtime.volumes?.live(), await ledger.notes()];
     expect(live).toContain('.data-');
