@@ -181,7 +181,7 @@ function findStrays(folder: string, { parts, volume }: Manifest): string[] {
 }
 
 /** What `makePortable` leaves when it is killed; the next call goes on from there. */
-export function isOfUnfinishedDump(name: string): boolean {
+function isOfUnfinishedDump(name: string): boolean {
   return (
     [nextChecksumFile, unfinishedDump, databaseDump].includes(name) || /^manifest\..*\.new-\d+$/.test(name)
   );

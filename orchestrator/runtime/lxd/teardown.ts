@@ -1,7 +1,7 @@
 import type { Place } from '../runtime.ts';
 import type { LxdClient } from './client.ts';
 import type { Layout } from './layout.ts';
-import { isVolumeOf } from './volumes.ts';
+import { listVolumes } from './volumes.ts';
 
 /** Takes a container away; what lies on devices of its own stays. May be run twice. */
 export async function removeContainer(client: LxdClient, name: string): Promise<void> {
@@ -15,7 +15,7 @@ export async function findRemains(client: LxdClient, layout: Layout): Promise<st
   const there: string[] = [];
   for (const name of Object.values(containers))
     if (await client.read(`instances/${name}`)) there.push(`the container ${name}`);
-  for (const volume of await volumesOf(client, layout)) there.push(`the volume ${volume}`);
+  for (const volume of await listVolumes(client, layout)) there.push(`the volume ${volume}`);
   if (await client.read(`networks/${network}`)) there.push(`the network ${network}`);
   return there;
 }
@@ -35,7 +35,7 @@ export async function destroyContainers(
     say(`removing the container ${name}`);
     await removeContainer(client, name);
   }
-  for (const volume of await volumesOf(client, layout)) {
+  for (const volume of await listVolumes(client, layout)) {
     say(`removing the volume ${volume}`);
     await client.change('DELETE', `storage-pools/${layout.pool}/volumes/custom/${volume}`);
   }
@@ -44,12 +44,4 @@ export async function destroyContainers(
     say(`removing the network ${layout.network}`);
     await client.change('DELETE', `networks/${layout.network}`);
   }
-}
-
-/** The one with the database's data, and the copies of it that are ways back. */
-async function volumesOf(client: LxdClient, layout: Layout): Promise<string[]> {
-  const all = await client.read<{ name: string }[]>(
-    `storage-pools/${layout.pool}/volumes/custom?recursion=1`,
-  );
-  return (all ?? []).map(({ name }) => name).filter((name) => isVolumeOf(layout, name));
 }

@@ -56,7 +56,8 @@ const writePlaces = (file: string, to: Places) => {
   writeFileAtomic(file, `${JSON.stringify(to)}\n`);
 };
 
-async function listVolumes(client: LxdClient, layout: Layout): Promise<string[]> {
+/** The one with the database's data, the copies of it that are ways back, and what was set aside. */
+export async function listVolumes(client: LxdClient, layout: Layout): Promise<string[]> {
   const all = await client.read<{ name: string }[]>(
     `storage-pools/${layout.pool}/volumes/custom?recursion=1`,
   );
@@ -64,7 +65,7 @@ async function listVolumes(client: LxdClient, layout: Layout): Promise<string[]>
 }
 
 /** Every volume of an appliance begins with this; what follows begins with a dot. */
-export const isVolumeOf = (layout: Layout, name: string) =>
+const isVolumeOf = (layout: Layout, name: string) =>
   name === layout.volume || name.startsWith(`${layout.volume}.`);
 
 /** @param file where it is noted which one is in use */
