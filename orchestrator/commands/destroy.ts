@@ -6,7 +6,6 @@ import { exitCodes, Refusal } from '../lib/errors.ts';
 import { removeTree } from '../lib/remove-tree.ts';
 import { shellWord } from '../lib/shell-word.ts';
 import { forgetSetup } from '../pipeline/setup-progress.ts';
-import { verifyOurs } from '../runtime/lxd/ownership.ts';
 import { destroyContainers, findRemains } from '../runtime/lxd/teardown.ts';
 import { holdsDump } from '../snapshot/manifest.ts';
 import { listSnapshots } from '../snapshot/store.ts';
@@ -23,7 +22,6 @@ export async function destroy(session: Session): Promise<number> {
     const { ui } = session;
     const { client, layout } = containersOf(appliance, 'destroy');
     const { config, state, backupsDirectory } = appliance;
-    await verifyOurs(client, layout, appliance.directory);
     const snapshots = listSnapshots(backupsDirectory).flatMap(({ id, manifest }) =>
       manifest ? [{ id, manifest }] : [],
     );

@@ -4,7 +4,6 @@ import { exitCodes, messageOf } from '../lib/errors.ts';
 import { openToAll, startAndVerify } from '../pipeline/starting.ts';
 import { readOrigin } from '../pipeline/target.ts';
 import type { Instance } from '../runtime/lxd/client.ts';
-import { verifyOurs } from '../runtime/lxd/ownership.ts';
 import { removeContainer } from '../runtime/lxd/teardown.ts';
 import { containersOf, findPlace, type Containers } from './find-container.ts';
 import { locked } from './locked.ts';
@@ -20,7 +19,6 @@ export async function redo(session: Session, name: string): Promise<number> {
     const containers = containersOf(appliance, 'redo');
     const { place } = findPlace(appliance, name);
     const container = containers.layout.containers[place];
-    await verifyOurs(containers.client, containers.layout, appliance.directory);
     const status = await thaw(containers, container);
     if (
       !(await ui.confirm(

@@ -10,6 +10,7 @@ import { LxdClient } from './client.ts';
 import { giveToServices } from './data-owner.ts';
 import type { Mount } from './ensure.ts';
 import { layoutOf } from './layout.ts';
+import { onlyOurs } from './ownership.ts';
 import { lxdRuntime } from './runtime.ts';
 import { setUpContainers } from './setup.ts';
 import { recallLive } from './volumes.ts';
@@ -21,8 +22,10 @@ const nodeInside = '/usr/local/bin/node';
 export function openLxdRuntime(loaded: Loaded, machine: Runtime, program: Program): Runtime {
   const { config, stateDirectory } = loaded;
   const { lxd, name } = config;
-  const client = new LxdClient(machine, lxd.client, lxd.project);
   const layout = layoutOf(name, lxd);
+  const asking = new LxdClient(machine, lxd.client, lxd.project);
+  const ours = onlyOurs(machine, asking, layout, loaded.directory);
+  const client = new LxdClient(ours, lxd.client, lxd.project);
   const hasDatabase =
     config.database !== 'none' && 'embedded' in config.database && config.database.embedded === true;
   const user = serviceUser(loaded.directory);

@@ -1,5 +1,6 @@
 import { existsSync, realpathSync } from 'node:fs';
 import { Refusal } from '../../lib/errors.ts';
+import type { Runtime } from '../runtime.ts';
 import type { Instance, LxdClient } from './client.ts';
 import type { Layout } from './layout.ts';
 
@@ -7,19 +8,37 @@ import type { Layout } from './layout.ts';
 export const ownerKey = 'user.holdfast';
 
 /**
- * Two checkouts of one appliance on one machine have the same names: the second must not take the first one's containers.
+ * The same machine, where the client of LXD is not started as long as a container is another checkout's: a copy of a
+ * checkout, or a second one, has the same names, and must neither look into the first one's database nor stop it.
  *
- * @throws Refusal where a container was made for another checkout that is there
+ * @param asking the client by which it is found out whose they are
+ * @returns a machine whose `run` throws a Refusal instead of starting the client
  */
-export async function verifyOurs(client: LxdClient, layout: Layout, directory: string): Promise<void> {
-  for (const name of Object.values(layout.containers)) {
-    const owner = (await client.read<Instance>(`instances/${name}`))?.config[ownerKey];
+export function onlyOurs(machine: Runtime, asking: LxdClient, layout: Layout, directory: string): Runtime {
+  let areOurs = false;
+  return {
+    ...machine,
+    run: async (command, options) => {
+      if (!areOurs && command.file === asking.program) await verifyOurs(asking, layout, directory);
+      areOurs ||= command.file === asking.program;
+      return await machine.run(command, options);
+    },
+  };
+}
+
+/** @throws Refusal where a container was made for another checkout that is there */
+async function verifyOurs(asking: LxdClient, { containers }: Layout, directory: string): Promise<void> {
+  const names = Object.values(containers);
+  const found = await Promise.all(
+    names.map(async (name) => await asking.read<Instance>(`instances/${name}`)),
+  );
+  found.forEach((instance, index) => {
+    const owner = instance?.config[ownerKey];
     // One that is gone was moved here, or thrown away.
-    if (owner === undefined || !existsSync(owner) || realpathSync(owner) === realpathSync(directory))
-      continue;
+    if (owner === undefined || !existsSync(owner) || realpathSync(owner) === realpathSync(directory)) return;
     throw new Refusal(
-      `cannot go on: the container ${name} belongs to the appliance in ${owner}`,
-      'give one of the two another name in appliance.yaml',
+      `cannot go on: the container ${names[index]} belongs to the appliance in ${owner}`,
+      'work there; or give the appliance here another name in appliance.yaml',
     );
-  }
+  });
 }

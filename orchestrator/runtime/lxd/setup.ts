@@ -2,7 +2,6 @@ import type { LxdClient } from './client.ts';
 import { ensureContainer, ensureNetwork, ensurePool, ensureVolume, type Mount } from './ensure.ts';
 import { ensureImage } from './images.ts';
 import type { Layout } from './layout.ts';
-import { verifyOurs } from './ownership.ts';
 import { prepareContainers, untilBooted } from './prepare.ts';
 import { renewMounts } from './stale-mounts.ts';
 
@@ -24,7 +23,6 @@ export interface Wanted {
 /** Makes what an appliance needs of LXD, where it is missing. Run twice, the second one changes nothing. */
 export async function setUpContainers(wanted: Wanted): Promise<void> {
   const { hasDatabase, mounts } = wanted;
-  await verifyOurs(wanted.client, wanted.layout, wanted.directory);
   await ensurePool(wanted);
   const gateway = await ensureNetwork(wanted);
   if (hasDatabase) {

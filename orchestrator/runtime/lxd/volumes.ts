@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { writeFileAtomic } from '../../lib/atomic-file.ts';
 import { Refusal } from '../../lib/errors.ts';
+import { shellWord } from '../../lib/shell-word.ts';
 import type { Volumes } from '../volumes.ts';
 import type { Instance, LxdClient } from './client.ts';
 import type { Layout } from './layout.ts';
@@ -19,9 +20,15 @@ const sharing = ['btrfs', 'zfs'];
 const dataDevice = 'data';
 const copyDevice = 'holdfast-copy';
 
+/** @throws Refusal for the note of an appliance of another name: a volume serves one server alone */
 function readPlaces(file: string, layout: Layout): Places {
   if (!existsSync(file)) return { live: layout.volume, aside: [] };
-  return JSON.parse(readFileSync(file, 'utf8')) as Places;
+  const noted = JSON.parse(readFileSync(file, 'utf8')) as Places;
+  if (isVolumeOf(layout, noted.live)) return noted;
+  throw new Refusal(
+    `cannot go on: by ${file} the database lies on the volume ${noted.live}, and the appliance is called ${layout.appliance}`,
+    `give it its former name back in appliance.yaml; in a copy of its checkout: rm ${shellWord(file)}, then ./run.sh setup makes an empty database`,
+  );
 }
 
 /**

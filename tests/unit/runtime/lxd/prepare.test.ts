@@ -1,11 +1,9 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { isUp, readNetwork, whyUnreachable } from '../../../../orchestrator/runtime/lxd/network.ts';
-import { ownerKey, verifyOurs } from '../../../../orchestrator/runtime/lxd/ownership.ts';
 import { prepareContainers, thawed } from '../../../../orchestrator/runtime/lxd/prepare.ts';
 import { glanceAtContainers, verifyContainers } from '../../../../orchestrator/runtime/lxd/verify.ts';
 import { FakeDaemon, layoutFor } from '../../support/a-daemon.ts';
 import { refusalOf } from '../../support/refusal.ts';
-import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 /* Containers that are there and are not as they must be: stopped, frozen, on no bridge, full, of another database. */
 
@@ -200,21 +198,4 @@ test.each([
     thawed(daemon.client, 'shop-backend', async () => await Promise.reject(new Error('no'))),
   ).rejects.toThrow('no');
   expect(actions()).toEqual(expected);
-});
-
-test('containers of another checkout of the same name are not taken over; of one that is gone they are', async () => {
-  const [ours, theirs] = [temporaryFolder(), temporaryFolder()];
-  const ownedBy = (owner: string) =>
-    daemon.things.set('instances/shop-backend', {
-      status: 'Running',
-      config: { [ownerKey]: owner },
-      devices: {},
-    });
-  ownedBy(theirs);
-  const refused = await refusalOf(async () => await verifyOurs(daemon.client, layout, ours));
-  expect(refused.message).toContain(`shop-backend belongs to the appliance in ${theirs}`);
-  for (const owner of [ours, `${theirs}/gone`]) {
-    ownedBy(owner);
-    await verifyOurs(daemon.client, layout, ours);
-  }
 });

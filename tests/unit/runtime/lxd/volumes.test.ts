@@ -1,8 +1,10 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
+import { shellWord } from '../../../../orchestrator/lib/shell-word.ts';
 import { lxdVolumes, recallLive } from '../../../../orchestrator/runtime/lxd/volumes.ts';
 import { FakeDaemon, layoutFor } from '../../support/a-daemon.ts';
+import { refusalOf } from '../../support/refusal.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 const custom = 'storage-pools/holdfast/volumes/custom';
@@ -166,4 +168,12 @@ describe('a copy that is looked into', () => {
       `POST ${custom}`,
     ]);
   });
+});
+
+test('the note of an appliance of another name is refused: two servers on one volume would ruin it', async () => {
+  writeFileSync(file, JSON.stringify({ live: 'shop-postgres.data-1', aside: [] }));
+  expect(volumes().live()).toBe('shop-postgres.data-1');
+  const refused = await refusalOf(async () => await recallLive(daemon.client, layoutFor({}, 'shop2'), file));
+  expect(refused.message).toContain('shop-postgres.data-1, and the appliance is called shop2');
+  expect(refused.next).toContain(`rm ${shellWord(file)}`);
 });
