@@ -12,7 +12,7 @@ export interface Volumes {
   /** The name of the one in use. */
   live(): string;
 
-  /** Whether it is the one that its users see: a kill between the two halves of `use` leaves another there. */
+  /** Whether it is the one that its users see: a kill between the two halves of `use` leaves another there, or two. */
   isInPlace(): Promise<boolean>;
 
   /** All of this appliance's: the live one, copies, what was set aside. */

@@ -3,9 +3,12 @@ import { dirname } from 'node:path';
 import { writeFileAtomic } from '../../lib/atomic-file.ts';
 import { Refusal } from '../../lib/errors.ts';
 import { shellWord } from '../../lib/shell-word.ts';
+import { CommandError } from '../runtime.ts';
 import type { Volumes } from '../volumes.ts';
 import type { Instance, LxdClient } from './client.ts';
 import type { Layout } from './layout.ts';
+import { isMounted } from './mounted.ts';
+import { untilBooted } from './prepare.ts';
 
 /** Which volume is in use. Absent before the first restore: then it is the one that setup makes. */
 interface Places {
@@ -94,6 +97,26 @@ export function lxdVolumes(client: LxdClient, layout: Layout, file: string): Vol
     });
   };
   const inUse = async () => (await client.read<Instance>(container))?.devices[dataDevice];
+  /** Of one that does not run it is enough that its device says so. */
+  const isSeen = async (device: Readonly<Record<string, string>>) =>
+    (await client.read<Instance>(container))?.status !== 'Running' ||
+    (await isMounted(client, layout.containers.postgres, device));
+  const seat = async (device: Readonly<Record<string, string>>) => {
+    try {
+      await attach(dataDevice, device);
+      if (await isSeen(device)) return;
+    } catch (error) {
+      if (!(error instanceof CommandError)) throw error;
+    }
+    await client.change('PUT', `${container}/state`, { action: 'stop', force: true });
+    await attach(dataDevice, device);
+    await client.change('PUT', `${container}/state`, { action: 'start', timeout: 60 });
+    await untilBooted(client, [layout.containers.postgres]);
+    if (!(await isSeen(device)))
+      throw new Error(
+        `the container ${layout.containers.postgres} does not see the volume ${device['source']}, though it was started anew`,
+      );
+  };
   const remove = async (name: string) => {
     if (await client.read(pathOf(name))) await client.change('DELETE', pathOf(name));
     const { live, aside } = places();
@@ -130,7 +153,8 @@ export function lxdVolumes(client: LxdClient, layout: Layout, file: string): Vol
     setAside: () => places().aside,
     async isInPlace() {
       const device = await inUse();
-      return device === undefined || device['source'] === (await recallLive(client, layout, file));
+      if (device === undefined) return true;
+      return device['source'] === (await recallLive(client, layout, file)) && (await isSeen(device));
     },
     list: async () => await listVolumes(client, layout),
     copy,
@@ -140,7 +164,7 @@ export function lxdVolumes(client: LxdClient, layout: Layout, file: string): Vol
       // First it is written down: whoever comes after a kill knows what is meant to be there.
       if (live !== name) write({ live: name, aside: [...aside, { volume: live, mark }] });
       const device = await inUse();
-      if (device) await attach(dataDevice, { ...device, source: name });
+      if (device) await seat({ ...device, source: name });
     },
     async withCopyAt(name, path, work) {
       // What a kill left there.

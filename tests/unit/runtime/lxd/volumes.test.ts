@@ -13,6 +13,8 @@ const data = { type: 'disk', pool: 'holdfast', source: 'shop-postgres', path: '/
 
 let daemon: FakeDaemon;
 let file: string;
+/** What is mounted in the container. */
+let seen: () => string;
 const volumes = (name = 'shop') => lxdVolumes(daemon.client, layoutFor({}, name), file);
 const device = (name: string) =>
   (
@@ -34,7 +36,22 @@ beforeEach(() => {
   for (const name of names)
     daemon.things.set(`${custom}/${name}`, { name, description: `of ${name}`, config: shifted });
   daemon.things.set(custom, names.map((name) => ({ name })) as unknown as Record<string, unknown>);
+  seen = () =>
+    `${mountedAs.btrfs(device('data')?.source ?? '')}\n99 87 0:1 / /var/lib/postgresql/x rw - tmpfs x rw\n`;
+  daemon.prints = ({ args }) => (args.includes('/proc/self/mountinfo') ? seen() : '');
 });
+
+/** As the kernel tells what is mounted, in the storage of each driver. */
+const mountedAs = {
+  btrfs: (volume: string) =>
+    `87 74 0:41 /custom/default_${volume} /var/lib/postgresql rw - btrfs /dev/loop0 rw`,
+  dir: (volume: string) =>
+    `87 74 8:1 /var/lib/lxd/storage-pools/p/custom/default_${volume} /var/lib/postgresql rw - ext4 /dev/sda1 rw`,
+  zfs: (volume: string) =>
+    `87 74 0:41 / /var/lib/postgresql rw shared:1 - zfs pool/custom/default_${volume} rw`,
+  lvm: (volume: string) =>
+    `87 74 0:41 / /var/lib/postgresql rw - ext4 /dev/mapper/p-custom_default_${volume.replaceAll('-', '--')} rw`,
+};
 
 test.each([
   ['btrfs', true],
@@ -99,6 +116,53 @@ describe('another volume in the place of the live one', () => {
   });
 });
 
+describe('what the container sees', () => {
+  test.each(Object.entries(mountedAs))('is the volume, in a pool of %s', async (_driver, line) => {
+    seen = () => line('shop-postgres');
+    expect(await volumes().isInPlace()).toBe(true);
+    seen = () => line('other');
+    expect(await volumes().isInPlace()).toBe(false);
+  });
+
+  test.each([
+    ['a volume that was removed', () => mountedAs.btrfs('shop-postgres//deleted')],
+    ['the former volume below it', () => `${mountedAs.btrfs('x')}\n${mountedAs.btrfs('shop-postgres')}`],
+    ['nothing', () => ''],
+  ])('is %s: it is started anew with the right one', async (_what, line) => {
+    const right = seen;
+    seen = line;
+    expect(await volumes().isInPlace()).toBe(false);
+    let isNew = false;
+    daemon.refuses = ({ body }) => {
+      isNew ||= (body as { action?: string } | undefined)?.action === 'start';
+      if (isNew) seen = right;
+      return undefined;
+    };
+    await volumes().use('shop-postgres', '');
+    expect(daemon.changes.map(({ body }) => (body as { action?: string }).action)).toEqual(['stop', 'start']);
+    expect(await volumes().isInPlace()).toBe(true);
+  });
+
+  test('stays another one, whatever is done: it is told, and nobody goes on', async () => {
+    seen = () => '';
+    await expect(volumes().use('shop-postgres', '')).rejects.toThrow(
+      'the container shop-postgres does not see the volume shop-postgres',
+    );
+  });
+
+  test('cannot be changed while it runs: it is changed while it does not', async () => {
+    let isStopped = false;
+    daemon.refuses = ({ path, body }) => {
+      isStopped ||= (body as { action?: string } | undefined)?.action === 'stop';
+      return isStopped || path.endsWith('/state')
+        ? undefined
+        : 'Error: Failed to unmount: device or resource busy';
+    };
+    await volumes().use('shop-postgres.data-2', '2');
+    expect(device('data')?.source).toBe('shop-postgres.data-2');
+  });
+});
+
 describe('where the note of the live volume is lost', () => {
   const inPool = (...names: string[]) =>
     daemon.things.set(custom, names.map((name) => ({ name })) as unknown as Record<string, unknown>);
@@ -130,12 +194,12 @@ describe('a copy that is looked into', () => {
   const path = '/var/lib/holdfast-copy';
 
   test('is there as long as the work goes on, also if that fails', async () => {
-    const seen = await volumes().withCopyAt(
+    const found = await volumes().withCopyAt(
       'shop-postgres.backup-1',
       path,
       async () => await Promise.resolve(device('holdfast-copy')),
     );
-    expect(seen).toEqual({ type: 'disk', pool: 'holdfast', source: 'shop-postgres.copy', path });
+    expect(found).toEqual({ type: 'disk', pool: 'holdfast', source: 'shop-postgres.copy', path });
     await expect(
       volumes().withCopyAt(
         'shop-postgres.backup-1',
