@@ -1,5 +1,5 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
 import { parseDocument } from 'yaml';
 import { hasCode, messageOf, UsageError } from '../lib/errors.ts';
 import { withBoxSettings } from './box-settings.ts';
@@ -35,9 +35,12 @@ export interface Loaded {
  * @throws ConfigurationError that lists every problem with its path and what was found
  */
 export function loadAppliance(path: string, options: { lenient?: boolean } = {}): Loaded {
-  const target = resolve(path);
-  const isDirectory = existsSync(target) && statSync(target).isDirectory();
-  const file = isDirectory ? join(target, 'appliance.yaml') : target;
+  const typed = resolve(path);
+  const isDirectory = existsSync(typed) && statSync(typed).isDirectory();
+  const folder = isDirectory ? typed : dirname(typed);
+  // Reached by a link it is the same checkout: what is remembered and mounted goes by where it lies.
+  const directory = existsSync(folder) ? realpathSync(folder) : folder;
+  const file = join(directory, isDirectory ? 'appliance.yaml' : basename(typed));
   let text: string;
   try {
     text = readFileSync(file, 'utf8');
@@ -49,8 +52,8 @@ export function loadAppliance(path: string, options: { lenient?: boolean } = {})
     );
   }
   const vendors = parseConfigText(text, file);
-  const config = withBoxSettings(vendors, resolve(dirname(file), vendors.stateDirectory));
-  const loaded = place(config, file, dirname(file));
+  const config = withBoxSettings(vendors, resolve(directory, vendors.stateDirectory));
+  const loaded = place(config, file, directory);
   const missing = options.lenient === true ? [] : findMissingFiles(loaded);
   if (missing.length > 0) throw configurationError(file, missing);
   return loaded;

@@ -38,7 +38,8 @@ export function writeData(folder: string): void {
   write('note of the operator.txt', 'untracked, not ignored\n');
   write('data/uploads/photo.bin', 'photo '.repeat(4000));
   write('data/uploads/2024/ein Übertrag – März.txt', 'x\n', 0o640);
-  writeFileSync(Buffer.from(at('data/uploads/latin-\xe9.txt'), 'latin1'), 'a name that is not UTF-8\n');
+  const latin = Buffer.from('/latin-\xe9.txt', 'latin1');
+  writeFileSync(Buffer.concat([Buffer.from(at('data/uploads')), latin]), 'a name that is not UTF-8\n');
   write('data/two\nlines', 'a name with a newline\n');
   write('data/key.pem', 'secret key\n', 0o600);
   write('data/tool', '#!/bin/sh\n', 0o4755);

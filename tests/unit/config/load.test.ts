@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ConfigurationError, loadAppliance, parseConfigText } from '../../../orchestrator/config/load.ts';
@@ -69,6 +69,18 @@ describe('an appliance', () => {
       stateDirectory: join(folder, '.holdfast'),
       backupsDirectory: resolve(folder, '../elsewhere'),
     });
+  });
+
+  test('through a link is the same as where it lies', () => {
+    const folder = realpathSync(temporaryFolder());
+    const [box, link] = [join(folder, 'box'), join(folder, 'link')];
+    mkdirSync(box);
+    symlinkSync(box, link);
+    writeFileSync(join(box, 'appliance.yaml'), minimal);
+    for (const typed of [link, join(link, 'appliance.yaml')])
+      expect(loadAppliance(typed)).toMatchObject({
+        ...{ directory: box, file: join(box, 'appliance.yaml'), stateDirectory: join(box, '.holdfast') },
+      });
   });
 
   test('without a configuration is told how to come by one', () => {
