@@ -40,6 +40,13 @@ export const lxdSchema = z.strictObject({
     description:
       'What containers are made of, as the client names it; where it cannot be had, it is built on this machine.',
   }),
+  mirror: z
+    .url({ protocol: /^https?$/ })
+    .default('http://deb.debian.org/debian')
+    .meta({
+      description:
+        'Where Debian is taken from when the image is built here; its packages come from there, too.',
+    }),
   containers: z
     .strictObject({
       postgres: identifier.optional(),

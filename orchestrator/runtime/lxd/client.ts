@@ -15,12 +15,12 @@ export class LxdClient {
   readonly program: string;
   /** This machine, where the client runs. */
   readonly machine: Runtime;
-  readonly #project: string;
+  readonly project: string;
 
   constructor(machine: Runtime, program: string, project: string) {
     this.machine = answering(machine, program);
     this.program = program;
-    this.#project = project;
+    this.project = project;
   }
 
   /** A command inside a container, as its root, with nothing of our terminal. */
@@ -32,7 +32,7 @@ export class LxdClient {
   command(args: readonly string[]): Command {
     return {
       file: this.program,
-      args: ['--project', this.#project, ...args],
+      args: ['--project', this.project, ...args],
       label: `${this.program} ${args[0] ?? ''}`,
     };
   }
@@ -60,7 +60,7 @@ export class LxdClient {
   async #request<T>(method: string, path: string, body: unknown): Promise<T> {
     const [place = '', query] = path.split('?');
     const target = ['/1.0', ...place.split('/').filter((part) => part !== '')];
-    const scope = `project=${encodeURIComponent(this.#project)}`;
+    const scope = `project=${encodeURIComponent(this.project)}`;
     const about = `${target.join('/')}?${query === undefined ? scope : `${query}&${scope}`}`;
     const { stdout } = await this.machine.run({
       file: this.program,

@@ -79,7 +79,7 @@ async function ensureBase({ client, layout, say }: Making): Promise<void> {
     );
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-image-'));
   try {
-    await bootstrap(client, folder);
+    await bootstrap(client, folder, layout.mirror);
     await client.machine.run({
       ...client.command(['image', 'import', join(folder, 'image.tar'), '--alias', base]),
       timeoutMs: 600_000,
@@ -89,9 +89,7 @@ async function ensureBase({ client, layout, say }: Making): Promise<void> {
   }
 }
 
-const mirror = 'http://deb.debian.org/debian';
-
-async function bootstrap({ machine }: LxdClient, folder: string): Promise<void> {
+async function bootstrap({ machine }: LxdClient, folder: string, mirror: string): Promise<void> {
   const root = join(folder, 'rootfs');
   await machine.run({
     file: 'debootstrap',

@@ -12,6 +12,8 @@ export interface Layout {
   /** The volume with the database's data. */
   readonly volume: string;
   readonly image: string;
+  /** Where Debian's packages come from. */
+  readonly mirror: string;
   readonly containers: Readonly<Record<Place, string>>;
 }
 
@@ -22,9 +24,9 @@ const bridgeOf = (appliance: string) =>
     : `hf-${createHash('sha256').update(appliance).digest('hex').slice(0, 12)}`;
 
 export function layoutOf(appliance: string, lxd: LxdConfig): Layout {
-  const { project, pool, poolSize, image, network = bridgeOf(appliance), containers } = lxd;
+  const { project, pool, poolSize, image, mirror, network = bridgeOf(appliance), containers } = lxd;
   return {
-    ...{ appliance, project, pool, poolSize, image, network },
+    ...{ appliance, project, pool, poolSize, image, mirror, network },
     volume: `${appliance}-postgres`,
     containers: {
       postgres: containers.postgres ?? `${appliance}-postgres`,

@@ -19,8 +19,11 @@ export function onlyOurs(machine: Runtime, asking: LxdClient, layout: Layout, di
   return {
     ...machine,
     run: async (command, options) => {
-      if (!areOurs && command.file === asking.program) await verifyOurs(asking, layout, directory);
-      areOurs ||= command.file === asking.program;
+      if (!areOurs && command.file === asking.program) {
+        await verifyProject(asking);
+        await verifyOurs(asking, layout, directory);
+        areOurs = true;
+      }
       return await machine.run(command, options);
     },
   };
@@ -41,4 +44,15 @@ async function verifyOurs(asking: LxdClient, { containers }: Layout, directory: 
       'work there; or give the appliance here another name in appliance.yaml',
     );
   });
+}
+
+/** Without this everything in it would seem to be missing, and be made anew. */
+async function verifyProject(asking: LxdClient): Promise<void> {
+  const { project, program } = asking;
+  // That one cannot be removed; and whoever may use it alone may not ask for it.
+  if (project === 'default' || (await asking.read(`projects/${project}`))) return;
+  throw new Refusal(
+    `cannot go on: there is no project ${project} in LXD`,
+    `${program} project create ${project}, or name another one under lxd.project in appliance.yaml`,
+  );
 }

@@ -8,7 +8,7 @@ describe('lxd', () => {
   test('has its defaults, whether it is asked for or not', () => {
     const defaults = {
       ...{ client: 'lxc', project: 'default', pool: 'holdfast', poolSize: '20GiB', listen: '0.0.0.0' },
-      ...{ image: 'images:debian/12', containers: {} },
+      ...{ image: 'images:debian/12', mirror: 'http://deb.debian.org/debian', containers: {} },
     };
     expect(configOf().lxd).toEqual(defaults);
     expect(configOf({ runtime: 'lxd', lxd: {} })).toMatchObject({ runtime: 'lxd', lxd: defaults });

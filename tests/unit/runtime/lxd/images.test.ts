@@ -37,11 +37,16 @@ afterEach(() => vi.restoreAllMocks());
 
 const ensure = async (
   kind: ImageKind,
-  { users = [0, 1000], node = process.execPath, image = 'images:debian/12' } = {},
+  {
+    users = [0, 1000],
+    node = process.execPath,
+    image = 'images:debian/12',
+    mirror = 'http://a-mirror.example/debian',
+  } = {},
 ) =>
   await ensureImage(
     {
-      ...{ client: daemon.client, layout: layoutFor({ image }), node, users },
+      ...{ client: daemon.client, layout: layoutFor({ image, mirror }), node, users },
       say: (line) => void said.push(line),
     },
     kind,
@@ -155,6 +160,7 @@ describe('where no image server can be reached', () => {
     const [made] = ran('image import');
     expect(made?.args).toEqual(expect.arrayContaining(['--alias', 'holdfast-debian-12']));
     expect(root).not.toBe('');
+    expect(ran('debootstrap')[0]?.args.at(-1)).toBe('http://a-mirror.example/debian');
     expect(existsSync(dirname(root))).toBe(false);
   });
 

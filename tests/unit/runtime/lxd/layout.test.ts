@@ -13,6 +13,7 @@ describe('the names of an appliance in LXD', () => {
       network: 'hf-shop',
       volume: 'shop-postgres',
       image: 'images:debian/12',
+      mirror: 'http://deb.debian.org/debian',
       containers: { postgres: 'shop-postgres', backend: 'shop-backend', frontend: 'shop-frontend' },
     });
   });

@@ -17,17 +17,22 @@ let daemon: FakeDaemon;
 let ours: string;
 let theirs: string;
 let runtime: Runtime;
-const config = configOf({ runtime: 'lxd', database: { embedded: true } });
+const appliance = { runtime: 'lxd', database: { embedded: true } };
+const config = configOf(appliance);
 
 beforeEach(() => {
   daemon = new FakeDaemon();
   const folder = realpathSync(temporaryFolder());
   [ours, theirs] = [join(folder, 'ours'), join(folder, 'theirs')];
   for (const one of [ours, theirs]) mkdirSync(one);
-  const program = { version: 'test', home: ours, runner: shippedDefinitions, node: process.execPath };
-  runtime = openLxdRuntime(place(config, join(ours, 'appliance.yaml'), ours), daemon.machine, program);
+  runtime = open();
   daemon.things.set('networks/hf-shop', { name: 'hf-shop', config: { 'ipv4.address': '10.83.0.1/24' } });
 });
+
+function open(more = config): Runtime {
+  const program = { version: 'test', home: ours, runner: shippedDefinitions, node: process.execPath };
+  return openLxdRuntime(place(more, join(ours, 'appliance.yaml'), ours), daemon.machine, program);
+}
 
 function owned(owner: string): void {
   for (const name of ['postgres', 'backend', 'frontend'])
@@ -83,6 +88,17 @@ test.each([
   ['one that is gone: it was moved here', () => `${theirs}/gone`],
 ])('containers of %s are ours', async (_what, owner) => {
   owned(owner());
+  await runtime.conceal();
+  expect(daemon.changed).toContain('PUT instances/shop-backend');
+});
+
+test('a project that is not there is told, before anything in it seems to be missing', async () => {
+  owned(ours);
+  runtime = open(configOf({ ...appliance, lxd: { project: 'shops' } }));
+  const refused = await refusalOf(async () => await runtime.verify());
+  expect(refused.message).toBe('cannot go on: there is no project shops in LXD');
+  expect(refused.next).toContain('lxc project create shops');
+  daemon.things.set('projects/shops', {});
   await runtime.conceal();
   expect(daemon.changed).toContain('PUT instances/shop-backend');
 });
