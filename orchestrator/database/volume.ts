@@ -10,8 +10,8 @@ import type { Copies, KeepSetAside } from './engine.ts';
 import { compareContents } from './facts.ts';
 import { PostgresDatabase } from './postgres.ts';
 
-/** What diverges from a copy while a release is migrated, beside the rows themselves. */
-const marginBytes = 256 * 1024 * 1024;
+/** What diverges from a copy while a release is migrated, beside the rows themselves, and what is set aside for a restore. */
+const marginBytes = 512 * 1024 * 1024;
 
 /** Where a copy is looked into, in the server's container. */
 const copyFolder = '/var/lib/holdfast-copy';

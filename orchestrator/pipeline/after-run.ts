@@ -4,7 +4,7 @@ import type { Appliance } from '../appliance/appliance.ts';
 import { writeFileAtomic } from '../lib/atomic-file.ts';
 import { messageOf } from '../lib/errors.ts';
 import { removeTree } from '../lib/remove-tree.ts';
-import { releaseReserves } from '../snapshot/reserve.ts';
+import { releaseReserves, releaseInPlaces } from '../snapshot/reserve.ts';
 import { findForRollback, findForUndo, goodOnes, wasRestored, type Choice } from '../snapshot/choose.ts';
 import { holdsDatabase, holdsDump, type Manifest } from '../snapshot/manifest.ts';
 import { makePortable } from '../snapshot/portable.ts';
@@ -27,6 +27,7 @@ export async function collectAfterRun(
   end: 'done' | 'restored',
 ): Promise<void> {
   releaseReserves(appliance, run.id);
+  await releaseInPlaces(appliance);
   removeTree(join(run.folder, 'code'));
   removeTree(join(run.folder, 'work'));
   if (end === 'done' && run.started.kind !== 'backup') noteInstalled(appliance, run.started.to);

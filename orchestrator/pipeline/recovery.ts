@@ -7,7 +7,7 @@ import { messageOf, NotRestoredError, Refusal } from '../lib/errors.ts';
 import { bootId } from '../lib/processes.ts';
 import { removeTree } from '../lib/remove-tree.ts';
 import { dropUnsealed } from '../snapshot/draft.ts';
-import { releaseReserves } from '../snapshot/reserve.ts';
+import { releaseReserves, releaseInPlaces } from '../snapshot/reserve.ts';
 import { findBeyond, restoreSnapshot, warningsOf } from '../snapshot/restore.ts';
 import { registryPath } from '../snapshot/registry.ts';
 import { verifySnapshot } from '../snapshot/store.ts';
@@ -53,6 +53,7 @@ export async function recoverRun(
   if (phase !== 'prepared') await appliance.runtime.prepare();
   // Whatever is to be written now, a record, the database's access file, it may be a full disk that led here.
   releaseReserves(appliance, run.id);
+  await releaseInPlaces(appliance);
   const report = (
     state: RecoveryReport['state'],
     { compared = '', gone = [] }: Partial<Pick<RecoveryReport, 'compared' | 'gone'>> = {},

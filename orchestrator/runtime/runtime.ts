@@ -19,6 +19,9 @@ export interface Runtime {
   /** Where the database's data lie on a volume of its own. */
   readonly volumes?: Volumes;
 
+  /** Where places have disks of their own, and a restore needs room on them. */
+  readonly reserve?: PlacesReserve;
+
   /** What every command and service of a place finds in its environment, with this Node first on its PATH. */
   environment(nodePath: string): Record<string, string>;
 
@@ -194,6 +197,23 @@ export interface ServiceLaunch extends ServiceHandle {
   readonly user?: string;
   /** Opened for the service as descriptor 3: see `directoryDescriptor`. */
   readonly openDirectory?: string;
+}
+
+/** Room on the disks of places that nothing else can fill: whatever is written there in a window, the way back has it. */
+export interface PlacesReserve {
+  /** What it takes of all of them, without what a restore of the database needs. */
+  readonly bytes: number;
+
+  /**
+   * Takes it, really and at once. May be run twice.
+   *
+   * @param databaseBytes what a restore of the database needs on its storage
+   * @throws CommandError that names the place, with the words of its file system
+   */
+  take(databaseBytes: number): Promise<void>;
+
+  /** Gives it back. May be run twice. */
+  release(): Promise<void>;
 }
 
 export interface StopPolicy {

@@ -81,39 +81,76 @@ function hasScarceInodes(folder: string): boolean {
  * Takes the room, really and at once: a disk that fills up later does not fill this. A file system that cannot give
  * any away (ZFS, some network ones) is told, and gets none.
  *
+ * @returns how much, in bytes, with what the database's own storage holds
  * @throws Refusal if there is no room
  */
 export async function takeReserves(
-  appliance: Appliance,
+  { runtime, database }: Pick<Appliance, 'runtime' | 'database'>,
   reserves: readonly Reserve[],
   warn: (message: string) => void,
-): Promise<void> {
-  for (const { what, folder, bytes, inodes } of reserves) {
+): Promise<number> {
+  let taken = 0;
+  const take = async (
+    { what, bytes, place, remedy }: { what: string; bytes: number; place: string; remedy: string },
+    work: () => Promise<void>,
+  ) => {
     try {
+      await work();
+      taken += bytes;
+    } catch (error) {
+      if (/not supported/i.test(messageOf(error))) {
+        warn(`no room is set aside for ${what}: the file system of ${place} cannot do that`);
+        return;
+      }
+      throw new Refusal(
+        `cannot set room aside for the way back: ${formatBytes(bytes)} for ${what}: ${messageOf(error)}`,
+        `${remedy}, then try again`,
+        error,
+      );
+    }
+  };
+  for (const { what, folder, bytes, inodes } of reserves) {
+    const place = join(folder, '..');
+    const remedy = `make room on the disk of ${place} (df -h and df -i show it)`;
+    await take({ what, bytes, place, remedy }, async () => {
       mkdirSync(folder, { recursive: true, mode: 0o700 });
-      await appliance.runtime.run({
+      await runtime.run({
         file: 'fallocate',
         args: ['--length', String(bytes), join(folder, 'bytes')],
         label: 'fallocate (the reserve for a restore)',
       });
       for (let number = 0; number < inodes; number += 1)
         closeSync(openSync(join(folder, String(number)), 'w', 0o600));
-    } catch (error) {
-      if (/not supported/i.test(messageOf(error))) {
-        warn(`no room is set aside for ${what}: the file system of ${join(folder, '..')} cannot do that`);
-        continue;
-      }
-      throw new Refusal(
-        `cannot set room aside for the way back: ${formatBytes(bytes)} for ${what}: ${messageOf(error)}`,
-        `make room on the disk of ${join(folder, '..')} (df -h and df -i show it), then try again`,
-        error,
-      );
-    }
+    });
   }
+  const { reserve } = runtime;
+  if (reserve) {
+    const databaseBytes = await roomInPlaces(database);
+    const remedy = 'make room in that container, or in the storage pool (docs/OPERATING.md says how)';
+    const bytes = reserve.bytes + databaseBytes;
+    await take({ what: 'the containers', bytes, place: 'a container', remedy }, async () => {
+      await reserve.take(databaseBytes);
+    });
+  }
+  return taken;
 }
 
-/** Gives everything back. May be run twice. Only under the lock: an open run needs its own. */
+/** Gives back what lies on this machine's disks. May be run twice. Only under the lock: an open run needs its own. */
 export function releaseReserves(appliance: Pick<Appliance, 'state' | 'database'>, runId: string): void {
   removeTree(reservePath(appliance.state.run(runId)));
   if (appliance.database) removeTree(appliance.database.reserveFolder);
+}
+
+/** What a restore of the database needs on the storage of its own place: nothing where it comes back as a copy. */
+async function roomInPlaces(database: Appliance['database']): Promise<number> {
+  if (!database?.copies || (await database.copies.areUsable())) return 0;
+  return await database.sizeBytes();
+}
+
+/**
+ * Gives back what lies on the disks of places. May be run twice. Where one does not answer it stays, and the next run gives
+ * it back.
+ */
+export async function releaseInPlaces({ runtime }: Pick<Appliance, 'runtime'>): Promise<void> {
+  await runtime.reserve?.release().catch(() => {});
 }

@@ -14,8 +14,7 @@ export const backupDatabase: Step = {
   prepareTitle: 'Set room aside for the way back',
   async prepare({ appliance, runFolder, note, warn }) {
     const reserves = await planReserves(appliance, runFolder);
-    await takeReserves(appliance, reserves, warn);
-    note(formatBytes(reserves.reduce((sum, { bytes }) => sum + bytes, 0)));
+    note(formatBytes(await takeReserves(appliance, reserves, warn)));
   },
   async apply({ appliance, draft, note, signal, warn, withoutSafety }) {
     draft.begin();

@@ -25,7 +25,7 @@ import { verifyNoFailedMigration } from '../schema-migrations/pending.ts';
 import { verifyProvider } from '../schema-migrations/provider.ts';
 import { shellWord } from '../lib/shell-word.ts';
 import { listSnapshots } from '../snapshot/store.ts';
-import { releaseReserves } from '../snapshot/reserve.ts';
+import { releaseReserves, releaseInPlaces } from '../snapshot/reserve.ts';
 import { registryPath, registryProblem } from '../snapshot/registry.ts';
 import { productPaths } from '../snapshot/products.ts';
 import { verifyRestorable } from '../snapshot/restorable.ts';
@@ -76,6 +76,7 @@ export const preflight: Step = {
     note('room on the disks');
     // A power cut may have brought back what an earlier run had given back already.
     for (const id of appliance.state.runIds()) releaseReserves(appliance, id);
+    await releaseInPlaces(appliance);
     await verifySpace(appliance);
   },
 };

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import type { Place } from '../runtime.ts';
+import type { Layout } from './layout.ts';
 
 /** A definition as LXD's own interface takes it. */
 export interface Definition {
@@ -31,4 +32,15 @@ export function readDefinition(
     },
   );
   return parse(text) as Definition;
+}
+
+/** The definition of a container, for its appliance. @param gateway the network's own address, such as 10.83.0.1/24 */
+export function readContainer(
+  folder: string,
+  place: Place,
+  { appliance, pool, network, volume }: Layout,
+  gateway: string,
+): Definition {
+  const subnet = gateway.replace(/\.\d+\/\d+$/, '');
+  return readDefinition(folder, `containers/${place}`, { appliance, pool, network, volume, subnet });
 }

@@ -4,7 +4,7 @@ import { messageOf, Refusal } from '../../lib/errors.ts';
 import { shellWord } from '../../lib/shell-word.ts';
 import type { Place } from '../runtime.ts';
 import type { Instance, LxdClient } from './client.ts';
-import { readDefinition, type Definition } from './definitions.ts';
+import { readContainer, readDefinition, type Definition } from './definitions.ts';
 import { chooseSubnet, type Layout } from './layout.ts';
 import { isUp, raise, type Network } from './network.ts';
 import { ownerKey } from './ownership.ts';
@@ -97,18 +97,11 @@ export async function ensureContainer(
   { image, gateway, mounts }: { image: string; gateway: string; mounts: readonly Mount[] },
 ): Promise<void> {
   const { client, layout, directory, definitions, say } = ensuring;
-  const { pool, network, volume, appliance, containers } = layout;
+  const { containers } = layout;
   const name = containers[place];
   const path = `instances/${name}`;
   const read = async () => await client.read<Instance>(path);
-  const subnet = gateway.replace(/\.\d+\/\d+$/, '');
-  const own = readDefinition(definitions, `containers/${place}`, {
-    appliance,
-    pool,
-    network,
-    volume,
-    subnet,
-  });
+  const own = readContainer(definitions, place, layout, gateway);
   const put = async (by: Mounting) => {
     const there = await read();
     const { lines, devices } = mounted(mounts, by);

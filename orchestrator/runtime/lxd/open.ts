@@ -31,6 +31,7 @@ export function openLxdRuntime(loaded: Loaded, machine: Runtime, program: Progra
   const user = serviceUser(loaded.directory);
   const state = new StateDirectory(stateDirectory);
   const volumeFile = join(state.postgres, 'volume.json');
+  const definitions = join(program.runner, 'lxd');
   return lxdRuntime(client, layout, {
     ...{
       serviceUser: String(user),
@@ -39,6 +40,7 @@ export function openLxdRuntime(loaded: Loaded, machine: Runtime, program: Progra
       node: nodeInside,
       hasDatabase,
       volumeFile,
+      definitions,
       beforeStart: () => {
         giveToServices(writtenBy(loaded), user);
       },
@@ -53,7 +55,7 @@ export function openLxdRuntime(loaded: Loaded, machine: Runtime, program: Progra
           hasDatabase,
           say,
           node: program.node,
-          definitions: join(program.runner, 'lxd'),
+          definitions,
         },
         directory: loaded.directory,
         users: [...new Set([process.getuid?.() ?? 0, user])],

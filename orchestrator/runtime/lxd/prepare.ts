@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { messageOf, Refusal } from '../../lib/errors.ts';
+import { waitFor } from '../../lib/wait.ts';
 import { CommandError, type Place } from '../runtime.ts';
 import type { Instance, LxdClient } from './client.ts';
+import { readContainer } from './definitions.ts';
 import { addressOf, type Layout } from './layout.ts';
 import { isUp, raise, readNetwork, whyUnreachable } from './network.ts';
 
@@ -9,37 +11,90 @@ interface Preparing {
   readonly client: LxdClient;
   readonly layout: Layout;
   readonly places: readonly Place[];
+  /** Where the definitions lie. */
+  readonly definitions: string;
 }
 
 /**
- * Has the containers run, in their network: after a reboot, or when somebody stopped them or took the bridge away.
+ * Has the containers run, in their network: after a reboot, or when somebody stopped them, took the bridge away or a
+ * container's device.
  *
  * @throws Refusal where one is not there. May be run twice
  */
-export async function prepareContainers({ client, layout, places }: Preparing): Promise<void> {
+export async function prepareContainers(preparing: Preparing): Promise<void> {
+  const { client, layout, places } = preparing;
   const network = await readNetwork(client, layout.network);
   if (!(await isUp(client, network))) await raise(client, network);
   const started: string[] = [];
   for (const place of places) {
     const name = layout.containers[place];
-    const status = (await client.read<Instance>(`instances/${name}`))?.status;
-    if (status === undefined)
-      throw new Refusal(
-        `the container ${name} is not there`,
-        './run.sh setup makes it anew; the data are kept',
-      );
-    const change = async (action: 'start' | 'stop' | 'unfreeze') => {
-      await client.change('PUT', `instances/${name}/state`, { action, timeout: 60 });
-    };
-    if (status === 'Running') {
-      const address = addressOf(place, network.config['ipv4.address'] ?? '');
-      if ((await whyUnreachable(client, name, { network: network.name, address })) === undefined) continue;
-      await stop(client, name);
-      await change('start');
-    } else await change(status === 'Frozen' ? 'unfreeze' : 'start');
-    started.push(name);
+    const gateway = network.config['ipv4.address'] ?? '';
+    const address = addressOf(place, gateway);
+    await ensureNetworkDevice(preparing, place, gateway);
+    if (await patiently(async () => await ensureUp(client, name, { network: network.name, address })))
+      started.push(name);
   }
   await untilBooted(client, started);
+}
+
+/** What is there under its name stays, whatever it is: only `setup` puts that right. */
+async function ensureNetworkDevice(
+  { client, layout, definitions }: Preparing,
+  place: Place,
+  gateway: string,
+): Promise<void> {
+  const path = `instances/${layout.containers[place]}`;
+  const there = await client.read<Instance>(path);
+  if (!there) return;
+  const { devices = {} } = readContainer(definitions, place, layout, gateway);
+  const missing = Object.entries(devices).filter(
+    ([name, { type }]) => type === 'nic' && there.devices[name] === undefined,
+  );
+  if (missing.length === 0) return;
+  const all = { ...there.devices, ...Object.fromEntries(missing) };
+  await client.change('PUT', path, { ...there, devices: all });
+}
+
+/** How long somebody may be busy starting or stopping the same container: LXD refuses whoever comes second, in many words. */
+const patienceMs = 30_000;
+
+async function patiently<T>(work: () => Promise<T>): Promise<T> {
+  let last: unknown;
+  const attempt = async () => {
+    try {
+      return { done: await work() };
+    } catch (error) {
+      if (!(error instanceof CommandError)) throw error;
+      last = error;
+      return undefined;
+    }
+  };
+  const found = await waitFor(attempt, { timeoutMs: patienceMs, everyMs: 1000 });
+  if (found === undefined) throw last;
+  return found.done;
+}
+
+/** @returns whether it had to be started, or to go on */
+async function ensureUp(
+  client: LxdClient,
+  name: string,
+  at: { readonly network: string; readonly address: string },
+): Promise<boolean> {
+  const status = (await client.read<Instance>(`instances/${name}`))?.status;
+  if (status === undefined)
+    throw new Refusal(
+      `the container ${name} is not there`,
+      './run.sh setup makes it anew; the data are kept',
+    );
+  const change = async (action: 'start' | 'stop' | 'unfreeze') => {
+    await client.change('PUT', `instances/${name}/state`, { action, timeout: 60 });
+  };
+  if (status === 'Running') {
+    if ((await whyUnreachable(client, name, at)) === undefined) return false;
+    await stop(client, name);
+    await change('start');
+  } else await change(status === 'Frozen' ? 'unfreeze' : 'start');
+  return true;
 }
 
 /** Until systemd inside answers, and has an address. */

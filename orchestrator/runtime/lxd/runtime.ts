@@ -8,6 +8,7 @@ import { basePath, endUnits, runInside, unitPrefix } from './command.ts';
 import { addressOf, type Layout } from './layout.ts';
 import { lxdVolumes } from './volumes.ts';
 import { prepareContainers, thawed } from './prepare.ts';
+import { reserveInContainers } from './reserve.ts';
 import { knownUnits, startUnit, stopUnit, unitState } from './services.ts';
 import { glanceAtContainers, verifyContainers } from './verify.ts';
 
@@ -34,6 +35,8 @@ export function lxdRuntime(
     readonly hasDatabase: boolean;
     /** Where it is noted which volume the database's data lie on. */
     readonly volumeFile: string;
+    /** Where the definitions lie. */
+    readonly definitions: string;
     readonly setUp: Runtime['setUp'];
     /** Makes ready what services write to. */
     readonly beforeStart: () => void;
@@ -63,6 +66,7 @@ export function lxdRuntime(
     gate: 'address',
     node: options.node,
     setUp: options.setUp,
+    reserve: reserveInContainers(client, places.map(containerOf)),
     ...(options.hasDatabase ? { volumes: lxdVolumes(client, layout, options.volumeFile) } : {}),
     // The operator's own environment is this machine's affair.
     environment: (nodePath) => ({
@@ -146,7 +150,12 @@ export function lxdRuntime(
     verify: async () => await verifyContainers({ client, layout, places }),
     glance: async () => await glanceAtContainers({ client, layout, places }),
     prepare: async (only) => {
-      await prepareContainers({ client, layout, places: only === undefined ? places : [only] });
+      await prepareContainers({
+        client,
+        layout,
+        definitions: options.definitions,
+        places: only === undefined ? places : [only],
+      });
     },
   };
 }

@@ -103,7 +103,7 @@ async function verifyInside(
     );
   if (facts.full !== undefined)
     throw new Refusal(
-      `cannot go on: the container ${name} cannot write to ${facts.full}: its disk is full`,
+      `cannot go on: the container ${name} cannot write to ${facts.full}`,
       `./run.sh exec ${place} -- df -h shows what there is; ${client.program} config device set ${name} root size 20GiB gives it more, where it has a limit`,
     );
   if (facts.cluster !== undefined && !facts.servers.includes(facts.cluster))
@@ -116,9 +116,10 @@ async function verifyInside(
 /** Folders that have to be writable. Each line that it prints is a fact. */
 const looking = `echo "system $(systemctl is-system-running 2>/dev/null)"
 for folder in "$@"; do
-  file=$(mktemp -p "$folder" .holdfast-XXXXXX) && head -c 1048576 /dev/zero >"$file" && sync "$file" || echo "full $folder"
+  file=$folder/.holdfast-$$
+  why=$( (head -c 1048576 /dev/zero >"$file" && sync "$file") 2>&1) || echo "full $folder: $why"
   rm -f "$file"
-done 2>/dev/null
+done
 for file in /var/lib/postgresql/holdfast/PG_VERSION; do [ ! -e "$file" ] || echo "cluster $(cat "$file")"; done
 for bin in /usr/lib/postgresql/*/bin/postgres; do [ ! -x "$bin" ] || echo "server $(basename "\${bin%/bin/postgres}")"; done`;
 
@@ -137,8 +138,8 @@ async function look(client: LxdClient, name: string, place: Place) {
   };
 }
 
-/** What a window needs beside what it is for: logs, temporary files, a second journal. */
-const marginBytes = 256 * 1024 * 1024;
+/** What a window needs beside what it is for: logs, temporary files, and the room that is set aside for a restore. */
+const marginBytes = 512 * 1024 * 1024;
 
 /**
  * @returns how much is left; undefined for a pool that does not tell

@@ -1,7 +1,8 @@
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
-import { releaseReserves, takeReserves } from '../../../orchestrator/snapshot/reserve.ts';
+import { describe, expect, test } from 'vitest';
+import type { Database } from '../../../orchestrator/database/engine.ts';
+import { releaseInPlaces, releaseReserves, takeReserves } from '../../../orchestrator/snapshot/reserve.ts';
 import { localRuntime } from '../../../orchestrator/runtime/local.ts';
 import type { Runtime } from '../../../orchestrator/runtime/runtime.ts';
 import { applianceIn } from '../support/an-appliance.ts';
@@ -43,4 +44,45 @@ test('a file system that cannot set room aside keeps nobody from updating, and i
   const { take, warnings } = prepare(failing('fallocate failed: Operation not supported'));
   await take();
   expect(warnings).toEqual([expect.stringContaining('no room is set aside for files')]);
+});
+
+describe('where places have disks of their own', () => {
+  const taken: number[] = [];
+  const inPlaces = (work: (bytes: number) => Promise<void>): Runtime => ({
+    ...localRuntime,
+    reserve: { bytes: 100, take: work, release: async () => await Promise.reject(new Error('away')) },
+  });
+  const takeBeside = async (runtime: Runtime, copies?: { areUsable: () => Promise<boolean> }) =>
+    await takeReserves(
+      {
+        runtime,
+        database: { copies, sizeBytes: async () => await Promise.resolve(7) } as unknown as Database,
+      },
+      [],
+      () => {},
+    );
+
+  test.each([
+    ['comes back as a copy', { areUsable: async () => await Promise.resolve(true) }, 0],
+    ['is filled a second time', { areUsable: async () => await Promise.resolve(false) }, 7],
+    ['is somewhere else', undefined, 0],
+  ])('a database that %s', async (_what, copies, bytes) => {
+    const runtime = inPlaces(async (more) => await Promise.resolve(void taken.splice(0, 1, more)));
+    expect(await takeBeside(runtime, copies)).toBe(100 + bytes);
+    expect(taken).toEqual([bytes]);
+  });
+
+  test('one that is full is refused, with its words', async () => {
+    const runtime = inPlaces(
+      async () => await Promise.reject(new Error('fallocate in shop-backend failed: Disk quota exceeded')),
+    );
+    await expect(takeBeside(runtime)).rejects.toMatchObject({
+      message: expect.stringContaining('fallocate in shop-backend failed: Disk quota exceeded'),
+      next: expect.stringContaining('make room in that container'),
+    });
+  });
+
+  test('one that does not answer keeps no recovery from its work', async () => {
+    await expect(releaseInPlaces({ runtime: inPlaces(async () => {}) })).resolves.toBeUndefined();
+  });
 });

@@ -2,13 +2,15 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { isUp, readNetwork, whyUnreachable } from '../../../../orchestrator/runtime/lxd/network.ts';
 import { prepareContainers, thawed } from '../../../../orchestrator/runtime/lxd/prepare.ts';
 import { glanceAtContainers, verifyContainers } from '../../../../orchestrator/runtime/lxd/verify.ts';
-import { FakeDaemon, layoutFor } from '../../support/a-daemon.ts';
+import { FakeDaemon, layoutFor, shippedDefinitions } from '../../support/a-daemon.ts';
 import { refusalOf } from '../../support/refusal.ts';
 
 /* Containers that are there and are not as they must be: stopped, frozen, on no bridge, full, of another database. */
 
 const layout = layoutFor();
 const places = ['postgres', 'backend', 'frontend'] as const;
+/** Whatever its card is: somebody may have set it up otherwise. */
+const devices = { eth0: { type: 'nic', nictype: 'macvlan' } };
 let daemon: FakeDaemon;
 let inside: Record<string, string>;
 
@@ -21,7 +23,7 @@ beforeEach(() => {
   daemon.things.set('networks/hf-shop/state', { bridge: { upper_devices: ['veth10', 'veth11', 'veth12'] } });
   daemon.things.set('storage-pools/holdfast/resources', { space: { total: 10e9, used: 1e9 } });
   places.forEach((place, index) => {
-    daemon.things.set(`instances/shop-${place}`, { status: 'Running', config: {}, devices: {} });
+    daemon.things.set(`instances/shop-${place}`, { status: 'Running', config: {}, devices });
     attach(place, 10 + index);
   });
   daemon.prints = ({ args, label }) => {
@@ -37,8 +39,8 @@ function attach(place: string, host: number, veth = `veth${host}`): void {
 }
 
 const status = (place: string, now: string) =>
-  daemon.things.set(`instances/shop-${place}`, { status: now, config: {}, devices: {} });
-const looking = () => ({ client: daemon.client, layout, places });
+  daemon.things.set(`instances/shop-${place}`, { status: now, config: {}, devices });
+const looking = () => ({ client: daemon.client, layout, places, definitions: shippedDefinitions });
 const actions = () =>
   daemon.changes.map(({ path, body }) => `${path} ${(body as { action?: string }).action ?? 'is changed'}`);
 
@@ -88,7 +90,7 @@ describe('before an update', () => {
     ],
     [
       'a disk is full',
-      () => (inside['backend'] = 'system running\nfull /var/tmp\n'),
+      () => (inside['backend'] = 'system running\nfull /var/tmp: head: No space left on device\n'),
       'shop-backend cannot write to /var/tmp',
       'root size',
     ],
@@ -154,6 +156,18 @@ describe('to start services', () => {
     ]);
   });
 
+  test('somebody else is busy with the same container: it is tried again', async () => {
+    status('backend', 'Stopped');
+    let refusals = 0;
+    daemon.refuses = () => {
+      refusals += 1;
+      if (refusals === 1) return 'Error: Instance is busy running a "stop" operation';
+      return refusals === 2 ? 'Error: no such file or directory' : undefined;
+    };
+    await prepareContainers(looking());
+    expect(actions()).toEqual(['instances/shop-backend/state start']);
+  });
+
   test('for the database alone the others are left as they are', async () => {
     status('backend', 'Frozen');
     status('postgres', 'Stopped');
@@ -167,6 +181,22 @@ describe('to start services', () => {
     await prepareContainers(looking());
     expect(daemon.changed).toEqual(['PUT networks/hf-shop', 'PUT networks/hf-shop']);
     expect(daemon.things.get('networks/hf-shop')).toMatchObject(before ?? {});
+  });
+
+  test('a network device that somebody took away is put back, before it is started anew', async () => {
+    daemon.things.set('instances/shop-backend', {
+      status: 'Running',
+      config: { a: 'b' },
+      devices: { root: {} },
+    });
+    attach('backend', 99);
+    await prepareContainers(looking());
+    expect(actions()).toEqual([
+      ...['instances/shop-backend is changed', 'instances/shop-backend/state stop'],
+      'instances/shop-backend/state start',
+    ]);
+    const eth0 = { type: 'nic', network: 'hf-shop', name: 'eth0', 'ipv4.address': '10.83.0.11' };
+    expect(daemon.changes[0]?.body).toMatchObject({ config: { a: 'b' }, devices: { root: {}, eth0 } });
   });
 
   test('one that is not there is refused', async () => {

@@ -38,7 +38,7 @@ describe('the room in the pool', () => {
 
   test.each([
     ['much of it is left', { total: 1000 * MiB, used: 100 * MiB }, 900 * MiB],
-    ['just enough is left', { total: 1000 * MiB, used: 744 * MiB }, 256 * MiB],
+    ['just enough is left', { total: 1000 * MiB, used: 488 * MiB }, 512 * MiB],
     ['the pool tells nothing of its size', undefined, undefined],
     ['it does not know its size', { total: 0, used: 5 * MiB }, undefined],
   ])('%s: nobody is kept', async (_what, space, left) => {
@@ -47,10 +47,10 @@ describe('the room in the pool', () => {
   });
 
   test('a byte too little is refused, with both figures and the command', async () => {
-    withSpace({ total: 1000 * MiB, used: 744 * MiB + 1 });
+    withSpace({ total: 1000 * MiB, used: 488 * MiB + 1 });
     const refusal = await refusalOf(async () => await verifyRoom(daemon.client, 'fast'));
     expect(refusal).toBeInstanceOf(Refusal);
-    expect(refusal.message).toMatch(/the storage pool fast has 2\d\d MB left, and 2\d\d MB are needed/);
+    expect(refusal.message).toMatch(/the storage pool fast has 5\d\d MB left, and 5\d\d MB are needed/);
     expect(refusal.next).toContain('lxc storage info fast');
   });
 });
