@@ -142,3 +142,11 @@ export const waitsInDataMigration = broken((folder) => {
     ${wait}`,
   );
 });
+
+/** Of a container, which has a disk of its own: what it writes there stays. */
+export const fillsItsContainer = broken((folder) =>
+  writeFileSync(
+    join(folder, 'api/build.js'),
+    "import { execSync } from 'node:child_process';\nexecSync('cat /dev/zero >/var/tmp/filler');\n",
+  ),
+);

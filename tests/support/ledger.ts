@@ -15,7 +15,7 @@ import { LedgerDatabase } from './ledger-database.ts';
 import { builtRunner } from './runner.ts';
 import { Sandbox } from './sandbox.ts';
 import { removeContainersOf, testPool } from './lxd-host.ts';
-import { engineOf, replaceIn, type Edit } from './releases.ts';
+import { engineOf, replaceIn } from './releases.ts';
 import { addHoldfast, lendPackages } from './self-hosted.ts';
 import { spreadFolders } from './roomy-folder.ts';
 import type { State } from './state.ts';
@@ -36,21 +36,21 @@ export interface LedgerOptions {
   readonly external?: ExternalDatabase | undefined;
   /** It keeps its books in a file of SQLite, `data/ledger.db`; without a word, in what the suites run on. */
   readonly sqlite?: boolean | undefined;
-  /** It runs in containers of the LXD of tests (lxd-host.ts). */
-  readonly lxd?: boolean | undefined;
+  /** It runs in containers of the LXD of tests (lxd-host.ts); in this storage pool, if it is named. */
+  readonly lxd?: boolean | string | undefined;
   /** What is to be done with the clone before it is set up. */
   readonly before?: (ledger: Ledger) => void;
 }
 
 let made = 0;
 
-const intoContainers: Edit = (folder) => {
+const intoContainers = (folder: string, pool: string) => {
   made += 1;
   replaceIn(
     folder,
     'appliance.yaml',
     'name: ledger',
-    `name: l${process.pid}-${made}\nruntime: lxd\nlxd: { pool: ${testPool} }`,
+    `name: l${process.pid}-${made}\nruntime: lxd\nlxd: { pool: ${pool} }`,
   );
   replaceIn(folder, 'appliance.yaml', '{ embedded: true }', '{ embedded: true, name: ledger }');
   for (const next of ['phase', 'start'])
@@ -87,7 +87,7 @@ export class Ledger {
       parent,
       overlay: sqlite ? 'ledger-sqlite' : undefined,
       edit: (folder) => {
-        if (lxd) intoContainers(folder);
+        if (lxd !== false) intoContainers(folder, lxd === true ? testPool : lxd);
         if (sqlite) replaceIn(folder, 'appliance.yaml', '{ embedded: true }', '{ file: data/ledger.db }');
         if (external)
           replaceIn(
@@ -100,7 +100,7 @@ export class Ledger {
     });
     if (external) appendFileSync(join(sandbox.directory, '.env'), `DATABASE_URL=${external.url}\n`);
     const program = { version: 'test', home: sandbox.home, runner, node: process.execPath };
-    if (lxd) {
+    if (lxd !== false) {
       // Containers walk to what they mount as nobody.
       chmodSync(sandbox.root, 0o755);
       program.runner = join(sandbox.root, 'runner');

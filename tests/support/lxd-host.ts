@@ -103,9 +103,10 @@ export async function startLxd(): Promise<void> {
   if (ready.exitCode !== 0) throw new Error(`LXD does not start: ${readFileSync(log, 'utf8').slice(-2000)}`);
 }
 
-/** Ends the daemon as a service manager would on a crash, and starts it again. Containers live on. */
-export async function restartLxd(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
+/** Ends the daemon as a service manager would on a crash, and starts it again, after a while. Containers live on. */
+export async function restartLxd(signal: 'SIGKILL' | 'SIGTERM', awayMs = 0): Promise<void> {
   await endDaemon(signal);
+  await new Promise((resolve) => setTimeout(resolve, awayMs));
   await startLxd();
 }
 
