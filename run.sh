@@ -131,12 +131,12 @@ main() {
   if [ -e "$state/unfinished" ] && [ -x "$state/recover" ]; then
     exec "$state/recover" "$@"
   fi
+  [ ! -d "$state" ] || { [ -w "$state" ] && [ -x "$state" ]; } || die "$state is not writable by $(id -un). Run this as its owner."
   if [ ! -d "$state/.git" ]; then
     (umask 077 && mkdir -p -- "$state") || die "$state cannot be created by $(id -un). Run this as the owner of the checkout."
     # A repository of its own, so that "git clean -fdx" leaves it alone.
     git init --quiet -- "$state"
   fi
-  [ -w "$state" ] || die "$state is not writable by $(id -un). Run this as its owner."
 
   for word in "$@"; do
     case $word in test | bench) kind=-dev ;; esac

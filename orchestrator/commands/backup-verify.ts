@@ -63,8 +63,11 @@ async function lookInside(
   const problems = await inspectFiles(manifest, folder);
   if (!manifest.database || !holdsDatabase(manifest)) return problems;
   if (!database) return [...problems, 'its database cannot be tried: this appliance has none'];
-  if (!holdsDump(manifest))
-    return [...problems, 'there is no dump of its database yet: ./run.sh backup create makes it'];
+  if (!holdsDump(manifest)) {
+    session.ui.say(`${manifest.id}: its database is a copy of its volume, which is not tried`);
+    const isThere = (await database.copies?.has(manifest.volume ?? '')) === true;
+    return isThere ? problems : [...problems, `the volume ${manifest.volume} with its database is gone`];
+  }
   session.ui.say(`${manifest.id}: restoring the database on trial ...`);
   try {
     await database.ensureRunning();

@@ -16,7 +16,7 @@ import { registryPath } from '../snapshot/registry.ts';
 import { listSnapshots, verifySnapshot } from '../snapshot/store.ts';
 import { verifyPrograms } from '../steps/programs.ts';
 import { verifySpace } from '../steps/space.ts';
-import { changedFiles, fetchRemote, readHead } from '../tools/git-facts.ts';
+import { changedFiles, fetchRemote, followedCommit, readHead } from '../tools/git-facts.ts';
 import { findMissingData, findUnignored, type Warning } from './doctor-places.ts';
 import type { Session } from './session.ts';
 
@@ -143,8 +143,15 @@ function checks(appliance: Appliance): Check[] {
       name: 'remote',
       run: async () => {
         const source = Object.values(config.sources)[0];
-        if (source) await fetchRemote(runtime, directory, source.remote);
-        return source?.remote;
+        if (!source) return undefined;
+        await fetchRemote(runtime, directory, source.remote);
+        try {
+          await followedCommit(runtime, directory, source.follow);
+        } catch (error) {
+          if (!(error instanceof Refusal)) throw error;
+          return { warning: error.message, next: error.next ?? './run.sh update --to VERSION' };
+        }
+        return source.remote;
       },
     },
     {

@@ -42,7 +42,7 @@ export async function exportSnapshot(
   if (manifest.volume !== undefined && !holdsDump(manifest))
     throw new Refusal(
       `cannot export ${id}: there is no dump of its database yet, only the volume ${manifest.volume}`,
-      './run.sh backup create makes a snapshot, and the dumps that are missing',
+      './run.sh backup create makes a new one, which can be exported',
     );
   removeUnfinished(file);
   const temporary = unfinished(file, process.pid);

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Appliance } from '../appliance/appliance.ts';
 import { hasCode, Refusal } from '../lib/errors.ts';
 import { displayPath, under } from '../lib/raw-path.ts';
+import { shellWord } from '../lib/shell-word.ts';
 import { listAttributes, parseAttributes } from '../tools/tar.ts';
 import { nameList } from './files.ts';
 import { scan, type Entry, type Root } from './inventory.ts';
@@ -82,7 +83,12 @@ async function verifyRights(appliance: Appliance, root: Root, entries: readonly 
   for (const entry of entries) {
     const path = under(root.path, entry.path);
     const shown = shorten(`${root.path}/${displayPath(entry.path)}`);
-    if (entry.uid !== process.geteuid?.() || !groups.has(entry.gid))
+    if (entry.uid === process.geteuid?.() && !groups.has(entry.gid))
+      throw new Refusal(
+        `cannot go on: ${shown} belongs to ${entry.uid}:${entry.gid}, and this user is not in that group and could not give it back to it`,
+        `sudo chgrp ${process.getegid?.()} ${shellWord(`${root.path}/${displayPath(entry.path)}`)}, or list it under "exclude"`,
+      );
+    if (entry.uid !== process.geteuid?.())
       throw new Refusal(
         `cannot go on: ${shown} belongs to ${entry.uid}:${entry.gid}, and this user could not bring it back as such`,
         fix,

@@ -3,7 +3,7 @@ import { kindOfDatabase } from '../config/database-schema.ts';
 import type { PostgresFacts, SqliteFacts } from '../database/database-facts.ts';
 import { shellWord } from '../lib/shell-word.ts';
 import type { Manifest } from './manifest.ts';
-import { embeddedServerGuide } from './restore-guide-server.ts';
+import { containerServerGuide, embeddedServerGuide } from './restore-guide-server.ts';
 
 /** RESTORE.md: how to get everything back with tar and PostgreSQL's own programs, should Holdfast not be at hand. */
 export function restoreGuide(manifest: Omit<Manifest, 'parts'>): string {
@@ -62,10 +62,12 @@ Grants, settings, comment and connection limit of the database are in manifest.j
 /** A dump comes later where the database was copied with its volume. */
 function describeVolume({ volume, configuration }: Omit<Manifest, 'parts'>): string {
   if (volume === undefined) return '';
-  const { client, pool } = configuration.lxd;
+  const { client, pool, containers } = configuration.lxd;
+  const container = containers.postgres ?? `${configuration.name}-postgres`;
   return `\`database.dump\` is made from the volume \`${volume}\` of the storage pool \`${pool}\` once the appliance serves again. Where
 it is not here yet, that volume is the whole database as it was, as a cluster of PostgreSQL in \`holdfast/\`: \`${client} storage
-volume copy ${pool}/${volume} ${pool}/NEW\`, and start a server on it.
+volume copy ${pool}/${volume} ${pool}/NEW\`, then, with the server stopped, \`${client} config device set ${container} data
+source=NEW\`, and start it.
 
 `;
 }
@@ -97,7 +99,13 @@ function describeServer(
 ): string {
   if (kindOfDatabase(configuration.database) === 'embedded') {
     const state = resolve(dirname(configurationFile), configuration.stateDirectory);
-    return embeddedServerGuide(state, serverVersion);
+    const { lxd, name, runtime } = configuration;
+    return runtime === 'lxd'
+      ? containerServerGuide(state, {
+          client: lxd.client,
+          container: lxd.containers.postgres ?? `${name}-postgres`,
+        })
+      : embeddedServerGuide(state, serverVersion);
   }
   const { database } = configuration;
   if (database === 'none' || !('url' in database)) return '';

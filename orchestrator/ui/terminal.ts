@@ -27,7 +27,8 @@ export function makeUi(options: UiOptions): Ui {
     process.stdout.write(`${stringifyMasked(event, clean)}\n`);
   };
   const aside = (text: string) => void process.stderr.write(`${clean(text)}\n`);
-  const interactive = process.stdout.isTTY && !options.json;
+  // A console without a size, as a serial one, shows nothing of a live list.
+  const interactive = process.stdout.isTTY && process.stdout.columns !== 0 && !options.json;
   const paint = makePaint(options.color && interactive);
   return {
     isJson: options.json,

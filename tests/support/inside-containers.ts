@@ -24,14 +24,15 @@ export async function inside(ledger: Ledger, place: Place, ...argv: string[]): P
   const end = '\nthat was all';
   const command = ['sh', '-c', `"$@"; printf '${end}'`, 'sh', ...argv];
   for (let attempt = 1; ; attempt += 1) {
-    const { stdout, exitCode } = await execa(
+    const { stdout, exitCode, timedOut } = await execa(
       'lxc',
       ['exec', '-T', containersOf(ledger)[place], '--', ...command],
-      { env: lxdEnvironment, reject: false, stdin: 'ignore' },
+      // The client hangs now and then as well.
+      { env: lxdEnvironment, reject: false, stdin: 'ignore', timeout: 120_000, killSignal: 'SIGKILL' },
     );
     if (stdout.endsWith(end)) return stdout.slice(0, -end.length).trimEnd();
     // Of a container that does not run nobody prints anything.
-    if (exitCode !== 0 || attempt === 10) return stdout;
+    if ((exitCode !== 0 && !timedOut) || attempt === 10) return stdout;
   }
 }
 

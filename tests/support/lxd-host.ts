@@ -135,7 +135,7 @@ async function endDaemon(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
 /** Takes away everything: containers, networks, the pool, the daemon, its folder. */
 export async function removeLxd(): Promise<void> {
   const lines = async (...args: string[]) => {
-    const { stdout } = await execa('lxc', args, { env: lxdEnvironment, reject: false });
+    const { stdout } = await execa('lxc', args, { env: lxdEnvironment, reject: false, stdin: 'ignore' });
     return stdout.split('\n').filter((line) => line !== '');
   };
   for (const name of await lines('list', '--format=csv', '--columns=n'))
@@ -169,6 +169,7 @@ export async function removeContainersOf({ name, lxd }: Config): Promise<void> {
 
 /** The client, for what a test does to containers by hand. */
 export async function lxc(...args: string[]): Promise<string> {
-  const { stdout } = await execa('lxc', args, { env: lxdEnvironment });
+  // Incus reads settings from an input that is no terminal, to its end.
+  const { stdout } = await execa('lxc', args, { env: lxdEnvironment, stdin: 'ignore' });
   return stdout;
 }

@@ -75,7 +75,7 @@ async function ensureBase({ client, layout, say }: Making): Promise<void> {
   if (process.getuid?.() !== 0)
     throw new Refusal(
       `cannot build an image: ${layout.image} cannot be had, and to build one with debootstrap takes root`,
-      'sudo ./run.sh setup once, or name an image that is there under lxd.image in appliance.yaml',
+      'name an image that is there under lxd.image in appliance.yaml; or have root make it, once for all, in a clone of its own and not in this one: ./run.sh setup, then ./run.sh destroy, which leaves the image',
     );
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-image-'));
   try {

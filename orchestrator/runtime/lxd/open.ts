@@ -3,6 +3,7 @@ import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import type { Program } from '../../appliance/appliance.ts';
 import { StateDirectory } from '../../appliance/state.ts';
 import type { Loaded } from '../../config/load.ts';
+import { Refusal } from '../../lib/errors.ts';
 import { companionsOf, databaseFile } from '../../database/sqlite/places.ts';
 import { sharedSocketFolder } from '../../database/socket-folder.ts';
 import type { Runtime } from '../runtime.ts';
@@ -46,6 +47,7 @@ export function openLxdRuntime(loaded: Loaded, machine: Runtime, program: Progra
       },
     },
     setUp: async (say) => {
+      verifyOperator(loaded);
       for (const folder of [loaded.backupsDirectory, join(state.postgres, 'socket')])
         mkdirSync(folder, { recursive: true, mode: 0o700 });
       await setUpContainers({
@@ -63,6 +65,16 @@ export function openLxdRuntime(loaded: Loaded, machine: Runtime, program: Progra
       });
     },
   });
+}
+
+/** What root makes in the state of somebody else is closed to them, and the socket lies elsewhere. */
+function verifyOperator({ stateDirectory }: Loaded): void {
+  const owner = statSync(stateDirectory, { throwIfNoEntry: false })?.uid ?? 0;
+  if (process.getuid?.() !== 0 || owner === 0) return;
+  throw new Refusal(
+    `cannot set up as root: ${stateDirectory} belongs to the user ${owner}, who could not work with it any more`,
+    `do it as that user: sudo -u '#${owner}' ./run.sh setup`,
+  );
 }
 
 /** Services run as whoever works on the checkout, or owns it; as a user of their own where that is root. */

@@ -1,5 +1,6 @@
-import { existsSync, realpathSync } from 'node:fs';
-import { Refusal } from '../../lib/errors.ts';
+import { lstatSync, realpathSync } from 'node:fs';
+import { hasCode, Refusal } from '../../lib/errors.ts';
+import { shellWord } from '../../lib/shell-word.ts';
 import type { Runtime } from '../runtime.ts';
 import type { Instance, LxdClient } from './client.ts';
 import type { Layout } from './layout.ts';
@@ -37,13 +38,30 @@ async function verifyOurs(asking: LxdClient, { containers }: Layout, directory: 
   );
   found.forEach((instance, index) => {
     const owner = instance?.config[ownerKey];
-    // One that is gone was moved here, or thrown away.
-    if (owner === undefined || !existsSync(owner) || realpathSync(owner) === realpathSync(directory)) return;
+    if (owner === undefined || isGone(owner) || isSame(owner, directory)) return;
     throw new Refusal(
       `cannot go on: the container ${names[index]} belongs to the appliance in ${owner}`,
-      'work there; or give the appliance here another name in appliance.yaml',
+      `work there: cd ${shellWord(owner)}. A second one on this machine needs a name of its own from its vendor`,
     );
   });
+}
+
+/** It was moved here, or thrown away. One that this user cannot look at is there for all we know. */
+function isGone(owner: string): boolean {
+  try {
+    lstatSync(owner);
+    return false;
+  } catch (error) {
+    return hasCode(error, 'ENOENT') || hasCode(error, 'ENOTDIR');
+  }
+}
+
+function isSame(one: string, other: string): boolean {
+  try {
+    return realpathSync(one) === realpathSync(other);
+  } catch {
+    return false;
+  }
 }
 
 /** Without this everything in it would seem to be missing, and be made anew. */

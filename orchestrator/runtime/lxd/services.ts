@@ -1,3 +1,4 @@
+import { Refusal } from '../../lib/errors.ts';
 import {
   CommandError,
   type ServiceHandle,
@@ -109,6 +110,7 @@ export async function unitState(client: LxdClient, container: string, name: stri
   if (exitCode !== 0) {
     // Nothing runs in a container that does not.
     if (isDown(stderr)) return { running: false };
+    verifyNotFrozen(container, stderr);
     throw new CommandError(`cannot ask ${container} for ${name}: ${stderr.trim()}`, {
       exitCode,
       stdout,
@@ -130,6 +132,7 @@ export async function knownUnits(client: LxdClient, container: string): Promise<
     {},
     { allowFailure: true },
   );
+  if (exitCode !== 0) verifyNotFrozen(container, stderr);
   if (exitCode !== 0 && !isDown(stderr))
     throw new CommandError(`cannot ask ${container} for its services: ${stderr.trim()}`, {
       exitCode,
@@ -140,3 +143,9 @@ export async function knownUnits(client: LxdClient, container: string): Promise<
 }
 
 export const isDown = (said: string) => /not running|not found|is stopped/i.test(said);
+
+/** @throws Refusal where a command was refused since the container stands still */
+function verifyNotFrozen(container: string, said: string): void {
+  if (/is frozen/i.test(said))
+    throw new Refusal(`cannot go on: the container ${container} is frozen`, './run.sh start thaws it');
+}

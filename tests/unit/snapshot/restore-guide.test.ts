@@ -23,6 +23,22 @@ test('an embedded server: where it is, who may enter, and how it is started by h
     expect(guide).toContain(part);
 });
 
+test('a server in a container: by the socket that this machine shares, and started by its client', () => {
+  const configuration = configOf({
+    ...{ runtime: 'lxd', lxd: { client: 'incus' } },
+    ...{ database: { embedded: true }, stateDirectory: '/srv/my state' },
+  });
+  const guide = restoreGuide(manifestWith({ configuration, database, volume: 'shop-postgres.backup-1' }));
+  for (const part of [
+    "PGHOST='/srv/my state/postgres/socket'",
+    "'/srv/my state/postgres/credentials.json'",
+    'incus exec shop-postgres -- systemctl start holdfast-postgres',
+    'incus config device set shop-postgres data',
+  ])
+    expect(guide).toContain(part);
+  expect(guide).not.toContain('postgres/cluster');
+});
+
 test('a socket whose path is too long for the kernel is reached by a link', () => {
   const configuration = configOf({ database: { embedded: true }, stateDirectory: `/srv/${'x'.repeat(80)}` });
   expect(restoreGuide(manifestWith({ configuration, database }))).toContain('export PGHOST=$folder/socket');

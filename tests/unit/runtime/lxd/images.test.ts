@@ -168,7 +168,7 @@ describe('where no image server can be reached', () => {
     vi.spyOn(process, 'getuid').mockReturnValue(1000);
     const refusal = await refusalOf(async () => await ensure('postgres'));
     expect(refusal.message).toContain('images:debian/12 cannot be had');
-    expect(refusal.next).toContain('sudo ./run.sh setup');
+    expect(refusal.next).toContain('in a clone of its own and not in this one: ./run.sh setup');
     expect(refusal.next).toContain('lxd.image');
     expect(daemon.changes).toEqual([]);
     expect(ran('debootstrap')).toEqual([]);

@@ -1,10 +1,11 @@
-import { cpSync, mkdirSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chownSync, cpSync, mkdirSync, realpathSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { place } from '../../../../orchestrator/config/load.ts';
 import { openLxdRuntime } from '../../../../orchestrator/runtime/lxd/open.ts';
 import { FakeDaemon, shippedDefinitions } from '../../support/a-daemon.ts';
 import { configOf } from '../../support/an-appliance.ts';
+import { refusalOf } from '../../support/refusal.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 let folder: string;
@@ -90,4 +91,19 @@ describe('code in a container finds', () => {
     });
     expect(await mountsOf({ database: { file: 'app.db' } })).toEqual({ [box]: box });
   });
+});
+
+test("root does not set up in another user's state: they could not work with it any more", async () => {
+  const state = join(box, '.holdfast');
+  mkdirSync(state);
+  const isRoot = process.getuid?.() === 0;
+  if (isRoot) chownSync(state, 1234, 1234);
+  const owner = statSync(state).uid;
+  vi.spyOn(process, 'getuid').mockReturnValue(0);
+  const refused = await refusalOf(async () => await mountsOf({}));
+  vi.restoreAllMocks();
+  expect(refused.message).toBe(
+    `cannot set up as root: ${state} belongs to the user ${owner}, who could not work with it any more`,
+  );
+  expect(refused.next).toContain(`sudo -u '#${owner}' ./run.sh setup`);
 });

@@ -1,8 +1,9 @@
-import { mkdirSync, realpathSync } from 'node:fs';
+import { mkdirSync, realpathSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { containersOf } from '../../../../orchestrator/commands/find-container.ts';
 import { place } from '../../../../orchestrator/config/load.ts';
+import { shellWord } from '../../../../orchestrator/lib/shell-word.ts';
 import { openLxdRuntime } from '../../../../orchestrator/runtime/lxd/open.ts';
 import { ownerKey } from '../../../../orchestrator/runtime/lxd/ownership.ts';
 import type { Runtime } from '../../../../orchestrator/runtime/runtime.ts';
@@ -71,9 +72,18 @@ describe.each(everything)('%s', (_name, act) => {
     expect(refused.message).toBe(
       `cannot go on: the container shop-postgres belongs to the appliance in ${theirs}`,
     );
-    expect(refused.next).toContain('another name');
+    expect(refused.next).toContain(`cd ${shellWord(theirs)}`);
     expect([daemon.changes, daemon.commands]).toEqual([[], []]);
   });
+});
+
+test('one that cannot be looked at counts as there', async () => {
+  const loop = join(ours, 'loop');
+  symlinkSync(loop, loop);
+  owned(join(loop, 'theirs'));
+  expect((await refusalOf(async () => await runtime.verify())).message).toContain(
+    'belongs to the appliance in',
+  );
 });
 
 test('at a glance it is told, and never thrown', async () => {

@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
-import { startUnit } from '../../../../orchestrator/runtime/lxd/services.ts';
+import { knownUnits, startUnit, unitState } from '../../../../orchestrator/runtime/lxd/services.ts';
+import { LxdClient } from '../../../../orchestrator/runtime/lxd/client.ts';
 import { FakeDaemon } from '../../support/a-daemon.ts';
+import { refusalOf } from '../../support/refusal.ts';
 
 test('a service of a container carries its environment and the mark of this machine, in no list of arguments', async () => {
   const daemon = new FakeDaemon();
@@ -16,4 +18,21 @@ test('a service of a container carries its environment and the mark of this mach
   const environment = 'TOKEN="correct-horse"\nHOLDFAST_SERVICE="/srv/shop/.holdfast/services/api"\n';
   expect(rest.join('\n').slice(0, Number(size))).toBe(environment);
   expect(JSON.stringify(command?.args)).not.toContain('correct-horse');
+});
+
+test.each([
+  ['its state', async (client: LxdClient) => await unitState(client, 'shop-backend', 'api')],
+  ['its services', async (client: LxdClient) => await knownUnits(client, 'shop-backend')],
+])('a frozen container that is asked for %s is told, with what thaws it', async (_what, ask) => {
+  const { machine } = new FakeDaemon();
+  const said = { exitCode: 1, stdout: '', stderr: 'Error: Instance is frozen' };
+  const client = new LxdClient(
+    { ...machine, run: async () => await Promise.resolve(said) },
+    'lxc',
+    'default',
+  );
+  const refused = await refusalOf(async () => await ask(client));
+  expect(refused).toMatchObject({
+    ...{ message: 'cannot go on: the container shop-backend is frozen', next: './run.sh start thaws it' },
+  });
 });
