@@ -115,10 +115,15 @@ async function verifyInside(
 
 /** Folders that have to be writable. Each line that it prints is a fact. */
 const looking = `echo "system $(systemctl is-system-running 2>/dev/null)"
-for folder in "$@"; do
-  file=$folder/.holdfast-$$
-  why=$( (head -c 1048576 /dev/zero >"$file" && sync "$file") 2>&1) || echo "full $folder: $why"
+writes() {
+  file=$(mktemp -p "$1" .holdfast-XXXXXX) || return
+  head -c 1048576 /dev/zero >"$file" && sync "$file"
+  code=$?
   rm -f "$file"
+  return $code
+}
+for folder in "$@"; do
+  why=$(writes "$folder" 2>&1) || echo "full $folder: $why"
 done
 for file in /var/lib/postgresql/holdfast/PG_VERSION; do [ ! -e "$file" ] || echo "cluster $(cat "$file")"; done
 for bin in /usr/lib/postgresql/*/bin/postgres; do [ ! -x "$bin" ] || echo "server $(basename "\${bin%/bin/postgres}")"; done`;
