@@ -219,6 +219,15 @@ test('db stats, db inspect, doctor and status look at the file', async () => {
   expect(JSON.stringify(status.result)).toContain('ledger.db');
 });
 
+test('doctor warns of a branch that is not on the remote: an update would be refused', async () => {
+  const file = join(ledger.directory, 'appliance.yaml');
+  const text = readFileSync(file, 'utf8');
+  writeFileSync(file, `${text}\nsources: { app: { follow: { branch: trunk } } }\n`);
+  const doctor = await Cli.run(ledger, 'doctor');
+  writeFileSync(file, text);
+  expect(JSON.stringify(doctor.result)).toContain('cannot find the branch \\"trunk\\" on the remote');
+});
+
 test('backup: create, verify, export, import; what is damaged is found', async () => {
   await ledger.succeed('backup', 'create', '--name', 'mine');
   const { id = '', folder = '' } = newest() ?? {};
