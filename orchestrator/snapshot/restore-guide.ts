@@ -2,6 +2,7 @@ import { dirname, resolve } from 'node:path';
 import { kindOfDatabase } from '../config/database-schema.ts';
 import type { PostgresFacts, SqliteFacts } from '../database/database-facts.ts';
 import { shellWord } from '../lib/shell-word.ts';
+import { layoutOf } from '../runtime/lxd/layout.ts';
 import type { Manifest } from './manifest.ts';
 import { containerServerGuide, embeddedServerGuide } from './restore-guide-server.ts';
 
@@ -62,8 +63,8 @@ Grants, settings, comment and connection limit of the database are in manifest.j
 /** A dump comes later where the database was copied with its volume. */
 function describeVolume({ volume, configuration }: Omit<Manifest, 'parts'>): string {
   if (volume === undefined) return '';
-  const { client, pool, containers } = configuration.lxd;
-  const container = containers.postgres ?? `${configuration.name}-postgres`;
+  const { client, pool } = configuration.lxd;
+  const container = layoutOf(configuration.name, configuration.lxd).containers.postgres;
   return `\`database.dump\` is made from the volume \`${volume}\` of the storage pool \`${pool}\` once the appliance serves again. Where
 it is not here yet, that volume is the whole database as it was, as a cluster of PostgreSQL in \`holdfast/\`: \`${client} storage
 volume copy ${pool}/${volume} ${pool}/NEW\`, then, with the server stopped, \`${client} config device set ${container} data
@@ -103,7 +104,7 @@ function describeServer(
     return runtime === 'lxd'
       ? containerServerGuide(state, {
           client: lxd.client,
-          container: lxd.containers.postgres ?? `${name}-postgres`,
+          container: layoutOf(name, lxd).containers.postgres,
         })
       : embeddedServerGuide(state, serverVersion);
   }

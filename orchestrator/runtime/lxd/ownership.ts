@@ -67,7 +67,7 @@ function isSame(one: string, other: string): boolean {
 /** Without this everything in it would seem to be missing, and be made anew. */
 async function verifyProject(asking: LxdClient): Promise<void> {
   const { project, program } = asking;
-  // That one cannot be removed; and whoever may use it alone may not ask for it.
+  // The default one is always there.
   if (project === 'default' || (await asking.read(`projects/${project}`))) return;
   throw new Refusal(
     `cannot go on: there is no project ${project} in LXD`,
