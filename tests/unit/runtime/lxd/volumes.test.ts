@@ -127,6 +127,7 @@ describe('what the container sees', () => {
   test.each([
     ['a volume that was removed', () => mountedAs.btrfs('shop-postgres//deleted')],
     ['the former volume below it', () => `${mountedAs.btrfs('x')}\n${mountedAs.btrfs('shop-postgres')}`],
+    ['another one over it', () => `${mountedAs.btrfs('shop-postgres')}\n${mountedAs.btrfs('x')}`],
     ['nothing', () => ''],
   ])('is %s: it is started anew with the right one', async (_what, line) => {
     const right = seen;
